@@ -1,0 +1,83 @@
+"""The composition root: builds the server out of its parts, and takes it apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+
+from hashmatch import sandbox, telemetry
+from hashmatch.blocklist import Blocklist
+from hashmatch.config import Settings
+from hashmatch.errors import ConfigInvalid
+from hashmatch.intake import Intake, IntakeLimits
+from hashmatch.replica import Replica
+from hashmatch.sandbox import Sandbox
+from hashmatch.screening import Screenings
+from hashmatch.server.server import Server
+from hashmatch.spool import SpoolBudget
+from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.database import Database
+from hashmatch.store.screenings import ScreeningStore
+
+__all__ = ["run", "running"]
+
+_log = telemetry.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """A server that is ready for uploads; gives its address, and stops it at the end."""
+    spool_folder = settings.data / "spool"
+    try:
+        spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"data: the folder cannot be made ({error.strerror})", setting="data"
+        ) from error
+    database = Database(f"sqlite:///{(settings.data / 'hashmatch.db').absolute()}")
+    workers = Sandbox(settings.workers, settings.decode_seconds, _worker_environment())
+    budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, spool_folder)
+    limits = IntakeLimits(
+        max_upload_bytes=settings.max_upload_bytes,
+        max_duration_ms=settings.max_duration_seconds * 1000,
+        max_frame_pixels=settings.max_frame_pixels,
+    )
+    with contextlib.closing(database):
+        await asyncio.to_thread(database.migrate)
+        blocklist_store = BlocklistStore(database)
+        replica = Replica(blocklist_store)
+        intake = Intake(workers, budget, limits)
+        server = Server(
+            Screenings(ScreeningStore(database), replica, intake),
+            Blocklist(blocklist_store, replica, intake),
+        )
+        async with sandbox.running(workers):
+            await replica.load()
+            address = await server.start(settings.listen)
+            try:
+                await server.serve()
+                _log.info("serving", address=address, workers=settings.workers)
+                yield address
+            finally:
+                await server.stop(settings.shutdown_seconds)
+                _log.info("stopped")
+
+
+async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; ``on_ready`` gets the address."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as address:
+        on_ready(address)
+        await stop.wait()
+
+
+def _worker_environment() -> dict[str, str]:
+    """All that a worker gets to see of the environment: where compiled kernels are kept."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return {"NUMBA_CACHE_DIR": folder} if folder else {}

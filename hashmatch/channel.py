@@ -1,0 +1,197 @@
+"""What a worker and its parent say to each other over one Unix socket.
+
+A message is a JSON header and a payload, each with its length before it. To the worker:
+
+* ``job`` (with two descriptors: the part of the spool in memory and the part on disk),
+* ``size`` (answers ``wait``: so many bytes are there now, and whether that is all),
+* ``cancel`` (stop; the rest is not wanted).
+
+From the worker:
+
+* ``ready`` (after start-up, and after each job),
+* ``wait`` (nothing to do until the media has grown beyond so many bytes),
+* ``signals`` (hashes so far; the payload holds their columns),
+* ``done`` (the tally; no more comes).
+
+A worker is not trusted: what it says is checked here before anything else sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, VerdictReason
+
+__all__ = [
+    "PREFIX",
+    "BadMessage",
+    "Done",
+    "Job",
+    "Message",
+    "frame",
+    "lengths",
+    "pack_done",
+    "pack_signals",
+    "parse_done",
+    "parse_signals",
+    "unframe",
+]
+
+PREFIX: Final = struct.Struct(">II")  # Lengths of header and payload, in bytes.
+
+_MAX_HEADER: Final = 64 * 1024
+_MAX_PAYLOAD: Final = 64 * 1024 * 1024
+_MAX_TEXT: Final = 200
+_MAX_REASONS: Final = 16
+_MAX_COUNT: Final = 2**62
+
+Message = tuple[dict[str, Any], bytes]
+
+
+class BadMessage(Exception):
+    """A message that is not as this module says: the other side is broken. Never leaves floor 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is asked to do with one media."""
+
+    kinds: tuple[Kind, ...]
+    turns: bool
+    max_gap_ms: int
+    max_duration_ms: int
+    max_frame_pixels: int
+
+    def to_header(self) -> dict[str, Any]:
+        """As the header of a ``job`` message."""
+        return {"type": "job", **asdict(self), "kinds": [int(kind) for kind in self.kinds]}
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> Job:
+        """From `to_header`."""
+        fields = {name: header[name] for name in cls.__slots__}
+        return cls(**{**fields, "kinds": tuple(Kind(kind) for kind in header["kinds"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a worker says when it has finished."""
+
+    media: MediaInfo
+    coverage: Coverage
+    reasons: tuple[Reason, ...]
+
+
+def frame(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
+    """One message as bytes."""
+    encoded = json.dumps(header).encode()
+    return PREFIX.pack(len(encoded), len(payload)) + encoded + payload
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Lengths of header and payload. Raises `BadMessage` if one is beyond its limit."""
+    header, payload = PREFIX.unpack(prefix)
+    if header > _MAX_HEADER or payload > _MAX_PAYLOAD:
+        raise BadMessage(f"a message of {header} and {payload} bytes")
+    return header, payload
+
+
+def unframe(encoded: bytes) -> dict[str, Any]:
+    """The header. Raises `BadMessage` if it is none."""
+    try:
+        header = json.loads(encoded)
+    except ValueError as error:
+        raise BadMessage("a header that is not JSON") from error
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str):
+        raise BadMessage("a header without a type")
+    return header
+
+
+def pack_signals(signals: Iterable[Signals]) -> bytes:
+    """A ``signals`` message."""
+    parts, payload = [], b""
+    for each in signals:
+        columns = each.columns()
+        parts.append([int(each.kind), *(len(column) for column in columns)])
+        payload += b"".join(columns)
+    return frame({"type": "signals", "parts": parts}, payload)
+
+
+def parse_signals(header: Mapping[str, Any], payload: bytes) -> list[Signals]:
+    """The signals of a ``signals`` message. Raises `BadMessage` if they are not sound."""
+    parsed, offset = [], 0
+    try:
+        for kind, *sizes in header["parts"]:
+            if len(sizes) != 4 or any(size < 0 for size in sizes):
+                raise BadMessage("signals without four columns")
+            columns = []
+            for size in sizes:
+                columns.append(payload[offset : offset + size])
+                offset += size
+            parsed.append(Signals.from_columns(Kind(kind), *columns))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadMessage("signals that are not sound") from error
+    if offset != len(payload):
+        raise BadMessage("signals and payload differ in length")
+    return parsed
+
+
+def pack_done(done: Done) -> bytes:
+    """A ``done`` message."""
+    media = asdict(done.media)
+    del media["sha256"], media["size_bytes"]  # Not the worker's to say.
+    return frame(
+        {
+            "type": "done",
+            "media": media,
+            "coverage": asdict(done.coverage),
+            "reasons": [[int(reason.code), reason.detail] for reason in done.reasons],
+        }
+    )
+
+
+def parse_done(header: Mapping[str, Any]) -> Done:
+    """What a ``done`` message says. Raises `BadMessage` if it is not sound."""
+    try:
+        reasons = tuple(
+            Reason(VerdictReason(code), _text(detail)) for code, detail in header["reasons"]
+        )
+        media = MediaInfo(
+            format=_text(header["media"]["format"]),
+            **{
+                name: _count(header["media"][name])
+                for name in ("width", "height", "duration_header_ms")
+            },
+        )
+        stated = header["coverage"]
+        coverage = Coverage(
+            complete=stated["complete"] is True and not reasons,
+            **{
+                name: _count(stated[name])
+                for name in Coverage.__slots__
+                if name not in ("complete", "by_caller")
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadMessage("a tally that is not sound") from error
+    if len(reasons) > _MAX_REASONS or coverage.complete == bool(reasons):
+        raise BadMessage("coverage and reasons disagree")
+    return Done(media, coverage, reasons)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MAX_COUNT:
+        raise ValueError("not a count")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+        raise ValueError("not a short text")
+    return value

@@ -1,0 +1,81 @@
+"""Settings of the server: from ``HASHMATCH_…`` variables, then from the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hashmatch.errors import ConfigInvalid
+
+__all__ = ["Settings", "load"]
+
+_MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every setting with its unit, default and bounds; docs/settings.md is made from it."""
+
+    model_config = SettingsConfigDict(env_prefix="HASHMATCH_", extra="forbid", frozen=True)
+
+    data: Path = pydantic.Field(
+        Path("hashmatch-data"), description="Folder of the database, the spool and the caches."
+    )
+    listen: str = pydantic.Field(
+        "127.0.0.1:50051",
+        pattern=r"^.+:[0-9]{1,5}$",
+        description="Address to listen at, HOST:PORT. Port 0: any that is free.",
+    )
+    workers: int = pydantic.Field(
+        os.cpu_count() or 1, ge=1, le=1024, description="Processes that decode. Default: one a core."
+    )
+    max_upload_bytes: int = pydantic.Field(
+        2048 * _MIB, ge=1, description="Largest media, in bytes. Beyond: SIZE_LIMIT."
+    )
+    max_duration_seconds: int = pydantic.Field(
+        4 * 3600, ge=1, le=30 * 24 * 3600, description="Longest media, in s. Beyond: DURATION_LIMIT."
+    )
+    max_frame_pixels: int = pydantic.Field(
+        8192 * 8192,
+        ge=1,
+        description="Most pixels in a frame or image. Beyond: FRAME_SIZE_LIMIT.",
+    )
+    decode_seconds: float = pydantic.Field(
+        300.0,
+        gt=0,
+        description="Longest time one media may keep a worker busy, in s; time spent waiting for "
+        "the uploader does not count. Beyond: DECODE_TIMEOUT.",
+    )
+    spool_memory_bytes: int = pydantic.Field(
+        256 * _MIB, ge=0, description="Memory for all uploads under way, in bytes."
+    )
+    spool_disk_bytes: int = pydantic.Field(
+        8192 * _MIB,
+        ge=0,
+        description="Disk for what of the uploads exceeds that memory, in bytes. Beyond: SPOOL_FULL.",
+    )
+    shutdown_seconds: float = pydantic.Field(
+        30.0, ge=0, description="Time that uploads under way have to end once the server is stopped."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(
+        "INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
+    )
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings; ``overrides`` that are None are left to the environment.
+
+    Raises `ConfigInvalid` naming the first setting that is wrong.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigInvalid(
+            f"{name} (HASHMATCH_{name.upper()}): {first['msg']}", setting=name
+        ) from None

@@ -1,0 +1,233 @@
+"""Every exception that hashmatch raises on purpose.
+
+HashmatchError                    reason of the gRPC error (errors.proto, ErrorReason)
+├── RequestError                  the caller must change the request
+│   ├── InvalidField              INVALID_FIELD
+│   ├── StreamOrder               STREAM_ORDER
+│   ├── RequestIdReused           REQUEST_ID_REUSED
+│   └── UploadMismatch            UPLOAD_MISMATCH
+├── NotFound                      nothing has this id
+│   ├── BankNotFound              BANK_NOT_FOUND
+│   ├── EntryNotFound             ENTRY_NOT_FOUND
+│   └── ScreeningNotFound         SCREENING_NOT_FOUND
+├── Conflict                      the request is fine, the state is not
+│   ├── BankExists                BANK_EXISTS
+│   ├── EtagMismatch              ETAG_MISMATCH
+│   ├── BankArchived              BANK_ARCHIVED
+│   ├── MediaUnusable             MEDIA_UNUSABLE
+│   ├── NotInstalled              NOT_INSTALLED
+│   └── ConfigInvalid             CONFIG_INVALID
+├── Unavailable                   trying again helps
+│   ├── NotReady                  NOT_READY
+│   ├── SpoolFull                 SPOOL_FULL
+│   ├── StoreUnavailable          STORE_UNAVAILABLE
+│   ├── Unreachable               UNREACHABLE
+│   └── DeadlineExceeded          DEADLINE
+├── MediaError                    never a gRPC error: the screening is INCONCLUSIVE
+└── Internal                      INTERNAL
+
+Messages may be shown to the caller: they carry no hash, no file name of a user and no token.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hashmatch.model.verdicts import VerdictReason
+
+__all__ = [
+    "BankArchived",
+    "BankExists",
+    "BankNotFound",
+    "ConfigInvalid",
+    "Conflict",
+    "DeadlineExceeded",
+    "EntryNotFound",
+    "EtagMismatch",
+    "HashmatchError",
+    "Internal",
+    "InvalidField",
+    "MediaError",
+    "MediaUnusable",
+    "NotFound",
+    "NotInstalled",
+    "NotReady",
+    "RequestError",
+    "RequestIdReused",
+    "ScreeningNotFound",
+    "SpoolFull",
+    "StoreUnavailable",
+    "StreamOrder",
+    "Unavailable",
+    "Unreachable",
+    "UploadMismatch",
+    "by_reason",
+]
+
+
+class HashmatchError(Exception):
+    """Root of the tree. ``reason`` is stable: programs may rely on it, not on the message."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        """``metadata`` travels with the error as ErrorInfo.metadata."""
+        super().__init__(message)
+        self.metadata = metadata
+
+
+class Internal(HashmatchError):
+    """A fault of hashmatch itself."""
+
+
+class RequestError(HashmatchError):
+    """The caller must change the request."""
+
+
+class InvalidField(RequestError):
+    """A field is missing or wrong."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, problem: str) -> None:
+        """``field`` as in the proto, ``problem`` says what was wrong and what is needed."""
+        super().__init__(f"{field}: {problem}", field=field)
+
+
+class StreamOrder(RequestError):
+    """A stream does not begin with its header, or has two."""
+
+    reason = "STREAM_ORDER"
+
+
+class RequestIdReused(RequestError):
+    """One request_id was used for two different requests."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class UploadMismatch(RequestError):
+    """The bytes received are not those that the header announced."""
+
+    reason = "UPLOAD_MISMATCH"
+
+
+class NotFound(HashmatchError):
+    """Nothing has this id."""
+
+
+class BankNotFound(NotFound):
+    """No such bank."""
+
+    reason = "BANK_NOT_FOUND"
+
+
+class EntryNotFound(NotFound):
+    """No such entry."""
+
+    reason = "ENTRY_NOT_FOUND"
+
+
+class ScreeningNotFound(NotFound):
+    """No such screening."""
+
+    reason = "SCREENING_NOT_FOUND"
+
+
+class Conflict(HashmatchError):
+    """The request is fine, the state it meets is not."""
+
+
+class BankExists(Conflict):
+    """Another bank has this name."""
+
+    reason = "BANK_EXISTS"
+
+
+class EtagMismatch(Conflict):
+    """The resource changed since it was read."""
+
+    reason = "ETAG_MISMATCH"
+
+
+class BankArchived(Conflict):
+    """The bank is out of use."""
+
+    reason = "BANK_ARCHIVED"
+
+
+class MediaUnusable(Conflict):
+    """No entry can be made of this media."""
+
+    reason = "MEDIA_UNUSABLE"
+
+
+class NotInstalled(Conflict):
+    """A part of hashmatch that was asked for is not installed."""
+
+    reason = "NOT_INSTALLED"
+
+
+class ConfigInvalid(Conflict):
+    """A setting is wrong."""
+
+    reason = "CONFIG_INVALID"
+
+
+class Unavailable(HashmatchError):
+    """Trying again helps. ``retry_after_ms`` says when."""
+
+    retry_after_ms: int = 1000
+
+
+class NotReady(Unavailable):
+    """The server is starting or stopping."""
+
+    reason = "NOT_READY"
+
+
+class SpoolFull(Unavailable):
+    """No room for this upload now."""
+
+    reason = "SPOOL_FULL"
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be read or written."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class Unreachable(Unavailable):
+    """The client could not reach the server."""
+
+    reason = "UNREACHABLE"
+
+
+class DeadlineExceeded(Unavailable):
+    """No answer within the client's deadline."""
+
+    reason = "DEADLINE"
+
+
+class MediaError(HashmatchError):
+    """Why a media could not be looked at in whole. Becomes a reason of an INCONCLUSIVE verdict."""
+
+    def __init__(self, code: VerdictReason, detail: str) -> None:
+        """``detail`` is a sentence for people, without file names and hashes."""
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def _leaves(root: type[HashmatchError]) -> list[type[HashmatchError]]:
+    below = root.__subclasses__()
+    return [root] if not below else [leaf for each in below for leaf in _leaves(each)]
+
+
+def by_reason(reason: str) -> type[HashmatchError]:
+    """The class whose reason this is, for a client that rebuilds an error; Internal if unknown."""
+    for leaf in _leaves(HashmatchError):
+        if leaf.reason == reason and leaf is not MediaError:
+            return leaf
+    return Internal

@@ -1,0 +1,73 @@
+"""A batch of frames in, one `Signals` for each perceptual kind out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hashmatch.hashing import pdq
+from hashmatch.model.signals import Signals, view_code
+from hashmatch.model.verdicts import Kind, Part, Turn
+
+__all__ = ["FrameBatch", "hash_frames"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Frames of one size.
+
+    ``luma`` uint8 or float32 ``[n, h, w]``; times ``gain`` it spans 0 to 255. ``pts_ms`` int64
+    ``[n]``. ``part`` says what of the frame this is. ``full_luma`` uint8 ``[n, H, W]`` is the
+    frame before it was made smaller for PDQ, absent where it was not.
+    """
+
+    luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+    pts_ms: npt.NDArray[np.int64]
+    part: Part = Part.FULL
+    gain: float = 1.0
+    full_luma: npt.NDArray[np.uint8] | None = None
+
+
+def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> list[Signals]:
+    """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
+
+    With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
+    quality is PDQ's, whatever the kind, so PDQ is computed in any case.
+    """
+    wanted = {kind for kind in kinds if not kind.exact}
+    if not wanted:
+        return []
+    count = len(Turn) if turns else 1
+    digests, quality = pdq.dihedral(batch.luma, gain=batch.gain, turns=count)
+    hashed = []
+    if Kind.PDQ in wanted:
+        views = np.array([view_code(batch.part, turn) for turn in list(Turn)[:count]], np.uint8)
+        hashed.append(
+            Signals(
+                Kind.PDQ,
+                digests.reshape(-1, pdq.DIGEST_BYTES),
+                np.repeat(quality, count),
+                np.repeat(batch.pts_ms, count),
+                np.tile(views, len(quality)),
+            )
+        )
+    if Kind.PHASH in wanted:
+        from hashmatch.hashing import phash  # Loads Pillow and SciPy: only where it is used.
+
+        # The range of the luma does not matter here: pHash compares with a median.
+        whole = batch.luma if batch.full_luma is None else batch.full_luma
+        if whole.dtype != np.uint8:
+            whole = np.rint(whole)
+        hashed.append(
+            Signals(
+                Kind.PHASH,
+                phash.digest(whole.astype(np.uint8, copy=False)),
+                quality,
+                batch.pts_ms,
+                np.full(len(quality), view_code(batch.part), np.uint8),
+            )
+        )
+    return hashed

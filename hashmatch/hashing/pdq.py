@@ -1,0 +1,243 @@
+"""PDQ, the 256-bit perceptual hash, from luma planes, in batches.
+
+The algorithm is the one of "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing
+Algorithm" (Facebook, 2019), written as the matrix products it is made of. For a plane ``Y``:
+
+1. ``G = A_h @ Y @ A_w.T``: two passes of a box filter ("Jarosz filter"), of which only 64 x 64
+   centres are kept. Both steps are linear and separable, so each axis is one banded matrix.
+2. ``C = D @ G @ D.T``: the rows 1 to 16 of a 64-point DCT (row 0, the mean, is left out).
+3. A bit is set where ``C`` exceeds its median (the 128th smallest of the 256).
+
+Turning or mirroring a frame only transposes ``C`` and flips signs in it, so all eight come from
+one transform.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BITS", "DIGEST_BYTES", "MIN_QUALITY", "TURNS", "digest", "dihedral"]
+
+BITS: Final = 256
+DIGEST_BYTES: Final = BITS // 8
+
+# Hashes below this quality (of 0 to 100) are too flat to tell frames apart.
+# Source: recommended by the reference implementation (ThreatExchange, pdq/README.md) and vPDQ.
+MIN_QUALITY: Final = 50
+
+# The frame is reduced to SIDE x SIDE before the DCT, which keeps FREQUENCIES x FREQUENCIES.
+# Source: the reference implementation, pdqhashing.cpp.
+SIDE: Final = 64
+FREQUENCIES: Final = 16
+
+# Width of the box: one part in 2 * SIDE of the axis, rounded up. Source: as above.
+_BOXES_PER_AXIS: Final = 2 * SIDE
+
+# Gradients are summed in steps of 1/100 of the luma range and scaled so that 100 is "rich".
+# Source: as above (an empirical scale of the authors).
+_QUALITY_DIVISOR: Final = 90
+
+# The order in which `dihedral` returns the turns and mirrors of a frame. Each names what was
+# done to the *hashed* frame: row k is the digest of the frame after TURNS[k]. Rotations are
+# counter-clockwise, as numpy.rot90 turns.
+TURNS: Final = (
+    "none",
+    "rotate_90",
+    "rotate_180",
+    "rotate_270",
+    "flip_vertical",
+    "flip_horizontal",
+    "transpose",
+    "anti_transpose",
+)
+
+_Luma = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+def digest(
+    luma: _Luma, *, gain: float = 1.0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """PDQ digests of a batch of luma planes.
+
+    ``luma`` is uint8 or float32 ``[n, h, w]`` with values in 0 to 255; rows may be strided (a
+    decoder's padded plane), pixels of a row must lie side by side. ``gain`` is what luma must be
+    multiplied by to span 0 to 255: 255/219 for the limited range of most video. Digests do not
+    depend on it, quality does.
+
+    Returns ``(digests uint8[n, 32], quality uint8[n])``; quality is 0 to 100. The first bit of
+    the first byte is the highest frequency pair, as the reference prints it.
+
+    Raises ``ValueError`` for an array of another shape or dtype, or without pixels.
+    """
+    digests, quality = dihedral(luma, gain=gain, turns=1)
+    return digests[:, 0], quality
+
+
+def dihedral(
+    luma: _Luma, *, gain: float = 1.0, turns: int = len(TURNS)
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """PDQ digests of every turn and mirror of a batch of luma planes, from one transform each.
+
+    Takes what `digest` takes. Returns ``(digests uint8[n, turns, 32], quality uint8[n])`` for the
+    first ``turns`` of `TURNS`.
+    """
+    if luma.ndim != 3 or luma.dtype not in (np.uint8, np.float32) or 0 in luma.shape[1:]:
+        raise ValueError(
+            f"luma is {luma.dtype} of shape {luma.shape}; uint8 or float32 [n, h, w] with at "
+            "least one pixel is needed"
+        )
+    if luma.strides[2] != luma.itemsize:
+        luma = np.ascontiguousarray(luma)
+    height, width = luma.shape[1:]
+    digests = np.empty((len(luma), turns, DIGEST_BYTES), np.uint8)
+    quality = np.empty(len(luma), np.uint8)
+    _hash_batch(
+        luma, np.float32(gain), *_bands(height), *_bands(width), _dct_rows(), digests, quality
+    )
+    return digests, quality
+
+
+@functools.lru_cache(maxsize=64)
+def _bands(length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The banded matrix ``A`` of one axis: ``(first int64[64], weights float32[64, band])``.
+
+    ``A[i, first[i] + k] = weights[i, k]``. Row ``i`` is the row of two box passes at the centre
+    of the i-th of 64 equal parts. A box at ``x`` covers ``[x + lead - size, x + lead)`` cut off
+    at both ends, and divides by what is left of it.
+    """
+    size = -(-length // _BOXES_PER_AXIS)
+    lead = (size + 2) // 2
+    first = np.empty(SIDE, np.int64)
+    weights = np.zeros((SIDE, min(length, 2 * size)), np.float64)
+    for i in range(SIDE):
+        centre = int((i + 0.5) * length / SIDE)
+        outer = range(max(0, centre + lead - size), min(length, centre + lead))
+        # Rows near the end have shorter bands: shift them so that every band stays inside.
+        first[i] = min(max(0, outer[0] + lead - size), length - weights.shape[1])
+        for x in outer:
+            start, stop = max(0, x + lead - size), min(length, x + lead)
+            weights[i, start - first[i] : stop - first[i]] += 1 / (len(outer) * (stop - start))
+    return first, weights.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def _dct_rows() -> npt.NDArray[np.float32]:
+    """Rows 1 to 16 of the orthonormal 64-point DCT-II, float32 ``[16, 64]``."""
+    i = np.arange(1, FREQUENCIES + 1)[:, None]
+    j = np.arange(SIDE)[None, :]
+    rows = math.sqrt(2 / SIDE) * np.cos(math.pi / (2 * SIDE) * i * (2 * j + 1))
+    return np.asarray(rows, np.float32)
+
+
+def _kernel(function: Any) -> Any:
+    return numba.njit(nogil=True, cache=True)(function)
+
+
+@_kernel
+def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct, digests, quality):  # type: ignore[no-untyped-def]
+    frames, _, width = luma.shape
+    line = np.empty(width, np.float32)
+    grid = np.empty((SIDE, SIDE), np.float32)
+    half = np.empty((FREQUENCIES, SIDE), np.float32)
+    transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
+    for n in range(frames):
+        _reduce(luma[n], row_first, row_weights, col_first, col_weights, line, grid)
+        quality[n] = _quality(grid, gain)
+        _transform(grid, dct, half, transform)
+        for turn in range(digests.shape[1]):
+            _threshold(transform, turn, digests[n, turn])
+
+
+@_kernel
+def _reduce(plane, row_first, row_weights, col_first, col_weights, line, grid):  # type: ignore[no-untyped-def]
+    """``grid = A_h @ plane @ A_w.T``, rows first: each plane row is read about once."""
+    for i in range(SIDE):
+        line[:] = 0
+        for k in range(row_weights.shape[1]):
+            weight = row_weights[i, k]
+            row = plane[row_first[i] + k]
+            for x in range(line.shape[0]):
+                line[x] += weight * np.float32(row[x])
+        for j in range(SIDE):
+            total = np.float32(0)
+            for k in range(col_weights.shape[1]):
+                total += col_weights[j, k] * line[col_first[j] + k]
+            grid[i, j] = total
+
+
+@_kernel
+def _quality(grid, gain):  # type: ignore[no-untyped-def]
+    total = 0
+    step = np.float32(gain * np.float32(100))
+    for i in range(SIDE):
+        for j in range(SIDE):
+            if i + 1 < SIDE:
+                total += abs(int((grid[i, j] - grid[i + 1, j]) * step / np.float32(255)))
+            if j + 1 < SIDE:
+                total += abs(int((grid[i, j] - grid[i, j + 1]) * step / np.float32(255)))
+    return min(100, total // _QUALITY_DIVISOR)
+
+
+@_kernel
+def _transform(grid, dct, half, transform):  # type: ignore[no-untyped-def]
+    """``transform = D @ grid @ D.T``."""
+    for i in range(FREQUENCIES):
+        half[i, :] = 0
+        for k in range(SIDE):
+            weight = dct[i, k]
+            for j in range(SIDE):
+                half[i, j] += weight * grid[k, j]
+    for i in range(FREQUENCIES):
+        for j in range(FREQUENCIES):
+            total = np.float32(0)
+            for k in range(SIDE):
+                total += half[i, k] * dct[j, k]
+            transform[i, j] = total
+
+
+@_kernel
+def _turned(transform, turn, i, j):  # type: ignore[no-untyped-def]
+    """Element ``[i, j]`` of the DCT of the frame after ``TURNS[turn]``.
+
+    Mirroring an axis negates its odd frequencies. Index 0 stands for frequency 1, so those are
+    the even indices.
+    """
+    if turn == 0:
+        return transform[i, j]
+    odd_row, odd_column = i % 2 == 0, j % 2 == 0
+    if turn == 1:
+        value, negate = transform[j, i], odd_row
+    elif turn == 2:
+        value, negate = transform[i, j], odd_row != odd_column
+    elif turn == 3:
+        value, negate = transform[j, i], odd_column
+    elif turn == 4:
+        value, negate = transform[i, j], odd_row
+    elif turn == 5:
+        value, negate = transform[i, j], odd_column
+    elif turn == 6:
+        value, negate = transform[j, i], False
+    else:
+        value, negate = transform[j, i], odd_row != odd_column
+    return -value if negate else value
+
+
+@_kernel
+def _threshold(transform, turn, out):  # type: ignore[no-untyped-def]
+    values = np.empty(BITS, np.float32)
+    for i in range(FREQUENCIES):
+        for j in range(FREQUENCIES):
+            values[i * FREQUENCIES + j] = _turned(transform, turn, i, j)
+    median = np.sort(values)[BITS // 2 - 1]
+    out[:] = 0
+    for bit in range(BITS):
+        if values[bit] > median:
+            # The first coefficient is the last bit of the digest.
+            place = BITS - 1 - bit
+            out[place // 8] |= np.uint8(0x80 >> (place % 8))

@@ -1,0 +1,1 @@
+"""Finds every blocklist hash within a radius of a query, at one pinned revision."""

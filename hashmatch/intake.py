@@ -1,0 +1,171 @@
+"""Receives a media and has it hashed, both at once: bytes in, `Inspected` out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hashmatch.channel import Done, Job
+from hashmatch.errors import MediaError, UploadMismatch
+from hashmatch.hashing.exact import ExactHasher
+from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sandbox import OnSignals, Sandbox
+from hashmatch.spool import Spool, SpoolBudget
+
+__all__ = ["Inspected", "Intake", "IntakeLimits", "Looks"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """What a media may be at most."""
+
+    max_upload_bytes: int
+    max_duration_ms: int
+    max_frame_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How closely a media is looked at."""
+
+    kinds: frozenset[Kind]
+    max_gap_ms: int
+    turns: bool  # Also hash every turn and mirror of a frame.
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What is known of a media once it was received and hashed."""
+
+    signals: tuple[Signals, ...]
+    media: MediaInfo
+    coverage: Coverage
+    reasons: tuple[Reason, ...]  # Why coverage is not complete.
+
+
+_DECIDED_EARLY: Final = Done(
+    MediaInfo(),
+    Coverage(),
+    (
+        Reason(
+            VerdictReason.DECIDED_EARLY,
+            "the rest was not looked at: a sure match had decided already",
+        ),
+    ),
+)
+
+
+class Intake:
+    """One per server."""
+
+    def __init__(self, sandbox: Sandbox, budget: SpoolBudget, limits: IntakeLimits) -> None:
+        """The sandbox is started and closed by its owner."""
+        self._sandbox = sandbox
+        self._budget = budget
+        self._limits = limits
+
+    async def inspect(
+        self,
+        chunks: AsyncIterator[bytes],
+        announced_size: int,
+        looks: Looks,
+        decided: OnSignals,
+    ) -> Inspected:
+        """Hashes a media while its ``chunks`` arrive.
+
+        ``announced_size`` in bytes, 0 if not known. ``decided`` gets signals as they come; as soon
+        as it returns true nothing more is received or decoded. Raises `UploadMismatch`,
+        `SpoolFull` and whatever ``chunks`` raises.
+        """
+        if announced_size > self._limits.max_upload_bytes:
+            return self._too_large(announced_size)
+        upload = _Upload(self._budget, looks, decided)
+        receiving = asyncio.create_task(self._receive(upload, chunks, announced_size))
+        decoding = asyncio.create_task(self._decode(upload, looks))
+        try:
+            await asyncio.wait({receiving, decoding}, return_when=asyncio.FIRST_COMPLETED)
+            if upload.is_decided:
+                return upload.decided_early()
+            # Whatever became of the decoding, a file of a known hash is found by its last byte.
+            await receiving
+            if upload.is_decided:
+                return upload.decided_early()
+            return upload.inspected(await decoding)
+        except _TooLarge:
+            return self._too_large(upload.spool.size)
+        finally:
+            for task in (receiving, decoding):
+                task.cancel()
+            await asyncio.gather(receiving, decoding, return_exceptions=True)
+            upload.spool.close()
+
+    async def _receive(
+        self, upload: _Upload, chunks: AsyncIterator[bytes], announced_size: int
+    ) -> None:
+        async for chunk in chunks:
+            if upload.spool.size + len(chunk) > self._limits.max_upload_bytes:
+                raise _TooLarge
+            upload.hasher.update(chunk)
+            await upload.spool.append(chunk)
+        if announced_size not in (0, upload.spool.size):
+            raise UploadMismatch(
+                f"size_bytes: {announced_size} bytes were announced, {upload.spool.size} came"
+            )
+        await upload.spool.end()
+        await upload.take(upload.hasher.signals())
+
+    async def _decode(self, upload: _Upload, looks: Looks) -> Done:
+        job = Job(
+            kinds=tuple(sorted(looks.kinds)),
+            turns=looks.turns,
+            max_gap_ms=looks.max_gap_ms,
+            max_duration_ms=self._limits.max_duration_ms,
+            max_frame_pixels=self._limits.max_frame_pixels,
+        )
+        try:
+            done = await self._sandbox.inspect(upload.spool, job, upload.take)
+        except MediaError as error:
+            done = Done(MediaInfo(), Coverage(), (Reason(error.code, error.detail),))
+        return done or _DECIDED_EARLY
+
+    def _too_large(self, size: int) -> Inspected:
+        detail = f"more than {self._limits.max_upload_bytes} bytes"
+        reasons = (Reason(VerdictReason.SIZE_LIMIT, detail),)
+        return Inspected((), MediaInfo(size_bytes=size), Coverage(), reasons)
+
+
+class _TooLarge(Exception):
+    """More bytes than are allowed."""
+
+
+class _Upload:
+    """One media on its way."""
+
+    def __init__(self, budget: SpoolBudget, looks: Looks, decided: OnSignals) -> None:
+        self.spool = Spool(budget)
+        self.hasher = ExactHasher(looks.kinds)
+        self.is_decided = False
+        self._decided = decided
+        self._signals: list[Signals] = []
+
+    async def take(self, signals: list[Signals]) -> bool:
+        self._signals += signals
+        self.is_decided = await self._decided(signals) or self.is_decided
+        return self.is_decided
+
+    def inspected(self, done: Done) -> Inspected:
+        whole = self.spool.ended
+        media = replace(
+            done.media,
+            size_bytes=self.spool.size,
+            sha256=self.hasher.sha256 if whole else b"",
+        )
+        signals = Signals.concatenate(self._signals)
+        return Inspected(signals, media, done.coverage, done.reasons)
+
+    def decided_early(self) -> Inspected:
+        return self.inspected(_DECIDED_EARLY)

@@ -1,0 +1,202 @@
+"""Which format a media has, by its first bytes, and whether all of it is there.
+
+FFmpeg and Pillow are only ever asked to open the one format named here, so that a playlist, a
+script or an exotic format cannot reach a parser nobody meant to expose.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hashmatch.media.source import Source
+
+__all__ = ["Family", "Format", "missing_bytes", "sniff"]
+
+_MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+
+# Boxes read before giving up on finding "moov" or "mdat": real files have fewer than ten.
+_MAX_LEADING_BOXES = 64
+
+
+class Family(enum.Enum):
+    """Who decodes a format."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: its name for people, and as Pillow (image) or FFmpeg (video) names it."""
+
+    name: str
+    family: Family
+    decoder_name: str
+    # True if a demuxer can read it from start to end without seeking.
+    streamable: bool = False
+
+
+def sniff(source: Source) -> Format | None:
+    """The format by its first bytes; None if it is none that is decoded here."""
+    head = source.read_at(0, 512)
+    for magic, name in (
+        (b"\xff\xd8\xff", "jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"GIF87a", "gif"),
+        (b"GIF89a", "gif"),
+        (b"II*\x00", "tiff"),
+        (b"MM\x00*", "tiff"),
+    ):
+        if head.startswith(magic):
+            return Format(name, Family.IMAGE, name.upper())
+    if head.startswith(b"BM") and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):
+        return Format("bmp", Family.IMAGE, "BMP")
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Format("webp", Family.IMAGE, "WEBP")
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return Format("avi", Family.VIDEO, "avi", streamable=True)
+    if head[4:8] in _MP4_FIRST_BOXES:
+        return _sniff_mp4(source, head)
+    for magic, name in (
+        (b"\x1aE\xdf\xa3", "matroska"),
+        (b"FLV\x01", "flv"),
+        (b"OggS", "ogg"),
+        (b"\x00\x00\x01\xba", "mpeg"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    ):
+        if head.startswith(magic):
+            return Format(name, Family.VIDEO, name, streamable=True)
+    if head[:1] == head[188:189] == head[376:377] == b"G":
+        return Format("mpegts", Family.VIDEO, "mpegts", streamable=True)
+    return None
+
+
+def _sniff_mp4(source: Source, head: bytes) -> Format | None:
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    if brand in _AVIF_BRANDS:
+        return Format("avif", Family.IMAGE, "AVIF")
+    if brand in _HEIF_BRANDS:
+        return None
+    for count, (kind, _, _) in enumerate(_mp4_boxes(source)):
+        if kind == b"moov":
+            return Format("mov", Family.VIDEO, "mov", streamable=True)
+        if kind == b"mdat" or count == _MAX_LEADING_BOXES:
+            break
+    return Format("mov", Family.VIDEO, "mov")
+
+
+def missing_bytes(source: Source, media_format: Format) -> str | None:
+    """Says in a sentence what of the media is missing by its own structure; None if nothing is.
+
+    Waits for the end of the source. Formats without a declared length (MPEG-TS, FLV, Ogg) have
+    nothing that could be missing; a JPEG's missing end is found by its decoder.
+    """
+    size = source.total()
+    name = media_format.name
+    if name in ("mov", "avif"):
+        return _mp4_missing(source, size)
+    if name in ("avi", "webp"):
+        declared = 8 + int.from_bytes(source.read_at(4, 4), "little")
+        return _beyond("RIFF chunk", declared, size)
+    if name == "matroska":
+        return _matroska_missing(source, size)
+    if name == "png":
+        return None if _png_ends(source) else "the file ends before its IEND chunk"
+    if name == "gif":
+        return None if _gif_ends(source) else "the file ends before its trailer"
+    return None
+
+
+def _beyond(what: str, declared: int, size: int) -> str | None:
+    if declared <= size:
+        return None
+    return f"its {what} ends at byte {declared}, the file at byte {size}"
+
+
+def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start, end) of each top-level box; the end may lie beyond the end of the file."""
+    start = 0
+    while True:
+        header = source.read_at(start, 16)
+        if len(header) < 8:
+            return
+        length = int.from_bytes(header[:4], "big")
+        if length == 1 and len(header) == 16:
+            length = int.from_bytes(header[8:], "big")
+        if length == 0:  # It lasts to the end of the file.
+            yield header[4:8], start, start
+            return
+        if length < 8:
+            return
+        yield header[4:8], start, start + length
+        start += length
+
+
+def _mp4_missing(source: Source, size: int) -> str | None:
+    kinds = set()
+    for kind, _, end in _mp4_boxes(source):
+        kinds.add(kind)
+        if end > size:
+            return _beyond(f"{kind.decode('ascii', 'replace')!a} box", end, size)
+    if b"moov" not in kinds and b"meta" not in kinds:
+        return "the file ends before its 'moov' box"
+    return None
+
+
+def _matroska_missing(source: Source, size: int) -> str | None:
+    """The EBML header and the segment after it both declare their length."""
+    start = 0
+    for what in ("EBML header", "segment"):
+        length, content = _ebml_length(source.read_at(start + 4, 8))
+        if length is None:
+            return None  # Of unknown length: a live recording. It ends where it ends.
+        start += 4 + content + length
+        if start > size:
+            return _beyond(what, start, size)
+    return None
+
+
+def _ebml_length(data: bytes) -> tuple[int | None, int]:
+    """(value, bytes it takes) of a length; None if all its bits are set ("unknown")."""
+    if not data or data[0] == 0:
+        return None, 1
+    width = 9 - data[0].bit_length()
+    mask = (1 << 7 * width) - 1
+    value = int.from_bytes(data[:width], "big") & mask
+    return (None if value == mask else value), width
+
+
+def _png_ends(source: Source) -> bool:
+    start = 8
+    while len(header := source.read_at(start, 8)) == 8:
+        if header[4:] == b"IEND":
+            return True
+        start += 12 + int.from_bytes(header[:4], "big")
+    return False
+
+
+def _gif_ends(source: Source) -> bool:
+    flags = source.read_at(10, 1)
+    start = 13 + (_colour_table(flags[0]) if flags else 0)
+    while block := source.read_at(start, 10):
+        if block[0] == 0x3B:
+            return True
+        if block[0] == 0x21:
+            start += 2
+        elif block[0] == 0x2C and len(block) == 10:
+            start += 11 + _colour_table(block[9])
+        else:
+            return False
+        while length := source.read_at(start, 1):
+            start += 1 + length[0]
+            if length[0] == 0:
+                break
+    return False
+
+
+def _colour_table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

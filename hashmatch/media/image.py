@@ -1,0 +1,147 @@
+"""Still and animated images, through Pillow."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, ImageSequence
+
+from hashmatch.errors import MediaError
+from hashmatch.hashing.frames import FrameBatch
+from hashmatch.media import luma
+from hashmatch.media.formats import Format, missing_bytes
+from hashmatch.media.source import SeekableReader, Source
+from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.model.verdicts import VerdictReason
+from hashmatch.sampling import Sampler
+
+__all__ = ["frames"]
+
+# PDQ's reference makes larger images this small first, so lists made with it match.
+# Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
+_PDQ_SIZE: Final = (512, 512)
+
+# Animations that give no time for a frame show it this long. Source: what browsers do.
+_DEFAULT_FRAME_MS: Final = 100
+
+_TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+
+# Our own limit is checked before any pixel is decoded; Pillow's must not come first.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def frames(
+    source: Source, image_format: Format, limits: DecodeLimits, max_gap_ms: int, tally: Tally
+) -> Iterator[FrameBatch]:
+    """Yields the frames of an image, one batch for each frame and ground, and fills ``tally``.
+
+    Raises `MediaError` if the image cannot be decoded to its end.
+    """
+    tally.format = image_format.name
+    missing = missing_bytes(source, image_format)
+    if missing is not None:
+        tally.add_reason(VerdictReason.TRUNCATED, missing)
+    sampler: Sampler[Image.Image] = Sampler(max_gap_ms)
+    try:
+        with (
+            warnings.catch_warnings(),
+            Image.open(
+                io.BufferedReader(SeekableReader(source)), formats=[image_format.decoder_name]
+            ) as image,
+        ):
+            warnings.simplefilter("ignore")  # What a warning says is counted or raised below.
+            tally.width, tally.height = image.size
+            if image.width * image.height > limits.max_frame_pixels:
+                raise MediaError(
+                    VerdictReason.FRAME_SIZE_LIMIT,
+                    f"{image.width} x {image.height} pixels, "
+                    f"{limits.max_frame_pixels} pixels are allowed",
+                )
+            tally.streams = 1
+            pts_ms = 0
+            for frame in ImageSequence.Iterator(image):
+                frame.load()
+                lasts_ms = int(frame.info.get("duration") or 0)
+                if lasts_ms <= 0 and getattr(image, "is_animated", False):
+                    lasts_ms = _DEFAULT_FRAME_MS
+                tally.saw_frame(pts_ms, lasts_ms)
+                if pts_ms > limits.max_duration_ms:
+                    raise MediaError(
+                        VerdictReason.DURATION_LIMIT,
+                        f"lasts longer than {limits.max_duration_ms} ms",
+                    )
+                for chosen_ms, chosen in sampler.offer(pts_ms, frame.copy()):
+                    yield from _batches(chosen, chosen_ms)
+                pts_ms += lasts_ms
+            for chosen_ms, chosen in sampler.finish():
+                yield from _batches(chosen, chosen_ms)
+            tally.largest_gap_ms = sampler.largest_gap_ms
+    except MediaError:
+        raise
+    except Exception as error:
+        # Pillow raises a dozen types for files it cannot read; each means the same here.
+        tally.frames_failed += 1
+        if missing is None and "truncated" in str(error):
+            tally.add_reason(VerdictReason.TRUNCATED, "the image ends before its last row")
+        else:
+            tally.add_reason(
+                VerdictReason.CORRUPT,
+                f"the {image_format.name} decoder failed ({type(error).__name__})",
+            )
+
+
+def _batches(image: Image.Image, pts_ms: int) -> Iterator[FrameBatch]:
+    """An image of any mode as luma, turned as its EXIF orientation says."""
+    if image.getexif().get(0x0112, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    times = np.array([pts_ms], np.int64)
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
+        grounds = luma.from_rgba(np.asarray(image.convert("RGBA")))
+        pictures = {part: Image.fromarray(rgb) for part, rgb in grounds.items()}
+        for part, rgb in pictures.items():
+            yield _batch(rgb, times, part=part)
+    else:
+        yield _batch(_to_rgb(image), times)
+
+
+def _batch(rgb: Image.Image, times: np.ndarray, **part: object) -> FrameBatch:
+    full = np.asarray(rgb.convert("L"))[None]
+    if rgb.width > _PDQ_SIZE[0] or rgb.height > _PDQ_SIZE[1]:
+        rgb = rgb.copy()
+        rgb.thumbnail(_PDQ_SIZE)
+    return FrameBatch(luma.from_rgb(np.asarray(rgb))[None], times, full_luma=full, **part)  # type: ignore[arg-type]
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode without transparency to 8-bit RGB, the same whatever Pillow's defaults are."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(image)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is None:
+            raise ValueError("no conversion from LAB")
+        return converted
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or floating point: Pillow's own conversion would clip it at 255.
+
+    The full scale is taken to be the smallest of 1 (floating point only), 255 and 65,535 that
+    holds every value.
+    """
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    brightest = float(values.max(initial=0))
+    if image.mode == "F" and brightest <= 1:
+        scale = 255.0
+    elif image.mode.startswith("I;16") or brightest > 255:
+        scale = 255 / 65535
+    else:
+        scale = 1.0
+    grey = np.clip(np.rint(values * np.float32(scale)), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")

@@ -1,0 +1,86 @@
+"""Pixels to luma planes, as they are displayed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from hashmatch.hashing.frames import FrameBatch
+from hashmatch.model.verdicts import Part
+
+__all__ = ["from_rgb", "from_rgba", "from_video_frame"]
+
+# Weights of red, green and blue in PDQ's luma. Source: the reference implementation
+# (ThreatExchange, pdq/cpp/io), which takes those of ITU-R BT.601.
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+
+# Limited-range video stretches luma over 16 to 235. Source: ITU-R BT.601, 2.5.3.
+_LIMITED_GAIN: Final = 255 / 219
+
+# Pixel formats whose first plane is 8-bit luma.
+_LUMA_FIRST = frozenset(
+    "yuv410p yuv411p yuv420p yuv422p yuv440p yuv444p yuvj411p yuvj420p yuvj422p yuvj440p yuvj444p "
+    "nv12 nv16 nv21 nv24 nv42 gray".split()
+)
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
+
+
+def from_rgb(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Luma of RGB: uint8 ``[..., h, w, 3]`` to float32 ``[..., h, w]``, 0 to 255."""
+    luma: npt.NDArray[np.float32] = (
+        _RED * rgb[..., 0].astype(np.float32)
+        + _GREEN * rgb[..., 1].astype(np.float32)
+        + _BLUE * rgb[..., 2].astype(np.float32)
+    )
+    return luma
+
+
+def from_rgba(rgba: npt.NDArray[np.uint8]) -> dict[Part, npt.NDArray[np.uint8]]:
+    """RGBA uint8 ``[h, w, 4]`` before black and before white, each uint8 ``[h, w, 3]``.
+
+    An uploader can hide a picture in transparency: it shows on one ground and not on the other.
+    Only before black if no pixel is transparent.
+    """
+    colour, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min() == 255:
+        return {Part.FULL: colour}
+    opacity = alpha.astype(np.float32) / 255
+    before_black = colour * opacity
+    return {
+        Part.FULL: np.rint(before_black).astype(np.uint8),
+        Part.FULL_ON_WHITE: np.rint(before_black + 255 * (1 - opacity)).astype(np.uint8),
+    }
+
+
+def from_video_frame(frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
+    """The luma of one decoded frame, turned as it is displayed.
+
+    8-bit luma is taken from the decoded plane as it is, with its range as the gain; other formats
+    are converted first. Frames with transparency give one batch before black and one before white.
+    """
+    times = np.array([pts_ms], np.int64)
+    quarter_turns = round(frame.rotation / 90) % 4
+    name = frame.format.name
+    if any(component.is_alpha for component in frame.format.components):
+        grounds = from_rgba(frame.to_ndarray(format="rgba"))
+        return [
+            FrameBatch(np.rot90(from_rgb(rgb), quarter_turns)[None], times, part)
+            for part, rgb in grounds.items()
+        ]
+    if frame.format.is_rgb or name == "pal8":
+        luma = np.rot90(from_rgb(frame.to_ndarray(format="rgb24")), quarter_turns)
+        return [FrameBatch(luma[None], times)]
+    full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
+    if name == "gray" and frame.color_range != _LIMITED_RANGE:
+        full_range = True
+    if name not in _LUMA_FIRST:
+        # High bit depths and packed formats: the scaler takes the luma out and stretches it.
+        frame, full_range = frame.reformat(format="gray"), True
+    plane = frame.planes[0]
+    luma8 = np.frombuffer(plane, np.uint8).reshape(-1, abs(plane.line_size))
+    luma8 = np.rot90(luma8[: frame.height, : frame.width], quarter_turns)
+    return [FrameBatch(luma8[None], times, gain=1.0 if full_range else _LIMITED_GAIN)]

@@ -1,0 +1,70 @@
+"""What a decoder is allowed, and what it counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.verdicts import VerdictReason
+
+__all__ = ["DecodeLimits", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Limits of one media."""
+
+    max_duration_ms: int
+    max_frame_pixels: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts while decoding, so that nothing that was not seen is forgotten."""
+
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    duration_header_ms: int = 0
+    frames_decoded: int = 0
+    frames_hashed: int = 0
+    frames_flat: int = 0
+    frames_failed: int = 0
+    largest_gap_ms: int = 0
+    streams: int = 0
+    first_ms: int | None = None
+    end_ms: int = 0
+    reasons: list[Reason] = field(default_factory=list)
+
+    def add_reason(self, code: VerdictReason, detail: str) -> None:
+        """Adds why coverage is not complete; each reason once."""
+        if all(reason.code is not code for reason in self.reasons):
+            self.reasons.append(Reason(code, detail))
+
+    def saw_frame(self, pts_ms: int, lasts_ms: int) -> None:
+        """Counts a decoded frame."""
+        self.frames_decoded += 1
+        self.first_ms = pts_ms if self.first_ms is None else min(self.first_ms, pts_ms)
+        self.end_ms = max(self.end_ms, pts_ms + lasts_ms)
+
+    def coverage(self) -> Coverage:
+        """The counts as the record that is kept; complete if no reason speaks against it."""
+        return Coverage(
+            complete=not self.reasons,
+            duration_content_ms=max(0, self.end_ms - (self.first_ms or 0)),
+            frames_decoded=self.frames_decoded,
+            frames_hashed=self.frames_hashed,
+            frames_flat=self.frames_flat,
+            frames_failed=self.frames_failed,
+            largest_gap_ms=self.largest_gap_ms,
+            streams=self.streams,
+        )
+
+    def media_info(self) -> MediaInfo:
+        """What was learnt of the media; its size and hash are the receiver's to say."""
+        return MediaInfo(
+            format=self.format,
+            width=self.width,
+            height=self.height,
+            duration_header_ms=self.duration_header_ms,
+        )

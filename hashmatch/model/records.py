@@ -1,0 +1,192 @@
+"""The records that travel between the floors: banks, entries, screenings."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from hashmatch.model.verdicts import (
+    Action,
+    BankState,
+    EntryState,
+    Kind,
+    Part,
+    Turn,
+    Verdict,
+    VerdictReason,
+)
+
+__all__ = [
+    "DEFAULT_THRESHOLDS",
+    "Bank",
+    "Coverage",
+    "Entry",
+    "EntryRef",
+    "Evidence",
+    "KindCount",
+    "MediaInfo",
+    "Page",
+    "Reason",
+    "Screening",
+    "Segment",
+]
+
+# What a bank matches by unless told otherwise. PDQ: 31 of 256 bits, the reference
+# implementation's recommendation (ThreatExchange, pdq/README.md).
+DEFAULT_THRESHOLDS: Mapping[Kind, int] = {Kind.SHA256: 0, Kind.PDQ: 31}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRef:
+    """Names an entry without saying anything of its hashes."""
+
+    entry_id: str
+    reference: str
+    label: str
+    bank_id: str
+    bank_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """A named collection of entries under one policy."""
+
+    bank_id: str
+    name: str
+    label: str
+    action: Action
+    thresholds: Mapping[Kind, int]  # Most differing bits, for each kind the bank uses.
+    state: BankState
+    revision: int
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+    active_entries: int = 0
+
+    @property
+    def etag(self) -> str:
+        """Changes whenever the bank does."""
+        return f"{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class KindCount:
+    """How many hashes of a kind an entry has, and how many are rich enough to match by."""
+
+    kind: Kind
+    count: int
+    usable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One prohibited item of a bank. Its hashes live in `Signals`, apart from it."""
+
+    ref: EntryRef
+    state: EntryState
+    kinds: tuple[KindCount, ...]
+    duration_ms: int
+    revision: int
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a verdict, with a sentence for people."""
+
+    code: VerdictReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the upload that shows a stretch of an entry; both ends included, in ms."""
+
+    media_start_ms: int
+    media_end_ms: int
+    entry_start_ms: int
+    entry_end_ms: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that speaks for one entry by one kind of hash."""
+
+    entry: EntryRef
+    action: Action
+    kind: Kind
+    part: Part
+    turn: Turn
+    distance: int
+    threshold: int
+    frames: int
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What the media is, as far as it was looked at; 0 or empty where not known."""
+
+    size_bytes: int = 0
+    sha256: bytes = b""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    duration_header_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which part of the media was really looked at."""
+
+    complete: bool = False
+    duration_content_ms: int = 0
+    frames_decoded: int = 0
+    frames_hashed: int = 0
+    frames_flat: int = 0
+    frames_failed: int = 0
+    largest_gap_ms: int = 0
+    streams: int = 0
+    by_caller: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """The record of one media's check, with its newest judgement."""
+
+    screening_id: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    evidence: tuple[Evidence, ...]
+    media: MediaInfo
+    coverage: Coverage
+    blocklist_revision: int
+    hash_versions: Mapping[Kind, str]
+    create_time: datetime.datetime
+    judge_time: datetime.datetime
+    judgement: int = 1
+    elapsed_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a verdict that its reasons or evidence do not bear out."""
+        matched = self.verdict in (Verdict.BLOCK, Verdict.REVIEW)
+        if not self.reasons or matched != bool(self.evidence):
+            raise ValueError(
+                f"a {self.verdict.name} verdict with {len(self.reasons)} reasons and "
+                f"{len(self.evidence)} evidence"
+            )
+        if self.verdict is Verdict.NO_MATCH and not self.coverage.complete:
+            raise ValueError("a NO_MATCH verdict without complete coverage")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; ``next_token`` is empty on the last."""
+
+    items: tuple[T, ...] = field(default=())
+    next_token: str = ""

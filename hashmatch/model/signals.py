@@ -1,0 +1,140 @@
+"""`Signals`: the one type that leaves the worker, queries the index, fills an entry, is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hashmatch.model.verdicts import Kind, Part, Turn
+
+__all__ = ["MAX_SIGNALS", "Signals", "part_of", "turn_of", "view_code"]
+
+# Most hashes of one kind that one media may have: four hours at one frame a second and eight
+# views of each are 115,200; an entry hashed four times a second as long is 57,600.
+MAX_SIGNALS: Final = 250_000
+
+# Times beyond this are nonsense: a hundred days, in ms.
+_MAX_PTS_MS: Final = 100 * 24 * 3600 * 1000
+
+
+def view_code(part: Part, turn: Turn = Turn.NONE) -> int:
+    """The byte that stands for a view: the part in the upper five bits, the turn in three."""
+    return part << 3 | (turn - 1)
+
+
+def part_of(view: int) -> Part:
+    """The part of a view's byte. Raises ``ValueError`` if there is no such part."""
+    return Part(view >> 3)
+
+
+def turn_of(view: int) -> Turn:
+    """The turn of a view's byte."""
+    return Turn((view & 7) + 1)
+
+
+_KNOWN_VIEWS = np.array([view_code(part, turn) for part in Part for turn in Turn], np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Hashes of one kind of one media, as columns; row k of each belongs to hash k.
+
+    ``digests`` uint8 ``[n, kind.width]``; ``quality`` uint8 ``[n]``, 0 to 100; ``pts_ms`` int64
+    ``[n]``, presentation time of the frame; ``view`` uint8 ``[n]``, see `view_code`.
+
+    Raises ``ValueError`` if the columns are not so; never quotes a digest.
+    """
+
+    kind: Kind
+    digests: npt.NDArray[np.uint8]
+    quality: npt.NDArray[np.uint8]
+    pts_ms: npt.NDArray[np.int64]
+    view: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        """Checks shapes, dtypes and ranges."""
+        n = len(self.digests)
+        if n > MAX_SIGNALS:
+            raise ValueError(f"{n} {self.kind.name} hashes, at most {MAX_SIGNALS} are allowed")
+        if self.digests.shape != (n, self.kind.width) or self.digests.dtype != np.uint8:
+            raise ValueError(
+                f"{self.kind.name} digests are {self.digests.dtype} {self.digests.shape}, "
+                f"uint8 ({n}, {self.kind.width}) is needed"
+            )
+        for name, dtype in (("quality", np.uint8), ("pts_ms", np.int64), ("view", np.uint8)):
+            column = getattr(self, name)
+            if column.shape != (n,) or column.dtype != dtype:
+                raise ValueError(
+                    f"{name} is {column.dtype} {column.shape}, {np.dtype(dtype)} ({n},) is needed"
+                )
+        if n and int(self.quality.max()) > 100:
+            raise ValueError(f"quality {int(self.quality.max())} is above 100")
+        if ((self.pts_ms < -_MAX_PTS_MS) | (self.pts_ms > _MAX_PTS_MS)).any():
+            raise ValueError("a presentation time is more than 100 days from the start")
+        if not np.isin(self.view, _KNOWN_VIEWS).all():
+            raise ValueError("a view is not known")
+
+    def __len__(self) -> int:
+        """Number of hashes."""
+        return len(self.digests)
+
+    @classmethod
+    def of_file(cls, kind: Kind, digest: bytes) -> Signals:
+        """The one exact hash of a file."""
+        return cls.from_columns(kind, digest, b"\x64", bytes(8), bytes([view_code(Part.FULL)]))
+
+    @classmethod
+    def from_columns(
+        cls, kind: Kind, digests: bytes, quality: bytes, pts_ms: bytes, view: bytes
+    ) -> Signals:
+        """From `columns`. Raises ``ValueError`` if the lengths do not fit together."""
+        if len(digests) % kind.width or len(pts_ms) % 8:
+            raise ValueError(
+                f"{len(digests)} bytes of {kind.name} digests, a multiple of {kind.width} is needed"
+            )
+        return cls(
+            kind,
+            np.frombuffer(digests, np.uint8).reshape(-1, kind.width),
+            np.frombuffer(quality, np.uint8),
+            np.frombuffer(pts_ms, "<i8").astype(np.int64, copy=False),
+            np.frombuffer(view, np.uint8),
+        )
+
+    def columns(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """Digests, quality, pts_ms (little-endian int64) and view as bytes, to store or send."""
+        return (
+            self.digests.tobytes(),
+            self.quality.tobytes(),
+            self.pts_ms.astype("<i8", copy=False).tobytes(),
+            self.view.tobytes(),
+        )
+
+    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Signals:
+        """Only the hashes at ``rows`` (a mask or indices)."""
+        return Signals(
+            self.kind, self.digests[rows], self.quality[rows], self.pts_ms[rows], self.view[rows]
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Signals]) -> tuple[Signals, ...]:
+        """Joins parts of any kinds into one `Signals` per kind, in the order of `Kind`."""
+        by_kind: dict[Kind, list[Signals]] = {}
+        for part in parts:
+            by_kind.setdefault(part.kind, []).append(part)
+        return tuple(cls._join(by_kind[kind]) for kind in sorted(by_kind))
+
+    @classmethod
+    def _join(cls, parts: Sequence[Signals]) -> Signals:
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            parts[0].kind,
+            np.concatenate([part.digests for part in parts]),
+            np.concatenate([part.quality for part in parts]),
+            np.concatenate([part.pts_ms for part in parts]),
+            np.concatenate([part.view for part in parts]),
+        )

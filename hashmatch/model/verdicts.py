@@ -1,0 +1,115 @@
+"""Enumerations. Their names and numbers are those of common.proto (a test compares them)."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Action", "BankState", "EntryState", "Kind", "Part", "Turn", "Verdict", "VerdictReason"]
+
+
+class Kind(enum.IntEnum):
+    """A way to hash media."""
+
+    PDQ = 1
+    PHASH = 2
+    SHA256 = 3
+    SHA1 = 4
+    MD5 = 5
+
+    @property
+    def width(self) -> int:
+        """Bytes of a digest."""
+        return _WIDTHS[self]
+
+    @property
+    def exact(self) -> bool:
+        """True if it hashes the file, false if it hashes a frame."""
+        return self in (Kind.SHA256, Kind.SHA1, Kind.MD5)
+
+    @property
+    def largest_threshold(self) -> int:
+        """Most bits by which a bank may let hashes of this kind differ.
+
+        A quarter of the bits: unrelated PDQ hashes were measured 78 of 256 bits apart and more,
+        so a threshold beyond 63 would accuse at random.
+        """
+        return 0 if self.exact else self.width * 2 - 1
+
+
+_WIDTHS = {Kind.PDQ: 32, Kind.PHASH: 8, Kind.SHA256: 32, Kind.SHA1: 20, Kind.MD5: 16}
+
+
+class Part(enum.IntEnum):
+    """Which part of a frame a hash was taken from. At most 31, see `hashmatch.model.signals`."""
+
+    FULL = 1
+    FULL_ON_WHITE = 2
+
+
+class Turn(enum.IntEnum):
+    """How the frame was turned or mirrored before it was hashed. Rotations counter-clockwise."""
+
+    NONE = 1
+    ROTATE_90 = 2
+    ROTATE_180 = 3
+    ROTATE_270 = 4
+    FLIP_VERTICAL = 5
+    FLIP_HORIZONTAL = 6
+    TRANSPOSE = 7
+    ANTI_TRANSPOSE = 8
+
+
+class Verdict(enum.IntEnum):
+    """What became of a screening."""
+
+    NO_MATCH = 1
+    REVIEW = 2
+    BLOCK = 3
+    INCONCLUSIVE = 4
+
+
+class VerdictReason(enum.IntEnum):
+    """Why a verdict is what it is; see common.proto for the meaning of each."""
+
+    EXACT_MATCH = 1
+    PERCEPTUAL_MATCH = 2
+    NOTHING_FOUND = 3
+    EMPTY = 10
+    UNSUPPORTED = 11
+    TRUNCATED = 12
+    CORRUPT = 13
+    SIZE_LIMIT = 14
+    DURATION_LIMIT = 15
+    FRAME_SIZE_LIMIT = 16
+    NO_FRAMES = 17
+    ALL_FRAMES_FLAT = 18
+    DECODE_TIMEOUT = 19
+    WORKER_DIED = 20
+    BLOCKLIST_EMPTY = 21
+    KIND_MISSING = 23
+    HASH_VERSION_CHANGED = 24
+    DECIDED_EARLY = 25
+    COVERAGE_GAP = 26
+
+
+class Action(enum.IntEnum):
+    """What a bank does to an upload that matches it."""
+
+    REVIEW = 1
+    BLOCK = 2
+
+
+class BankState(enum.IntEnum):
+    """Whether a bank is in use."""
+
+    ACTIVE = 1
+    ARCHIVED = 2
+
+
+class EntryState(enum.IntEnum):
+    """Where an entry stands."""
+
+    PENDING = 1
+    ACTIVE = 2
+    WITHDRAWN = 3
+    EXPIRED = 4

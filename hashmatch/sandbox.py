@@ -1,0 +1,258 @@
+"""The parent's side of the workers: starts them ahead, feeds one media to each, replaces them.
+
+A worker that dies, hangs or talks nonsense ends one media as `MediaError`, never the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
+
+from hashmatch import channel, telemetry
+from hashmatch.channel import BadMessage, Done, Job, Message
+from hashmatch.errors import Internal, MediaError
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import VerdictReason
+from hashmatch.spool import Spool
+
+__all__ = ["Sandbox", "running"]
+
+# A worker that does not stop this long after it was told to is killed: a frame that it is busy
+# with is done by then.
+_CANCEL_SECONDS: Final = 2.0
+
+# Starting takes 1 to 2 s, and some 20 s when kernels must be compiled first.
+_START_SECONDS: Final = 120.0
+_RESTART_SECONDS: Final = 1.0
+
+_log = telemetry.get_logger(__name__)
+
+OnSignals = Callable[[list[Signals]], Awaitable[bool]]
+
+
+class _Worker:
+    """One child process and the parent's end of its channel."""
+
+    def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket) -> None:
+        self.process = process
+        self._socket = sock
+
+    @classmethod
+    async def start(cls, environment: Mapping[str, str]) -> _Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-m",
+                "hashmatch.worker",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+            )
+        worker = cls(process, ours)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                header, _ = await worker.receive()
+            if header["type"] != "ready":
+                raise BadMessage("no ready message")
+        except (EOFError, OSError, BadMessage, TimeoutError) as error:
+            worker.kill()
+            raise Internal("a worker process does not start; see the log") from error
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    async def send(self, message: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, message)
+
+    async def send_job(self, job: Job, spool: Spool) -> None:
+        message = channel.frame(job.to_header())
+        readers = spool.open_readers()
+        try:
+            # The channel is empty at this point and the message small: it is sent whole.
+            socket.send_fds(self._socket, [message], readers)
+        finally:
+            for descriptor in readers:
+                os.close(descriptor)
+
+    async def receive(self) -> Message:
+        header_length, payload_length = channel.lengths(await self._exactly(channel.PREFIX.size))
+        header = channel.unframe(await self._exactly(header_length))
+        return header, await self._exactly(payload_length)
+
+    async def _exactly(self, size: int) -> bytes:
+        data = bytearray(size)
+        view = memoryview(data)
+        loop = asyncio.get_running_loop()
+        while view:
+            read = await loop.sock_recv_into(self._socket, view)
+            if not read:
+                raise EOFError
+            view = view[read:]
+        return bytes(data)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._socket.close()
+
+
+class Sandbox:
+    """A fixed number of workers, each with one media at a time."""
+
+    def __init__(
+        self, workers: int, decode_seconds: float, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``decode_seconds``: how long a worker may be busy with one media; time it spends waiting
+        for bytes does not count. ``environment`` is all that a worker sees of the environment."""
+        self._count = workers
+        self._decode_seconds = decode_seconds
+        self._environment = dict(environment or {})
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._all: set[_Worker] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Starts the workers. Raises `Internal` if one does not start."""
+        await asyncio.gather(*(self._add_worker() for _ in range(self._count)))
+
+    async def close(self) -> None:
+        """Kills the workers."""
+        self._closed = True
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for worker in self._all:
+            worker.kill()
+        await asyncio.gather(*(worker.process.wait() for worker in self._all))
+
+    @property
+    def ready_workers(self) -> int:
+        """Workers that run, idle or busy."""
+        return len(self._all)
+
+    async def inspect(self, spool: Spool, job: Job, on_signals: OnSignals) -> Done | None:
+        """Has a worker decode and hash a spool, even while it grows.
+
+        ``on_signals`` gets hashes as they come; when it returns true the rest is not wanted, and
+        the answer is None. Raises `MediaError` if the worker died or took too long.
+        """
+        worker = await self._idle.get()
+        job_is_over = False
+        try:
+            await worker.send_job(job, spool)
+            done = await self._converse(worker, spool, on_signals)
+            job_is_over = done is not None and (await worker.receive())[0]["type"] == "ready"
+            return done
+        except (EOFError, ConnectionError, BadMessage) as error:
+            _log.warning("worker_died", error=type(error).__name__)
+            raise MediaError(
+                VerdictReason.WORKER_DIED, "the process that decoded it ended early"
+            ) from error
+        finally:
+            if job_is_over:
+                self._idle.put_nowait(worker)
+            else:
+                self._in_background(self._recover(worker))
+
+    async def _converse(
+        self, worker: _Worker, spool: Spool, on_signals: OnSignals
+    ) -> Done | None:
+        busy_left = self._decode_seconds
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(busy_left):
+                    header, payload = await worker.receive()
+            except TimeoutError as error:
+                raise MediaError(
+                    VerdictReason.DECODE_TIMEOUT,
+                    f"decoding takes longer than {self._decode_seconds:g} s",
+                ) from error
+            busy_left -= time.monotonic() - began
+            if header["type"] == "wait":
+                await spool.wait_for(_wanted(header))
+                await worker.send(
+                    channel.frame(
+                        {
+                            "type": "size",
+                            "size": spool.size,
+                            "memory": spool.memory_size,
+                            "ended": spool.ended,
+                        }
+                    )
+                )
+            elif header["type"] == "signals":
+                if await on_signals(channel.parse_signals(header, payload)):
+                    return None
+            elif header["type"] == "done":
+                return channel.parse_done(header)
+            else:
+                raise BadMessage(f"an unexpected {header['type'][:20]!r} message")
+
+    async def _recover(self, worker: _Worker) -> None:
+        """Brings a worker whose media was given up back to work, or replaces it."""
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await worker.send(channel.frame({"type": "cancel"}))
+                while (await worker.receive())[0]["type"] != "ready":
+                    pass
+        except (OSError, EOFError, BadMessage, TimeoutError):
+            self._all.discard(worker)
+            worker.kill()
+            await worker.process.wait()
+            await self._replace()
+        else:
+            self._idle.put_nowait(worker)
+
+    async def _replace(self) -> None:
+        """Starts a worker, however often it takes: without workers every upload waits."""
+        while not self._closed:
+            try:
+                return await self._add_worker()
+            except Internal:
+                _log.error("worker_does_not_start", again_in_seconds=_RESTART_SECONDS)
+                await asyncio.sleep(_RESTART_SECONDS)
+
+    async def _add_worker(self) -> None:
+        worker = await _Worker.start(self._environment)
+        self._all.add(worker)
+        self._idle.put_nowait(worker)
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._starting.add(task)  # type: ignore[arg-type]
+        task.add_done_callback(self._finished)  # type: ignore[arg-type]
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._starting.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("worker_not_replaced", error=type(task.exception()).__name__)
+
+
+def _wanted(header: Mapping[str, object]) -> int:
+    size = header.get("size")
+    if not isinstance(size, int):
+        raise BadMessage("a wait message without a size")
+    return size
+
+
+@contextlib.asynccontextmanager
+async def running(sandbox: Sandbox) -> AsyncIterator[Sandbox]:
+    """Starts the workers and kills them at the end."""
+    try:
+        await sandbox.start()
+        yield sandbox
+    finally:
+        await sandbox.close()

@@ -1,0 +1,284 @@
+"""Screens a media: what matches it, what was looked at, and so what may become of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from hashmatch import ids, policy, telemetry
+from hashmatch.hashing.versions import HASH_VERSIONS
+from hashmatch.index.live import Matches, Snapshot, usable
+from hashmatch.intake import Inspected, Intake, Looks
+from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
+from hashmatch.policy import Judgement
+from hashmatch.replica import Replica
+from hashmatch.store.screenings import ScreeningStore
+
+__all__ = ["Screenings"]
+
+# No stretch of a media longer than this goes without a hashed frame.
+MAX_GAP_MS: Final = 1000
+
+_log = telemetry.get_logger(__name__)
+
+
+class Screenings:
+    """One per server."""
+
+    def __init__(self, store: ScreeningStore, replica: Replica, intake: Intake) -> None:
+        """All three are ready for use."""
+        self._store = store
+        self._replica = replica
+        self._intake = intake
+        self._in_flight: weakref.WeakValueDictionary[str, asyncio.Lock] = (
+            weakref.WeakValueDictionary()
+        )
+
+    async def screen(
+        self,
+        request_id: str,
+        fingerprint: str,
+        chunks: AsyncIterator[bytes],
+        announced_size: int = 0,
+    ) -> Screening:
+        """Screens a media as its ``chunks`` arrive; may return before they end.
+
+        ``fingerprint`` tells requests apart: the same ``request_id`` with another one raises
+        `RequestIdReused`. Raises `UploadMismatch`, `SpoolFull`, `StoreUnavailable` and whatever
+        ``chunks`` raises; what is wrong with the media is in the verdict.
+        """
+        began = time.monotonic()
+        async with self._once(request_id):
+            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
+            if answered is not None:
+                return answered
+            search = _Search(await self._replica.current())
+            looks = Looks(search.snapshot.kinds_to_compute, MAX_GAP_MS, turns=True)
+            inspected = await self._intake.inspect(chunks, announced_size, looks, search.add)
+            kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
+            return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
+
+    async def screen_signals(
+        self, request_id: str, fingerprint: str, signals: Sequence[Signals], duration_ms: int
+    ) -> Screening:
+        """Screens media that the caller hashed. Raises `RequestIdReused`, `StoreUnavailable`."""
+        began = time.monotonic()
+        async with self._once(request_id):
+            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
+            if answered is not None:
+                return answered
+            search = _Search(await self._replica.current())
+            await search.add(signals)
+            inspected = _claimed(signals, duration_ms)
+            kinds = frozenset(each.kind for each in signals)
+            return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
+
+    async def confirm(self, request_id: str, screening_id: str) -> Screening:
+        """Judges a stored screening against the blocklist of now.
+
+        Raises `ScreeningNotFound`, `RequestIdReused`, `StoreUnavailable`.
+        """
+        began = time.monotonic()
+        fingerprint = f"confirm {screening_id}"
+        async with self._once(request_id):
+            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
+            if answered is not None:
+                return answered
+            stored = await asyncio.to_thread(self._store.get_stored, screening_id)
+            search = _Search(await self._replica.current())
+            await search.add(stored.signals)
+            versions = stored.screening.hash_versions
+            doubts = [
+                *stored.coverage_reasons,
+                *_kind_doubts(search.snapshot, frozenset(versions), versions),
+            ]
+            judgement = await self._judge(search, doubts)
+            judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
+            return await asyncio.to_thread(
+                self._store.add_judgement, request_id, fingerprint, judged
+            )
+
+    async def get(self, screening_id: str) -> Screening:
+        """With its newest verdict. Raises `ScreeningNotFound`."""
+        return await asyncio.to_thread(self._store.get, screening_id)
+
+    async def list(
+        self,
+        before: int,
+        limit: int,
+        verdict: Verdict | None,
+        since: datetime.datetime | None,
+    ) -> Page[Screening]:
+        """Newest first."""
+        since_ms = None if since is None else round(since.timestamp() * 1000)
+        return await asyncio.to_thread(self._store.list, before, limit, verdict, since_ms)
+
+    @contextlib.asynccontextmanager
+    async def _once(self, request_id: str) -> AsyncIterator[None]:
+        """A repeat that comes while the first is still at work waits for its answer."""
+        lock = self._in_flight.setdefault(request_id, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _conclude(
+        self,
+        request_id: str,
+        fingerprint: str,
+        began: float,
+        search: _Search,
+        inspected: Inspected,
+        kinds: frozenset[Kind],
+    ) -> Screening:
+        """Judges a media that was just hashed by ``kinds``, and stores the screening."""
+        newest = await self._replica.current()
+        if newest.revision != search.snapshot.revision:
+            # The blocklist changed while the media was looked at: search it all again, so that
+            # the verdict belongs to one revision, and to the newest.
+            search = _Search(newest)
+            await search.add(inspected.signals)
+        versions = {kind: HASH_VERSIONS[kind] for kind in sorted(kinds)}
+        doubts = [*inspected.reasons, *_kind_doubts(search.snapshot, kinds, versions)]
+        judgement = await self._judge(search, doubts)
+        now = datetime.datetime.now(datetime.UTC)
+        screening = Screening(
+            screening_id=ids.new_id(ids.SCREENING),
+            verdict=judgement.verdict,
+            reasons=judgement.reasons,
+            evidence=judgement.evidence,
+            media=inspected.media,
+            coverage=inspected.coverage,
+            blocklist_revision=search.snapshot.revision,
+            hash_versions=versions,
+            create_time=now,
+            judge_time=now,
+            elapsed_ms=_since_ms(began),
+        )
+        stored = await asyncio.to_thread(
+            self._store.add,
+            request_id,
+            fingerprint,
+            screening,
+            inspected.signals,
+            inspected.reasons,
+        )
+        _log.info(
+            "screened",
+            screening_id=stored.screening_id,
+            verdict=stored.verdict.name,
+            reasons=[reason.code.name for reason in stored.reasons],
+            size_bytes=stored.media.size_bytes,
+            format=stored.media.format,
+            revision=stored.blocklist_revision,
+            elapsed_ms=round(stored.elapsed_ms, 1),
+        )
+        return stored
+
+    async def _judge(self, search: _Search, doubts: Sequence[Reason]) -> Judgement:
+        refs = await self._replica.entry_refs(policy.matched_entries(search.matches))
+        evidence = policy.weigh(search.matches, search.snapshot.banks, refs)
+        return policy.judge(evidence, doubts)
+
+
+class _Search:
+    """All matches of one media in one snapshot, as its hashes come."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._found: list[Matches] = []
+
+    @property
+    def matches(self) -> list[Matches]:
+        """One `Matches` of each kind that found something."""
+        kinds = {each.kind for each in self._found}
+        return [
+            Matches.concatenate([each for each in self._found if each.kind is kind])
+            for kind in sorted(kinds)
+        ]
+
+    async def add(self, signals: Sequence[Signals]) -> bool:
+        """Searches more hashes; true if by now the verdict is BLOCK whatever still comes."""
+        found = await asyncio.to_thread(lambda: [self.snapshot.search(each) for each in signals])
+        self._found += [each for each in found if len(each)]
+        return policy.sure_block(self.matches, self.snapshot.banks)
+
+
+def _kind_doubts(
+    snapshot: Snapshot, kinds: frozenset[Kind], versions: Mapping[Kind, str]
+) -> Iterable[Reason]:
+    """Why a media that was hashed by ``kinds`` could still match unseen."""
+    if not snapshot.active_entries:
+        yield Reason(
+            VerdictReason.BLOCKLIST_EMPTY, "the blocklist has no active entry; nothing can match"
+        )
+    missing = snapshot.kinds_to_search - kinds
+    if missing:
+        names = ", ".join(kind.name for kind in sorted(missing))
+        yield Reason(VerdictReason.KIND_MISSING, f"the blocklist uses {names}; it was not computed")
+    changed = sorted(kind for kind in kinds if versions[kind] != HASH_VERSIONS[kind])
+    if changed:
+        names = ", ".join(kind.name for kind in changed)
+        yield Reason(
+            VerdictReason.HASH_VERSION_CHANGED,
+            f"{names} was computed by another version; screen the media again",
+        )
+
+
+def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
+    """What a caller who hashed the media says was looked at, checked as far as it can be."""
+    times = [np.unique(each.pts_ms) for each in signals if not each.kind.exact]
+    largest_gap = max(
+        (int(np.diff(each, prepend=0, append=duration_ms).max()) for each in times), default=0
+    )
+    frames = max((len(each) for each in times), default=0)
+    flat = [len(np.unique(each.pts_ms[~usable(each)])) for each in signals if not each.kind.exact]
+    reasons = []
+    if largest_gap > MAX_GAP_MS:
+        reasons.append(
+            Reason(
+                VerdictReason.COVERAGE_GAP,
+                f"{largest_gap} ms without a hash, {MAX_GAP_MS} ms are allowed",
+            )
+        )
+    if frames and min(flat) == frames:
+        reasons.append(
+            Reason(VerdictReason.ALL_FRAMES_FLAT, f"all {frames} frames are too flat to match by")
+        )
+    coverage = Coverage(
+        complete=not reasons,
+        duration_content_ms=duration_ms,
+        frames_hashed=frames,
+        frames_flat=min(flat, default=0),
+        largest_gap_ms=largest_gap,
+        by_caller=True,
+    )
+    sha256 = next((bytes(each.digests[0]) for each in signals if each.kind is Kind.SHA256), b"")
+    media = MediaInfo(sha256=sha256, duration_header_ms=duration_ms)
+    return Inspected(Signals.concatenate(signals), media, coverage, tuple(reasons))
+
+
+def _rejudged(
+    screening: Screening, judgement: Judgement, revision: int, began: float
+) -> Screening:
+    return replace(
+        screening,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        evidence=judgement.evidence,
+        blocklist_revision=revision,
+        judge_time=datetime.datetime.now(datetime.UTC),
+        elapsed_ms=_since_ms(began),
+    )
+
+
+def _since_ms(began: float) -> float:
+    return (time.monotonic() - began) * 1000

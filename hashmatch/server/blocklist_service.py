@@ -1,0 +1,168 @@
+"""BlocklistService: parse, call, translate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from hashmatch.blocklist import Blocklist
+from hashmatch.errors import InvalidField
+from hashmatch.model.verdicts import Action, BankState, EntryState
+from hashmatch.server import fields
+from hashmatch.server.uploads import open_upload
+from hashmatch.store.blocklist import BankEdit
+from hashmatch.v1 import blocklist_service_pb2 as pb
+from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
+from hashmatch.wire.enums import from_wire, optional_from_wire
+from hashmatch.wire.records import (
+    bank_to_wire,
+    coverage_to_wire,
+    entry_to_wire,
+    reason_to_wire,
+)
+from hashmatch.wire.signals import signals_from_wire
+
+__all__ = ["BlocklistService"]
+
+_LONGEST_LABEL: Final = 64
+_LONGEST_REFERENCE: Final = 256
+
+
+class BlocklistService(pb_grpc.BlocklistServiceServicer):
+    """See blocklist_service.proto."""
+
+    def __init__(self, blocklist: Blocklist) -> None:
+        """Serves one `Blocklist`."""
+        self._blocklist = blocklist
+
+    async def CreateBank(  # noqa: N802
+        self, request: pb.CreateBankRequest, context: Any
+    ) -> pb.CreateBankResponse:
+        """See the proto."""
+        bank = await self._blocklist.create_bank(
+            fields.change_request(request, request.request_id),
+            fields.bank_name(request.name),
+            fields.text("label", request.label, _LONGEST_LABEL),
+            from_wire(Action, request.action, "action"),
+            fields.thresholds(request.kinds),
+        )
+        return pb.CreateBankResponse(bank=bank_to_wire(bank))
+
+    async def GetBank(  # noqa: N802
+        self, request: pb.GetBankRequest, context: Any
+    ) -> pb.GetBankResponse:
+        """See the proto."""
+        bank = await self._blocklist.get_bank(fields.required("bank", request.bank))
+        return pb.GetBankResponse(bank=bank_to_wire(bank))
+
+    async def ListBanks(  # noqa: N802
+        self, request: pb.ListBanksRequest, context: Any
+    ) -> pb.ListBanksResponse:
+        """See the proto."""
+        page = await self._blocklist.list_banks(
+            fields.page_token(request.page_token),
+            fields.page_size(request.page_size),
+            optional_from_wire(BankState, request.state, "state"),
+        )
+        return pb.ListBanksResponse(
+            banks=[bank_to_wire(each) for each in page.items], next_page_token=page.next_token
+        )
+
+    async def UpdateBank(  # noqa: N802
+        self, request: pb.UpdateBankRequest, context: Any
+    ) -> pb.UpdateBankResponse:
+        """See the proto."""
+        edit = BankEdit(
+            name=fields.bank_name(request.name) if request.HasField("name") else None,
+            label=(
+                fields.text("label", request.label, _LONGEST_LABEL)
+                if request.HasField("label")
+                else None
+            ),
+            action=optional_from_wire(Action, request.action, "action"),
+            thresholds=fields.thresholds(request.kinds) or None,
+        )
+        bank = await self._blocklist.update_bank(
+            fields.change_request(request, request.request_id),
+            fields.required("bank", request.bank),
+            request.etag,
+            edit,
+        )
+        return pb.UpdateBankResponse(bank=bank_to_wire(bank))
+
+    async def ArchiveBank(  # noqa: N802
+        self, request: pb.ArchiveBankRequest, context: Any
+    ) -> pb.ArchiveBankResponse:
+        """See the proto."""
+        bank = await self._blocklist.archive_bank(
+            fields.change_request(request, request.request_id),
+            fields.required("bank", request.bank),
+            request.etag,
+        )
+        return pb.ArchiveBankResponse(bank=bank_to_wire(bank))
+
+    async def CreateEntryFromMedia(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.CreateEntryFromMediaRequest], context: Any
+    ) -> pb.CreateEntryFromMediaResponse:
+        """See the proto."""
+        header, chunks = await open_upload(request_iterator)
+        entry, inspected = await self._blocklist.create_entry_from_media(
+            fields.change_request(header, header.request_id),
+            fields.required("bank", header.bank),
+            fields.text("reference", header.reference, _LONGEST_REFERENCE),
+            fields.text("label", header.label, _LONGEST_LABEL),
+            chunks,
+            fields.size_bytes(header.size_bytes),
+        )
+        return pb.CreateEntryFromMediaResponse(
+            entry=entry_to_wire(entry),
+            coverage=coverage_to_wire(inspected.coverage),
+            reasons=[reason_to_wire(each) for each in inspected.reasons],
+        )
+
+    async def CreateEntryFromSignals(  # noqa: N802
+        self, request: pb.CreateEntryFromSignalsRequest, context: Any
+    ) -> pb.CreateEntryFromSignalsResponse:
+        """See the proto."""
+        signals = signals_from_wire(request.signals)
+        if not signals:
+            raise InvalidField("signals", "at least one is needed")
+        entry = await self._blocklist.create_entry(
+            fields.change_request(request, request.request_id),
+            fields.required("bank", request.bank),
+            fields.text("reference", request.reference, _LONGEST_REFERENCE),
+            fields.text("label", request.label, _LONGEST_LABEL),
+            signals,
+        )
+        return pb.CreateEntryFromSignalsResponse(entry=entry_to_wire(entry))
+
+    async def GetEntry(  # noqa: N802
+        self, request: pb.GetEntryRequest, context: Any
+    ) -> pb.GetEntryResponse:
+        """See the proto."""
+        entry = await self._blocklist.get_entry(fields.required("entry_id", request.entry_id))
+        return pb.GetEntryResponse(entry=entry_to_wire(entry))
+
+    async def ListEntries(  # noqa: N802
+        self, request: pb.ListEntriesRequest, context: Any
+    ) -> pb.ListEntriesResponse:
+        """See the proto."""
+        page = await self._blocklist.list_entries(
+            fields.page_token(request.page_token),
+            fields.page_size(request.page_size),
+            request.bank or None,
+            optional_from_wire(EntryState, request.state, "state"),
+        )
+        return pb.ListEntriesResponse(
+            entries=[entry_to_wire(each) for each in page.items], next_page_token=page.next_token
+        )
+
+    async def WithdrawEntry(  # noqa: N802
+        self, request: pb.WithdrawEntryRequest, context: Any
+    ) -> pb.WithdrawEntryResponse:
+        """See the proto."""
+        entry = await self._blocklist.withdraw_entry(
+            fields.change_request(request, request.request_id),
+            fields.required("entry_id", request.entry_id),
+        )
+        return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))

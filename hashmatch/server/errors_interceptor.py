@@ -1,0 +1,63 @@
+"""Turns every exception of a handler into a status that says what to do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from hashmatch import telemetry
+from hashmatch.errors import HashmatchError, Internal
+from hashmatch.wire.status import DETAILS_KEY, code_of, status_details
+
+__all__ = ["ErrorsInterceptor"]
+
+_log = telemetry.get_logger(__name__)
+
+
+class ErrorsInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
+    """Wraps the handlers of our own services; health and reflection answer for themselves."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """See `grpc.aio.ServerInterceptor`."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or not method.startswith("/hashmatch."):
+            return handler
+        wrap, call = (
+            (grpc.stream_unary_rpc_method_handler, handler.stream_unary)
+            if handler.request_streaming
+            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+        )
+        return wrap(
+            _translated(call, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(call)
+    async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await call(request, context)
+        except HashmatchError as error:
+            failure = error
+        except aio.AbortError:
+            raise
+        except Exception:
+            # The caller gets no text of it, which could hold anything.
+            _log.exception("handler_failed", method=method)
+            failure = Internal("a fault of the server; its log says more")
+        _log.info("refused", method=method, reason=failure.reason)
+        details = (DETAILS_KEY, status_details(failure))
+        await context.abort(code_of(failure), str(failure), trailing_metadata=(details,))
+
+    return translated

@@ -1,0 +1,110 @@
+"""Fields of requests, checked. All raise `InvalidField`, which names the field."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.message import Message
+
+from hashmatch import ids
+from hashmatch.errors import InvalidField
+from hashmatch.model.verdicts import Kind
+from hashmatch.store.blocklist import Request
+from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
+from hashmatch.wire.enums import from_wire
+
+__all__ = [
+    "bank_name",
+    "change_request",
+    "page_size",
+    "page_token",
+    "request_id",
+    "required",
+    "size_bytes",
+    "text",
+    "thresholds",
+]
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BANK_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DEFAULT_PAGE: Final = 100
+_LARGEST_PAGE: Final = 1000
+
+
+def request_id(value: str) -> str:
+    """What makes a call safe to repeat."""
+    if not _REQUEST_ID.fullmatch(value):
+        raise InvalidField(
+            "request_id", "1 to 64 letters, digits, '-' and '_' are needed; a UUID is best"
+        )
+    return value
+
+
+def change_request(message: Message, given_id: str) -> Request:
+    """The identity of a request that changes the blocklist: its id, and a hash of all it says."""
+    said = message.SerializeToString(deterministic=True)
+    fingerprint = hashlib.sha256(type(message).__name__.encode() + said).hexdigest()
+    return Request(request_id(given_id), fingerprint)
+
+
+def required(field: str, value: str) -> str:
+    """A text that names something."""
+    if not value:
+        raise InvalidField(field, "is not given")
+    return value
+
+
+def text(field: str, value: str, longest: int) -> str:
+    """A text for people: printable, up to ``longest`` characters."""
+    if len(value) > longest:
+        raise InvalidField(field, f"{len(value)} characters; at most {longest} are allowed")
+    if not value.isprintable():
+        raise InvalidField(field, "has a character that cannot be printed")
+    return value
+
+
+def bank_name(value: str) -> str:
+    """A name that cannot be taken for an id."""
+    if not _BANK_NAME.fullmatch(value) or value.startswith(ids.BANK):
+        raise InvalidField(
+            "name",
+            f"1 to 64 letters, digits, '.', '-' and '_' are needed, not beginning {ids.BANK!r}",
+        )
+    return value
+
+
+def size_bytes(value: int) -> int:
+    """An announced size; 0 if not known."""
+    if value < 0:
+        raise InvalidField("size_bytes", f"{value} is below 0")
+    return value
+
+
+def page_size(value: int) -> int:
+    """How many items a page may have."""
+    if not 0 <= value <= _LARGEST_PAGE:
+        raise InvalidField("page_size", f"{value} is not within 0 and {_LARGEST_PAGE}")
+    return value or _DEFAULT_PAGE
+
+
+def page_token(value: str) -> int:
+    """Where a page begins; 0 for the first."""
+    if not value:
+        return 0
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", value):
+        raise InvalidField("page_token", "is not one that this server gave")
+    return int(value)
+
+
+def thresholds(messages: Iterable[blocklist_pb.KindThreshold]) -> dict[Kind, int]:
+    """Kinds of a bank with their thresholds."""
+    chosen: dict[Kind, int] = {}
+    for message in messages:
+        kind = from_wire(Kind, message.kind, "kinds.kind")
+        if kind in chosen:
+            raise InvalidField("kinds", f"{kind.name} comes twice")
+        chosen[kind] = message.max_distance
+    return chosen

@@ -1,0 +1,83 @@
+"""The gRPC server with all its services."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from hashmatch.blocklist import Blocklist
+from hashmatch.errors import ConfigInvalid
+from hashmatch.screening import Screenings
+from hashmatch.server.blocklist_service import BlocklistService
+from hashmatch.server.errors_interceptor import ErrorsInterceptor
+from hashmatch.server.screening_service import MAX_IMAGE_BYTES, ScreeningService
+from hashmatch.v1 import blocklist_service_pb2, screening_service_pb2
+from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
+from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
+
+__all__ = ["Server"]
+
+_SERVICES: Final = (
+    screening_service_pb2.DESCRIPTOR.services_by_name["ScreeningService"].full_name,
+    blocklist_service_pb2.DESCRIPTOR.services_by_name["BlocklistService"].full_name,
+)
+
+# The largest message is an image; the rest of the request needs little beside it. A larger one
+# is refused by gRPC itself.
+_MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + 64 * 1024
+
+
+class Server:
+    """One listening port."""
+
+    def __init__(self, screenings: Screenings, blocklist: Blocklist) -> None:
+        """Does not listen before `start`."""
+        self._server = aio.server(
+            interceptors=[ErrorsInterceptor()],
+            options=[
+                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._health = health.aio.HealthServicer()
+        screening_grpc.add_ScreeningServiceServicer_to_server(
+            ScreeningService(screenings), self._server
+        )
+        blocklist_grpc.add_BlocklistServiceServicer_to_server(
+            BlocklistService(blocklist), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self, listen: str) -> str:
+        """Listens at ``HOST:PORT`` (port 0: any that is free) and returns the address.
+
+        Raises `ConfigInvalid` if that cannot be.
+        """
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise ConfigInvalid(
+                f"listen: {listen} cannot be listened at; is it taken?", setting="listen"
+            ) from error
+        await self._server.start()
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+    async def serve(self) -> None:
+        """Tells load balancers that requests are welcome."""
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no new requests, lets those at work end for ``grace_seconds``, then stops."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *_SERVICES):
+            await self._health.set(service, status)

@@ -1,0 +1,37 @@
+"""Streams of a header and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from hashmatch.errors import InvalidField, StreamOrder
+
+__all__ = ["MAX_CHUNK_BYTES", "open_upload"]
+
+MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+
+async def open_upload(messages: AsyncIterator[Any]) -> tuple[Any, AsyncIterator[bytes]]:
+    """The header of an upload, and its chunks as they come.
+
+    ``messages`` have a oneof ``part`` of ``header`` and ``chunk``. Raises `StreamOrder`, also
+    later from the chunks.
+    """
+    async for message in messages:
+        if message.WhichOneof("part") != "header":
+            break
+        return message.header, _chunks(messages)
+    raise StreamOrder("the first message of an upload must be its header")
+
+
+async def _chunks(messages: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.WhichOneof("part") != "chunk":
+            raise StreamOrder("after the header an upload has chunks only")
+        if len(message.chunk) > MAX_CHUNK_BYTES:
+            raise InvalidField(
+                "chunk", f"{len(message.chunk)} bytes; at most {MAX_CHUNK_BYTES} are allowed"
+            )
+        if message.chunk:
+            yield message.chunk

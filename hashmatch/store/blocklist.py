@@ -1,0 +1,404 @@
+"""Banks, entries and the log of their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from hashmatch import ids
+from hashmatch.errors import (
+    BankArchived,
+    BankExists,
+    EntryNotFound,
+    EtagMismatch,
+    RequestIdReused,
+)
+from hashmatch.model.records import Bank, Entry, EntryRef, KindCount, Page
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.store import codec
+from hashmatch.store.database import Database
+from hashmatch.store.rows import (
+    find_bank,
+    key,
+    select_banks,
+    select_entries,
+    signals_values,
+    thresholds_json,
+    to_bank,
+    to_entry,
+    to_signals,
+)
+from hashmatch.store.tables import banks, changes, entries, entry_signals
+
+__all__ = ["BankEdit", "BlocklistStore", "Change", "Request"]
+
+T = TypeVar("T")
+
+# Databases take a limited number of parameters in one query; SQLite 32,766.
+_SEQS_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Makes a change safe to repeat: the same id with the same fingerprint gets the same answer."""
+
+    request_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class BankEdit:
+    """What to change in a bank; None leaves it as it is."""
+
+    name: str | None = None
+    label: str | None = None
+    action: Action | None = None
+    thresholds: dict[Kind, int] | None = None
+    state: BankState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One revision, as the index needs it: the bank as it is by now, and the entry that came
+    (``entry_created``) or went, if it is one's."""
+
+    revision: int
+    what: str
+    bank_seq: int
+    bank: Bank
+    entry_seq: int | None
+
+
+class BlocklistStore:
+    """Methods block; each is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` is migrated."""
+        self._database = database
+
+    # Banks
+
+    def create_bank(
+        self, request: Request, name: str, label: str, action: Action, thresholds: dict[Kind, int]
+    ) -> Bank:
+        """Raises `BankExists`, `RequestIdReused`."""
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            now = codec.now_ms()
+            taken = connection.execute(sa.select(banks.c.seq).where(banks.c.name == name)).first()
+            if taken is not None:
+                raise BankExists(f"name: there is a bank {name!r} already")
+            inserted = connection.execute(
+                banks.insert().values(
+                    bank_id=ids.new_id(ids.BANK),
+                    name=name,
+                    label=label,
+                    action=action,
+                    thresholds=thresholds_json(thresholds),
+                    state=BankState.ACTIVE,
+                    revision=0,
+                    create_ms=now,
+                    update_ms=now,
+                )
+            )
+            return "bank_created", key(inserted), None
+
+        return self._change(request, change, self._bank_after, codec.parse_bank)
+
+    def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
+        """Raises `BankNotFound`, `BankExists`, `EtagMismatch`, `BankArchived`, `RequestIdReused`."""
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            row = find_bank(connection, bank)
+            if etag and etag != f"{row.revision}":
+                raise EtagMismatch("the bank has changed since its etag was read; read it again")
+            if row.state == BankState.ARCHIVED:
+                raise BankArchived(f"bank {row.name!r} is archived and cannot be changed")
+            values = {
+                "name": edit.name,
+                "label": edit.label,
+                "action": edit.action,
+                "state": edit.state,
+                "thresholds": edit.thresholds and thresholds_json(edit.thresholds),
+            }
+            values = {name: value for name, value in values.items() if value is not None}
+            if edit.name is not None and edit.name != row.name:
+                same = sa.select(banks.c.seq).where(banks.c.name == edit.name)
+                if connection.execute(same).first() is not None:
+                    raise BankExists(f"name: there is a bank {edit.name!r} already")
+            connection.execute(
+                banks.update()
+                .where(banks.c.seq == row.seq)
+                .values(update_ms=codec.now_ms(), **values)
+            )
+            what = "bank_archived" if edit.state is BankState.ARCHIVED else "bank_updated"
+            return what, row.seq, None
+
+        return self._change(request, change, self._bank_after, codec.parse_bank)
+
+    def get_bank(self, bank: str) -> Bank:
+        """By id or name. Raises `BankNotFound`."""
+        with self._database.read() as connection:
+            return to_bank(find_bank(connection, bank))
+
+    def list_banks(self, before: int, limit: int, state: BankState | None) -> Page[Bank]:
+        """Newest first; ``before`` is the token of the page before, 0 for the first."""
+        query = select_banks().order_by(banks.c.seq.desc())
+        if state is not None:
+            query = query.where(banks.c.state == state)
+        return self._page(query, banks.c.seq, before, limit, to_bank)
+
+    # Entries
+
+    def create_entry(
+        self, request: Request, bank: str, reference: str, label: str, signals: list[Signals],
+        usable: Callable[[Signals], int],
+    ) -> Entry:
+        """``usable`` says how many hashes are rich enough to match by. Raises `BankNotFound`,
+        `BankArchived`, `RequestIdReused`."""
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            row = find_bank(connection, bank)
+            if row.state == BankState.ARCHIVED:
+                raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+            now = codec.now_ms()
+            inserted = connection.execute(
+                entries.insert().values(
+                    entry_id=ids.new_id(ids.ENTRY),
+                    bank_seq=row.seq,
+                    reference=reference,
+                    label=label,
+                    state=EntryState.ACTIVE,
+                    kinds=codec.kinds_json(
+                        KindCount(each.kind, len(each), usable(each)) for each in signals
+                    ),
+                    duration_ms=max((int(each.pts_ms.max(initial=0)) for each in signals)),
+                    revision=0,
+                    create_ms=now,
+                    update_ms=now,
+                )
+            )
+            seq = key(inserted)
+            for each in signals:
+                connection.execute(
+                    entry_signals.insert().values(entry_seq=seq, **signals_values(each))
+                )
+            return "entry_created", row.seq, seq
+
+        return self._change(request, change, self._entry_after, codec.parse_entry)
+
+    def entry_answer(self, request: Request) -> Entry | None:
+        """What a request that makes an entry was answered before; None if it is new. Raises
+        `RequestIdReused`."""
+        with self._database.read() as connection:
+            answer = _answer_to(connection, request)
+        return None if answer is None else codec.parse_entry(answer)
+
+    def withdraw_entry(self, request: Request, entry_id: str) -> Entry:
+        """Withdrawing what is withdrawn changes nothing more. Raises `EntryNotFound`,
+        `RequestIdReused`."""
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            row = connection.execute(
+                sa.select(entries.c.seq, entries.c.bank_seq).where(entries.c.entry_id == entry_id)
+            ).first()
+            if row is None:
+                raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
+            connection.execute(
+                entries.update()
+                .where(entries.c.seq == row.seq)
+                .values(state=EntryState.WITHDRAWN, update_ms=codec.now_ms())
+            )
+            return "entry_withdrawn", row.bank_seq, row.seq
+
+        return self._change(request, change, self._entry_after, codec.parse_entry)
+
+    def get_entry(self, entry_id: str) -> Entry:
+        """Raises `EntryNotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select_entries().where(entries.c.entry_id == entry_id)
+            ).first()
+        if row is None:
+            raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
+        return to_entry(row)
+
+    def list_entries(
+        self, before: int, limit: int, bank: str | None, state: EntryState | None
+    ) -> Page[Entry]:
+        """Newest first; ``before`` as in `list_banks`. Raises `BankNotFound`."""
+        query = select_entries().order_by(entries.c.seq.desc())
+        if bank is not None:
+            with self._database.read() as connection:
+                query = query.where(entries.c.bank_seq == find_bank(connection, bank).seq)
+        if state is not None:
+            query = query.where(entries.c.state == state)
+        return self._page(query, entries.c.seq, before, limit, to_entry)
+
+    # For the index
+
+    def revision(self) -> int:
+        """The newest revision; 0 before the first change."""
+        with self._database.read() as connection:
+            return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+
+    def load(self) -> tuple[int, dict[int, Bank], Iterator[tuple[int, int, list[Signals]]]]:
+        """All that can match: (revision, banks by seq, (entry seq, bank seq, signals) of each
+        active entry). The iterator reads as it goes, all from the same revision."""
+        context = self._database.read()
+        connection = context.__enter__()
+        try:
+            revision = connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+            found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
+        except BaseException:
+            context.__exit__(None, None, None)
+            raise
+
+        def active() -> Iterator[tuple[int, int, list[Signals]]]:
+            try:
+                query = (
+                    sa.select(entries.c.seq, entries.c.bank_seq, *entry_signals.c)
+                    .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+                    .where(entries.c.state == EntryState.ACTIVE)
+                    .order_by(entries.c.seq)
+                    .execution_options(yield_per=1000)
+                )
+                current: tuple[int, int] | None = None
+                signals: list[Signals] = []
+                for row in connection.execute(query):
+                    if current is not None and current[0] != row.seq:
+                        yield *current, signals
+                        signals = []
+                    current = row.seq, row.bank_seq
+                    signals.append(to_signals(row))
+                if current is not None:
+                    yield *current, signals
+            finally:
+                context.__exit__(None, None, None)
+
+        return revision, found, active()
+
+    def changes_since(self, revision: int, limit: int) -> list[Change]:
+        """The changes after ``revision``, in order."""
+        query = (
+            sa.select(changes).where(changes.c.revision > revision)
+            .order_by(changes.c.revision)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            changed = {row.bank_seq for row in rows}
+            by_seq = {
+                row.seq: to_bank(row)
+                for row in connection.execute(select_banks().where(banks.c.seq.in_(changed)))
+            }
+        return [
+            Change(row.revision, row.what, row.bank_seq, by_seq[row.bank_seq], row.entry_seq)
+            for row in rows
+        ]
+
+    def entry_signals(self, entry_seq: int) -> list[Signals]:
+        """The hashes of one entry."""
+        with self._database.read() as connection:
+            query = sa.select(entry_signals).where(entry_signals.c.entry_seq == entry_seq)
+            return [to_signals(row) for row in connection.execute(query)]
+
+    def entry_refs(self, entry_seqs: Iterable[int]) -> dict[int, EntryRef]:
+        """Names of entries, by sequence number."""
+        wanted = list(entry_seqs)
+        found = {}
+        with self._database.read() as connection:
+            for start in range(0, len(wanted), _SEQS_AT_ONCE):
+                some = wanted[start : start + _SEQS_AT_ONCE]
+                rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
+                found.update({row.seq: to_entry(row).ref for row in rows})
+        return found
+
+    # Shared
+
+    def _change(
+        self,
+        request: Request,
+        change: Callable[[sa.Connection], tuple[str, int, int | None]],
+        after: Callable[[sa.Connection, int, int | None], object],
+        parse: Callable[[object], T],
+    ) -> T:
+        """Makes one revision, or gives the answer of the request that was made before."""
+        try:
+            with self._database.write() as connection:
+                earlier = _answer_to(connection, request)
+                if earlier is not None:
+                    return parse(earlier)
+                what, bank_seq, entry_seq = change(connection)
+                revision = key(
+                    connection.execute(
+                        changes.insert().values(
+                            at_ms=codec.now_ms(),
+                            what=what,
+                            bank_seq=bank_seq,
+                            entry_seq=entry_seq,
+                            request_id=request.request_id,
+                            fingerprint=request.fingerprint,
+                            after={},
+                        )
+                    )
+                )
+                changed = banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
+                table = banks if entry_seq is None else entries
+                connection.execute(table.update().where(changed).values(revision=revision))
+                answer = after(connection, bank_seq, entry_seq)
+                connection.execute(
+                    changes.update().where(changes.c.revision == revision).values(after=answer)
+                )
+                return parse(answer)
+        except IntegrityError:
+            # Another server took the same request_id in between.
+            with self._database.read() as connection:
+                earlier = _answer_to(connection, request)
+            if earlier is None:
+                raise
+            return parse(earlier)
+
+    @staticmethod
+    def _bank_after(connection: sa.Connection, bank_seq: int, _: int | None) -> object:
+        row = connection.execute(select_banks().where(banks.c.seq == bank_seq)).one()
+        return codec.bank_json(to_bank(row))
+
+    @staticmethod
+    def _entry_after(connection: sa.Connection, _: int, entry_seq: int | None) -> object:
+        row = connection.execute(select_entries().where(entries.c.seq == entry_seq)).one()
+        return codec.entry_json(to_entry(row))
+
+    def _page(
+        self,
+        query: sa.Select[tuple[object, ...]],
+        seq: sa.ColumnElement[int],
+        before: int,
+        limit: int,
+        parse: Callable[[sa.Row[tuple[object, ...]]], T],
+    ) -> Page[T]:
+        if before:
+            query = query.where(seq < before)
+        with self._database.read() as connection:
+            rows = connection.execute(query.limit(limit + 1)).all()
+        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
+        return Page(tuple(parse(row) for row in rows[:limit]), token)
+
+
+def _answer_to(connection: sa.Connection, request: Request) -> object | None:
+    """What the request was answered before; None if it is new. Raises `RequestIdReused`."""
+    row = connection.execute(
+        sa.select(changes.c.fingerprint, changes.c.after).where(
+            changes.c.request_id == request.request_id
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.fingerprint != request.fingerprint:
+        raise RequestIdReused("request_id: it was used for another request; make a new one")
+    return row.after  # type: ignore[no-any-return]

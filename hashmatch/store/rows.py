@@ -1,0 +1,120 @@
+"""Queries of banks, entries and signals, and their rows as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from hashmatch.errors import BankNotFound
+from hashmatch.model.records import Bank, Entry, EntryRef
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.store import codec
+from hashmatch.store.tables import banks, entries
+
+__all__ = [
+    "find_bank",
+    "key",
+    "select_banks",
+    "select_entries",
+    "signals_values",
+    "thresholds_json",
+    "to_bank",
+    "to_entry",
+    "to_signals",
+]
+
+_ACTIVE_ENTRIES = (
+    sa.select(sa.func.count())
+    .where(entries.c.bank_seq == banks.c.seq, entries.c.state == EntryState.ACTIVE)
+    .correlate(banks)
+    .scalar_subquery()
+    .label("active_entries")
+)
+
+
+def select_banks() -> sa.Select[Any]:
+    """Banks, for `to_bank`."""
+    return sa.select(banks, _ACTIVE_ENTRIES)
+
+
+def select_entries() -> sa.Select[Any]:
+    """Entries with the names of their banks, for `to_entry`."""
+    return sa.select(
+        entries, banks.c.bank_id, banks.c.name.label("bank_name"), banks.c.label.label("bank_label")
+    ).join(banks, banks.c.seq == entries.c.bank_seq)
+
+
+def find_bank(connection: sa.Connection, bank: str) -> sa.Row[Any]:
+    """A bank by id or name. Raises `BankNotFound`."""
+    matching = sa.or_(banks.c.bank_id == bank, banks.c.name == bank)
+    row = connection.execute(select_banks().where(matching)).first()
+    if row is None:
+        raise BankNotFound(f"bank: there is no bank {bank!r}")
+    return row
+
+
+def to_bank(row: sa.Row[Any]) -> Bank:
+    """A row of `select_banks`."""
+    return Bank(
+        bank_id=row.bank_id,
+        name=row.name,
+        label=row.label,
+        action=Action(row.action),
+        thresholds={Kind(int(kind)): most for kind, most in row.thresholds.items()},
+        state=BankState(row.state),
+        revision=row.revision,
+        create_time=codec.from_ms(row.create_ms),
+        update_time=codec.from_ms(row.update_ms),
+        active_entries=row.active_entries,
+    )
+
+
+def to_entry(row: sa.Row[Any]) -> Entry:
+    """A row of `select_entries`."""
+    return Entry(
+        ref=EntryRef(
+            entry_id=row.entry_id,
+            reference=row.reference,
+            label=row.label or row.bank_label,
+            bank_id=row.bank_id,
+            bank_name=row.bank_name,
+        ),
+        state=EntryState(row.state),
+        kinds=codec.parse_kinds(row.kinds),
+        duration_ms=row.duration_ms,
+        revision=row.revision,
+        create_time=codec.from_ms(row.create_ms),
+        update_time=codec.from_ms(row.update_ms),
+    )
+
+
+def to_signals(row: sa.Row[Any]) -> Signals:
+    """A row of either table of signals."""
+    return Signals.from_columns(Kind(row.kind), row.digests, row.quality, row.pts_ms, row.view)
+
+
+def signals_values(signals: Signals) -> dict[str, Any]:
+    """The columns of a row of either table of signals."""
+    digests, quality, pts_ms, view = signals.columns()
+    return {
+        "kind": signals.kind,
+        "digests": digests,
+        "quality": quality,
+        "pts_ms": pts_ms,
+        "view": view,
+    }
+
+
+def thresholds_json(thresholds: Mapping[Kind, int]) -> dict[str, int]:
+    """As the JSON column has them."""
+    return {str(int(kind)): most for kind, most in sorted(thresholds.items())}
+
+
+def key(result: sa.CursorResult[Any]) -> int:
+    """The sequence number of the row that was just inserted."""
+    inserted = result.inserted_primary_key
+    assert inserted is not None  # Every table here numbers its rows.
+    return int(inserted[0])

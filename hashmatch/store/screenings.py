@@ -1,0 +1,210 @@
+"""Screenings, their hashes and their judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from hashmatch.errors import RequestIdReused, ScreeningNotFound
+from hashmatch.model.records import Page, Reason, Screening
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Verdict
+from hashmatch.store import codec
+from hashmatch.store.database import Database
+from hashmatch.store.rows import signals_values, to_signals
+from hashmatch.store.tables import judgements, screening_signals, screenings
+
+__all__ = ["ScreeningStore", "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is needed to judge a screening again."""
+
+    screening: Screening
+    signals: tuple[Signals, ...]
+    coverage_reasons: tuple[Reason, ...]
+
+
+class ScreeningStore:
+    """Methods block; each is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` is migrated."""
+        self._database = database
+
+    def add(
+        self,
+        request_id: str,
+        fingerprint: str,
+        screening: Screening,
+        signals: Sequence[Signals],
+        coverage_reasons: tuple[Reason, ...],
+    ) -> Screening:
+        """Stores a screening, its hashes and its first judgement; returns what is stored.
+
+        That is another screening if the request was answered before. Raises `RequestIdReused`.
+        """
+        try:
+            with self._database.write() as connection:
+                seq = connection.execute(
+                    screenings.insert()
+                    .values(
+                        screening_id=screening.screening_id,
+                        create_ms=_to_ms(screening.create_time),
+                        verdict=screening.verdict,
+                        sha256=screening.media.sha256,
+                        media=codec.media_json(screening.media),
+                        coverage=codec.coverage_json(screening.coverage),
+                        coverage_reasons=codec.reasons_json(coverage_reasons),
+                        hash_versions={
+                            str(int(kind)): version
+                            for kind, version in screening.hash_versions.items()
+                        },
+                    )
+                    .returning(screenings.c.seq)
+                ).scalar_one()
+                for each in signals:
+                    connection.execute(
+                        screening_signals.insert().values(
+                            screening_seq=seq, **signals_values(each)
+                        )
+                    )
+                connection.execute(_judgement(seq, request_id, fingerprint, screening))
+        except IntegrityError:
+            return self._answer_or_raise(request_id, fingerprint)
+        return screening
+
+    def add_judgement(self, request_id: str, fingerprint: str, screening: Screening) -> Screening:
+        """Stores a confirmation; its number is given here. As `add` for repeated requests."""
+        try:
+            with self._database.write() as connection:
+                row = connection.execute(
+                    sa.select(screenings.c.seq, sa.func.max(judgements.c.number).label("newest"))
+                    .join(judgements, judgements.c.screening_seq == screenings.c.seq)
+                    .where(screenings.c.screening_id == screening.screening_id)
+                    .group_by(screenings.c.seq)
+                ).one()
+                connection.execute(
+                    _judgement(row.seq, request_id, fingerprint, screening, row.newest + 1)
+                )
+                connection.execute(
+                    screenings.update()
+                    .where(screenings.c.seq == row.seq)
+                    .values(verdict=screening.verdict)
+                )
+        except IntegrityError:
+            return self._answer_or_raise(request_id, fingerprint)
+        return self.answer_to(request_id, fingerprint) or screening
+
+    def answer_to(self, request_id: str, fingerprint: str) -> Screening | None:
+        """What a request was answered before; None if it is new. Raises `RequestIdReused`."""
+        query = _select().where(judgements.c.request_id == request_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            raise RequestIdReused("request_id: it was used for another request; make a new one")
+        return _to_screening(row)
+
+    def get(self, screening_id: str) -> Screening:
+        """With its newest judgement. Raises `ScreeningNotFound`."""
+        return self._newest(screening_id)[0]
+
+    def get_stored(self, screening_id: str) -> Stored:
+        """With all that is needed to judge it again. Raises `ScreeningNotFound`."""
+        screening, row = self._newest(screening_id)
+        query = sa.select(screening_signals).where(screening_signals.c.screening_seq == row.seq)
+        with self._database.read() as connection:
+            signals = tuple(to_signals(each) for each in connection.execute(query))
+        return Stored(screening, signals, codec.parse_reasons(row.coverage_reasons))
+
+    def list(
+        self, before: int, limit: int, verdict: Verdict | None, since_ms: int | None
+    ) -> Page[Screening]:
+        """Newest first; ``before`` is the token of the page before, 0 for the first."""
+        query = _select_newest().order_by(screenings.c.seq.desc()).limit(limit + 1)
+        if before:
+            query = query.where(screenings.c.seq < before)
+        if verdict is not None:
+            query = query.where(screenings.c.verdict == verdict)
+        if since_ms is not None:
+            query = query.where(screenings.c.create_ms >= since_ms)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
+        return Page(tuple(_to_screening(row) for row in rows[:limit]), token)
+
+    def _newest(self, screening_id: str) -> tuple[Screening, sa.Row[Any]]:
+        query = _select_newest().where(screenings.c.screening_id == screening_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise ScreeningNotFound(f"screening_id: there is no screening {screening_id!r}")
+        return _to_screening(row), row
+
+    def _answer_or_raise(self, request_id: str, fingerprint: str) -> Screening:
+        answer = self.answer_to(request_id, fingerprint)
+        if answer is None:
+            raise RuntimeError("a row breaks a rule of the schema that is not request_id's")
+        return answer
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(screenings, judgements).join(
+        judgements, judgements.c.screening_seq == screenings.c.seq
+    )
+
+
+def _select_newest() -> sa.Select[Any]:
+    newest = judgements.alias()
+    return _select().where(
+        judgements.c.number
+        == sa.select(sa.func.max(newest.c.number))
+        .where(newest.c.screening_seq == screenings.c.seq)
+        .scalar_subquery()
+    )
+
+
+def _judgement(
+    seq: int, request_id: str, fingerprint: str, screening: Screening, number: int = 1
+) -> sa.Insert:
+    return judgements.insert().values(
+        screening_seq=seq,
+        number=number,
+        request_id=request_id,
+        fingerprint=fingerprint,
+        at_ms=_to_ms(screening.judge_time),
+        verdict=screening.verdict,
+        revision=screening.blocklist_revision,
+        reasons=codec.reasons_json(screening.reasons),
+        evidence=codec.evidence_json(screening.evidence),
+        elapsed_ms=screening.elapsed_ms,
+    )
+
+
+def _to_screening(row: sa.Row[Any]) -> Screening:
+    judged = row._mapping
+    return Screening(
+        screening_id=row.screening_id,
+        verdict=Verdict(judged[judgements.c.verdict]),
+        reasons=codec.parse_reasons(row.reasons),
+        evidence=codec.parse_evidence(row.evidence),
+        media=codec.parse_media(row.media, row.sha256),
+        coverage=codec.parse_coverage(row.coverage),
+        blocklist_revision=row.revision,
+        hash_versions=codec.parse_versions(row.hash_versions),
+        create_time=codec.from_ms(row.create_ms),
+        judge_time=codec.from_ms(row.at_ms),
+        judgement=row.number,
+        elapsed_ms=row.elapsed_ms,
+    )
+
+
+def _to_ms(instant: Any) -> int:
+    return round(instant.timestamp() * 1000)

@@ -1,0 +1,135 @@
+"""The tables. Changed only by a migration in `hashmatch.store.migrations` (a test compares them).
+
+Instants are integers, milliseconds of Unix time. ``seq`` columns are small stable numbers for the
+index; ids are what callers see. Enumerations are stored as the numbers of `hashmatch.model`.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+__all__ = [
+    "banks",
+    "changes",
+    "entries",
+    "entry_signals",
+    "judgements",
+    "metadata",
+    "screening_signals",
+    "screenings",
+]
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only for this one type.
+_Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+banks = sa.Table(
+    "banks",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("bank_id", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("action", sa.Integer, nullable=False),
+    sa.Column("thresholds", sa.JSON, nullable=False),  # {kind: most differing bits}
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("create_ms", sa.BigInteger, nullable=False),
+    sa.Column("update_ms", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("entry_id", sa.Text, nullable=False, unique=True),
+    sa.Column("bank_seq", sa.ForeignKey("banks.seq"), nullable=False, index=True),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("kinds", sa.JSON, nullable=False),  # [[kind, count, usable], …]
+    sa.Column("duration_ms", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("create_ms", sa.BigInteger, nullable=False),
+    sa.Column("update_ms", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# One row per entry and kind, never one per frame: see Signals.columns for the bytes.
+entry_signals = sa.Table(
+    "entry_signals",
+    metadata,
+    sa.Column("entry_seq", sa.ForeignKey("entries.seq"), primary_key=True),
+    sa.Column("kind", sa.Integer, primary_key=True),
+    sa.Column("digests", sa.LargeBinary, nullable=False),
+    sa.Column("quality", sa.LargeBinary, nullable=False),
+    sa.Column("pts_ms", sa.LargeBinary, nullable=False),
+    sa.Column("view", sa.LargeBinary, nullable=False),
+)
+
+# Every change of the blocklist, in order. `after` is what the caller was answered.
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("revision", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("bank_seq", sa.ForeignKey("banks.seq"), nullable=False),
+    sa.Column("entry_seq", sa.ForeignKey("entries.seq"), nullable=True),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("after", sa.JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+screenings = sa.Table(
+    "screenings",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("screening_id", sa.Text, nullable=False, unique=True),
+    sa.Column("create_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Column("verdict", sa.Integer, nullable=False, index=True),  # of the newest judgement
+    sa.Column("sha256", sa.LargeBinary, nullable=False, index=True),
+    sa.Column("media", sa.JSON, nullable=False),
+    sa.Column("coverage", sa.JSON, nullable=False),
+    # Why coverage is not complete: part of every judgement.
+    sa.Column("coverage_reasons", sa.JSON, nullable=False),
+    sa.Column("hash_versions", sa.JSON, nullable=False),  # {kind: version}
+    sqlite_autoincrement=True,
+)
+
+screening_signals = sa.Table(
+    "screening_signals",
+    metadata,
+    sa.Column("screening_seq", sa.ForeignKey("screenings.seq"), primary_key=True),
+    sa.Column("kind", sa.Integer, primary_key=True),
+    sa.Column("digests", sa.LargeBinary, nullable=False),
+    sa.Column("quality", sa.LargeBinary, nullable=False),
+    sa.Column("pts_ms", sa.LargeBinary, nullable=False),
+    sa.Column("view", sa.LargeBinary, nullable=False),
+)
+
+# The verdicts of a screening: the first, and one for each confirmation.
+judgements = sa.Table(
+    "judgements",
+    metadata,
+    sa.Column("screening_seq", sa.ForeignKey("screenings.seq"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("verdict", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("elapsed_ms", sa.Float, nullable=False),
+)

@@ -1,0 +1,294 @@
+"""Records, both ways."""
+
+from __future__ import annotations
+
+import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from hashmatch.model.records import (
+    Bank,
+    Coverage,
+    Entry,
+    EntryRef,
+    Evidence,
+    KindCount,
+    MediaInfo,
+    Reason,
+    Screening,
+    Segment,
+)
+from hashmatch.model.verdicts import (
+    Action,
+    BankState,
+    EntryState,
+    Kind,
+    Part,
+    Turn,
+    Verdict,
+    VerdictReason,
+)
+from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
+from hashmatch.v1 import common_pb2 as pb
+from hashmatch.wire.enums import to_wire
+
+__all__ = [
+    "bank_from_wire",
+    "bank_to_wire",
+    "coverage_from_wire",
+    "coverage_to_wire",
+    "entry_from_wire",
+    "entry_to_wire",
+    "reason_from_wire",
+    "reason_to_wire",
+    "screening_from_wire",
+    "screening_to_wire",
+    "timestamp",
+]
+
+
+def timestamp(instant: datetime.datetime) -> Timestamp:
+    """An instant as a message."""
+    message = Timestamp()
+    message.FromDatetime(instant)
+    return message
+
+
+def _instant(message: Timestamp) -> datetime.datetime:
+    return message.ToDatetime(tzinfo=datetime.UTC)
+
+
+def ref_to_wire(ref: EntryRef) -> pb.EntryRef:
+    """A record as a message."""
+    return pb.EntryRef(
+        entry_id=ref.entry_id,
+        reference=ref.reference,
+        label=ref.label,
+        bank_id=ref.bank_id,
+        bank_name=ref.bank_name,
+    )
+
+
+def ref_from_wire(message: pb.EntryRef) -> EntryRef:
+    """A message as a record."""
+    return EntryRef(
+        message.entry_id, message.reference, message.label, message.bank_id, message.bank_name
+    )
+
+
+def reason_to_wire(reason: Reason) -> pb.Reason:
+    """A record as a message."""
+    return pb.Reason(code=to_wire(reason.code), detail=reason.detail)
+
+
+def reason_from_wire(message: pb.Reason) -> Reason:
+    """A message as a record."""
+    return Reason(VerdictReason(message.code), message.detail)
+
+
+def evidence_to_wire(evidence: Evidence) -> pb.Evidence:
+    """A record as a message."""
+    return pb.Evidence(
+        entry=ref_to_wire(evidence.entry),
+        action=to_wire(evidence.action),
+        kind=to_wire(evidence.kind),
+        view=pb.View(part=to_wire(evidence.part), turn=to_wire(evidence.turn)),
+        distance=evidence.distance,
+        threshold=evidence.threshold,
+        frames=evidence.frames,
+        segments=[
+            pb.Segment(
+                media=pb.TimeRange(start_ms=each.media_start_ms, end_ms=each.media_end_ms),
+                entry=pb.TimeRange(start_ms=each.entry_start_ms, end_ms=each.entry_end_ms),
+                frames=each.frames,
+            )
+            for each in evidence.segments
+        ],
+    )
+
+
+def evidence_from_wire(message: pb.Evidence) -> Evidence:
+    """A message as a record."""
+    return Evidence(
+        entry=ref_from_wire(message.entry),
+        action=Action(message.action),
+        kind=Kind(message.kind),
+        part=Part(message.view.part),
+        turn=Turn(message.view.turn),
+        distance=message.distance,
+        threshold=message.threshold,
+        frames=message.frames,
+        segments=tuple(
+            Segment(
+                each.media.start_ms,
+                each.media.end_ms,
+                each.entry.start_ms,
+                each.entry.end_ms,
+                each.frames,
+            )
+            for each in message.segments
+        ),
+    )
+
+
+def media_to_wire(media: MediaInfo) -> pb.MediaInfo:
+    """A record as a message."""
+    return pb.MediaInfo(
+        size_bytes=media.size_bytes,
+        sha256=media.sha256,
+        format=media.format,
+        width=media.width,
+        height=media.height,
+        duration_header_ms=media.duration_header_ms,
+    )
+
+
+def media_from_wire(message: pb.MediaInfo) -> MediaInfo:
+    """A message as a record."""
+    return MediaInfo(
+        message.size_bytes,
+        message.sha256,
+        message.format,
+        message.width,
+        message.height,
+        message.duration_header_ms,
+    )
+
+
+def coverage_to_wire(coverage: Coverage) -> pb.Coverage:
+    """A record as a message."""
+    return pb.Coverage(
+        complete=coverage.complete,
+        duration_content_ms=coverage.duration_content_ms,
+        frames_decoded=coverage.frames_decoded,
+        frames_hashed=coverage.frames_hashed,
+        frames_flat=coverage.frames_flat,
+        frames_failed=coverage.frames_failed,
+        largest_gap_ms=coverage.largest_gap_ms,
+        streams=coverage.streams,
+        by_caller=coverage.by_caller,
+    )
+
+
+def coverage_from_wire(message: pb.Coverage) -> Coverage:
+    """A message as a record."""
+    return Coverage(
+        message.complete,
+        message.duration_content_ms,
+        message.frames_decoded,
+        message.frames_hashed,
+        message.frames_flat,
+        message.frames_failed,
+        message.largest_gap_ms,
+        message.streams,
+        message.by_caller,
+    )
+
+
+def screening_to_wire(screening: Screening) -> pb.Screening:
+    """A record as a message."""
+    elapsed = Duration()
+    elapsed.FromMicroseconds(round(screening.elapsed_ms * 1000))
+    return pb.Screening(
+        screening_id=screening.screening_id,
+        verdict=to_wire(screening.verdict),
+        reasons=[reason_to_wire(each) for each in screening.reasons],
+        evidence=[evidence_to_wire(each) for each in screening.evidence],
+        media=media_to_wire(screening.media),
+        coverage=coverage_to_wire(screening.coverage),
+        blocklist_revision=screening.blocklist_revision,
+        hash_versions=[
+            pb.HashVersion(kind=to_wire(kind), version=version)
+            for kind, version in sorted(screening.hash_versions.items())
+        ],
+        create_time=timestamp(screening.create_time),
+        judge_time=timestamp(screening.judge_time),
+        judgement=screening.judgement,
+        elapsed=elapsed,
+    )
+
+
+def screening_from_wire(message: pb.Screening) -> Screening:
+    """A message as a record. Raises ``ValueError`` for values this version does not know."""
+    return Screening(
+        screening_id=message.screening_id,
+        verdict=Verdict(message.verdict),
+        reasons=tuple(reason_from_wire(each) for each in message.reasons),
+        evidence=tuple(evidence_from_wire(each) for each in message.evidence),
+        media=media_from_wire(message.media),
+        coverage=coverage_from_wire(message.coverage),
+        blocklist_revision=message.blocklist_revision,
+        hash_versions={Kind(each.kind): each.version for each in message.hash_versions},
+        create_time=_instant(message.create_time),
+        judge_time=_instant(message.judge_time),
+        judgement=message.judgement,
+        elapsed_ms=message.elapsed.ToMicroseconds() / 1000,
+    )
+
+
+def bank_to_wire(bank: Bank) -> blocklist_pb.Bank:
+    """A record as a message."""
+    return blocklist_pb.Bank(
+        bank_id=bank.bank_id,
+        name=bank.name,
+        label=bank.label,
+        action=to_wire(bank.action),
+        kinds=[
+            blocklist_pb.KindThreshold(kind=to_wire(kind), max_distance=most)
+            for kind, most in sorted(bank.thresholds.items())
+        ],
+        state=to_wire(bank.state),
+        active_entries=bank.active_entries,
+        etag=bank.etag,
+        revision=bank.revision,
+        create_time=timestamp(bank.create_time),
+        update_time=timestamp(bank.update_time),
+    )
+
+
+def bank_from_wire(message: blocklist_pb.Bank) -> Bank:
+    """A message as a record."""
+    return Bank(
+        bank_id=message.bank_id,
+        name=message.name,
+        label=message.label,
+        action=Action(message.action),
+        thresholds={Kind(each.kind): each.max_distance for each in message.kinds},
+        state=BankState(message.state),
+        revision=message.revision,
+        create_time=_instant(message.create_time),
+        update_time=_instant(message.update_time),
+        active_entries=message.active_entries,
+    )
+
+
+def entry_to_wire(entry: Entry) -> blocklist_pb.Entry:
+    """A record as a message."""
+    return blocklist_pb.Entry(
+        ref=ref_to_wire(entry.ref),
+        state=to_wire(entry.state),
+        kinds=[
+            blocklist_pb.KindCount(kind=to_wire(each.kind), count=each.count, usable=each.usable)
+            for each in entry.kinds
+        ],
+        duration_ms=entry.duration_ms,
+        revision=entry.revision,
+        create_time=timestamp(entry.create_time),
+        update_time=timestamp(entry.update_time),
+    )
+
+
+def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
+    """A message as a record."""
+    return Entry(
+        ref=ref_from_wire(message.ref),
+        state=EntryState(message.state),
+        kinds=tuple(
+            KindCount(Kind(each.kind), each.count, each.usable) for each in message.kinds
+        ),
+        duration_ms=message.duration_ms,
+        revision=message.revision,
+        create_time=_instant(message.create_time),
+        update_time=_instant(message.update_time),
+    )

@@ -1,0 +1,82 @@
+"""Errors as gRPC statuses, and back."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+
+from hashmatch import errors
+from hashmatch.errors import HashmatchError
+
+__all__ = ["DETAILS_KEY", "code_of", "error_from_call", "status_details"]
+
+# Where gRPC carries a google.rpc.Status.
+DETAILS_KEY: Final = "grpc-status-details-bin"
+
+_DOMAIN: Final = "hashmatch"
+
+_CODES: Final[tuple[tuple[type[HashmatchError], grpc.StatusCode], ...]] = (
+    (errors.RequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.BankExists, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.EtagMismatch, grpc.StatusCode.ABORTED),
+    (errors.Conflict, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.SpoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def code_of(error: HashmatchError) -> grpc.StatusCode:
+    """The canonical code of an error."""
+    for cls, code in _CODES:
+        if isinstance(error, cls):
+            return code
+    return grpc.StatusCode.INTERNAL
+
+
+def status_details(error: HashmatchError) -> bytes:
+    """The google.rpc.Status of an error: ErrorInfo, and RetryInfo where trying again helps."""
+    status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=_DOMAIN, metadata=error.metadata
+    )
+    status.details.add().Pack(info)
+    if isinstance(error, errors.Unavailable):
+        delay = Duration()
+        delay.FromMilliseconds(error.retry_after_ms)
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status.SerializeToString()
+
+
+def error_from_call(call: grpc.RpcError) -> HashmatchError:
+    """The error that a failed call stands for, as the server raised it where it says so."""
+    code, message, details = _parts(call)
+    status = status_pb2.Status.FromString(details) if details else status_pb2.Status()
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    if info.domain == _DOMAIN:
+        error = HashmatchError.__new__(errors.by_reason(info.reason))
+        HashmatchError.__init__(error, status.message, **info.metadata)
+    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        error = errors.DeadlineExceeded("no answer within the deadline")
+    elif code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+        error = errors.Unreachable(f"the server cannot be reached: {message}")
+    else:
+        error = errors.Internal(f"the server answered {code.name}: {message}")
+    if isinstance(error, errors.Unavailable) and retry.HasField("retry_delay"):
+        delay = retry.retry_delay.ToTimedelta()
+        error.retry_after_ms = round(delay / datetime.timedelta(milliseconds=1))
+    return error
+
+
+def _parts(call: grpc.RpcError) -> tuple[grpc.StatusCode, str, bytes]:
+    # Both the synchronous and the asyncio error have these, but no common base that says so.
+    code, message = call.code(), call.details() or ""  # type: ignore[attr-defined]
+    trailing = call.trailing_metadata() or ()  # type: ignore[attr-defined]
+    return code, message, next((value for key, value in trailing if key == DETAILS_KEY), b"")

@@ -1,0 +1,147 @@
+"""Entry point of a worker: one media after the other, until the parent hangs up."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from hashmatch import channel
+from hashmatch.channel import Job
+from hashmatch.model.signals import Signals
+from hashmatch.worker.inspect import inspect
+from hashmatch.worker.warm_up import warm_up
+
+# Hashes are sent together this often, so that a long media does not cost a message a frame; the
+# first ones go at once.
+_EMIT_SECONDS: Final = 0.1
+
+
+class _Cancelled(Exception):
+    """The parent does not want the rest."""
+
+
+class _Link:
+    """The worker's end of the channel. Hangs up the process when the parent is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def send(self, message: bytes) -> None:
+        self._socket.sendall(message)
+
+    def receive(self, descriptors: int = 0) -> tuple[dict[str, Any], list[int]]:
+        """The next message and the descriptors that came with it."""
+        prefix, passed, _, _ = socket.recv_fds(self._socket, channel.PREFIX.size, descriptors)
+        prefix += self._exactly(channel.PREFIX.size - len(prefix))
+        header_length, payload_length = channel.lengths(prefix)
+        header = channel.unframe(self._exactly(header_length))
+        self._exactly(payload_length)
+        return header, passed
+
+    def cancelled(self) -> bool:
+        """True if the parent has spoken unasked: that can only be ``cancel``."""
+        if not select.select([self._socket], [], [], 0)[0]:
+            return False
+        self.receive()
+        return True
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            chunk = self._socket.recv(size - len(data))
+            if not chunk:
+                sys.exit(0)
+            data += chunk
+        return data
+
+
+class _SpoolSource:
+    """The parent's spool (see `hashmatch.spool`), read while it grows."""
+
+    def __init__(self, link: _Link, memory: int, disk: int) -> None:
+        self._link = link
+        self._memory, self._disk = memory, disk
+        self._size = 0
+        self._split = 0
+        self._ended = False
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        while offset + size > self._size and not self._ended:
+            self._wait(offset + size)
+        end = min(offset + size, self._size)
+        in_memory = max(0, min(end, self._split) - offset)
+        data = os.pread(self._memory, in_memory, offset) if in_memory else b""
+        if end > max(offset, self._split):
+            start = max(offset, self._split)
+            data += os.pread(self._disk, end - start, start - self._split)
+        return data
+
+    def total(self) -> int:
+        while not self._ended:
+            self._wait(self._size + 1)
+        return self._size
+
+    def _wait(self, size: int) -> None:
+        self._link.send(channel.frame({"type": "wait", "size": size}))
+        header, _ = self._link.receive()
+        if header["type"] != "size":
+            raise _Cancelled
+        self._size, self._split = header["size"], header["memory"]
+        self._ended = header["ended"]
+
+
+class _Emitter:
+    """Sends signals in batches, and notices that nobody wants them any more."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+        self._waiting: list[Signals] = []
+        self._sent_at = 0.0
+
+    def __call__(self, signals: list[Signals]) -> None:
+        self._waiting += signals
+        if self._link.cancelled():
+            raise _Cancelled
+        if time.monotonic() - self._sent_at >= _EMIT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._link.send(channel.pack_signals(Signals.concatenate(self._waiting)))
+            self._waiting = []
+            self._sent_at = time.monotonic()
+
+
+def _work(link: _Link) -> None:
+    header, descriptors = link.receive(descriptors=2)
+    if header["type"] != "job":
+        return  # A ``cancel`` that crossed with the end of its job.
+    memory, disk = descriptors
+    try:
+        emitter = _Emitter(link)
+        done = inspect(_SpoolSource(link, memory, disk), Job.from_header(header), emitter)
+        emitter.flush()
+        link.send(channel.pack_done(done))
+    except _Cancelled:
+        pass
+    finally:
+        os.close(memory)
+        os.close(disk)
+        link.send(channel.frame({"type": "ready"}))
+
+
+def main() -> None:
+    """Serves the socket whose descriptor is the only argument."""
+    link = _Link(socket.socket(fileno=int(sys.argv[1])))
+    warm_up()
+    link.send(channel.frame({"type": "ready"}))
+    while True:
+        _work(link)
+
+
+if __name__ == "__main__":
+    main()

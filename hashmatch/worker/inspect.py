@@ -1,0 +1,71 @@
+"""One media: bytes in, `Signals` and a tally out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from hashmatch.channel import Done, Job
+from hashmatch.errors import MediaError
+from hashmatch.hashing.frames import FrameBatch, hash_frames
+from hashmatch.hashing.pdq import MIN_QUALITY
+from hashmatch.media import image, video
+from hashmatch.media.formats import Family, sniff
+from hashmatch.media.source import Source
+from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.model.records import Reason
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Part, VerdictReason
+
+__all__ = ["inspect"]
+
+_SHOWN_DETAIL: Final = 200
+
+
+def inspect(source: Source, job: Job, emit: Callable[[list[Signals]], None]) -> Done:
+    """Decodes and hashes a media; ``emit`` gets the signals of each frame as it is hashed.
+
+    Whatever is wrong with the media ends up among the reasons, never as an exception; only what
+    ``emit`` and ``source`` raise passes through.
+    """
+    tally = Tally()
+    try:
+        for batch in _batches(source, job, tally):
+            emit(_hash(batch, job, tally))
+    except MediaError as error:
+        tally.add_reason(error.code, error.detail)
+    if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
+        tally.add_reason(
+            VerdictReason.ALL_FRAMES_FLAT,
+            f"all {tally.frames_hashed} frames have a quality below {MIN_QUALITY} of 100",
+        )
+    reasons = tuple(
+        Reason(reason.code, _printable(reason.detail)[:_SHOWN_DETAIL]) for reason in tally.reasons
+    )
+    return Done(tally.media_info(), tally.coverage(), reasons)
+
+
+def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
+    if not source.read_at(0, 1):
+        raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
+    media_format = sniff(source)
+    if media_format is None:
+        raise MediaError(VerdictReason.UNSUPPORTED, "no image or video format that is known here")
+    limits = DecodeLimits(job.max_duration_ms, job.max_frame_pixels)
+    if media_format.family is Family.IMAGE:
+        return image.frames(source, media_format, limits, job.max_gap_ms, tally)
+    return video.frames(source, media_format, limits, job.max_gap_ms, tally)
+
+
+def _hash(batch: FrameBatch, job: Job, tally: Tally) -> list[Signals]:
+    hashed = hash_frames(batch, job.kinds, turns=job.turns)
+    if hashed and batch.part is Part.FULL:
+        # Every view and kind of a frame has the frame's quality.
+        views = len(hashed[0]) // len(batch.pts_ms)
+        tally.frames_hashed += len(batch.pts_ms)
+        tally.frames_flat += int((hashed[0].quality < MIN_QUALITY).sum()) // views
+    return hashed
+
+
+def _printable(text: Iterable[str]) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

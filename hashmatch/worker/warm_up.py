@@ -1,0 +1,41 @@
+"""Runs the whole path once before the first upload, so that no upload waits for it.
+
+Kernels compile, and PyAV and Pillow load parts of themselves, when they are first used.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+
+import av
+import numpy as np
+
+from hashmatch.channel import Job
+from hashmatch.media.source import FileSource
+from hashmatch.model.verdicts import Kind
+from hashmatch.worker.inspect import inspect
+
+__all__ = ["warm_up"]
+
+_JOB = Job((Kind.PDQ,), True, 1000, 60_000, 1 << 20)
+
+
+def warm_up() -> None:
+    """Decodes and hashes a small clip that it makes itself, in memory."""
+    with tempfile.TemporaryFile() as file:
+        file.write(_clip())
+        file.flush()
+        inspect(FileSource(file), _JOB, lambda signals: None)
+
+
+def _clip() -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 64
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+        for _ in range(8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        container.mux(stream.encode())
+    return buffer.getvalue()
