@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
+
 from hashmatch.errors import InvalidField, MediaUnusable
 from hashmatch.index.live import usable
 from hashmatch.intake import Inspected, Intake, Looks
@@ -59,7 +60,8 @@ class Blocklist:
 
     async def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
         """Raises `InvalidField`, `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
-        `RequestIdReused`."""
+        `RequestIdReused`.
+        """
         if edit.thresholds is not None:
             _check_thresholds(edit.thresholds)
         updated = await asyncio.to_thread(self._store.update_bank, request, bank, etag, edit)

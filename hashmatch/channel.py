@@ -10,7 +10,7 @@ From the worker:
 
 * ``ready`` (after start-up, and after each job),
 * ``wait`` (nothing to do until the media has grown beyond so many bytes),
-* ``signals`` (hashes so far; the payload holds their columns),
+* ``signals`` (new hashes, their columns in the payload, and the tally so far),
 * ``done`` (the tally; no more comes).
 
 A worker is not trusted: what it says is checked here before anything else sees it.
@@ -81,7 +81,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a worker says when it has finished."""
+    """What a worker says when it has finished, or has looked at so far."""
 
     media: MediaInfo
     coverage: Coverage
@@ -113,14 +113,14 @@ def unframe(encoded: bytes) -> dict[str, Any]:
     return header
 
 
-def pack_signals(signals: Iterable[Signals]) -> bytes:
+def pack_signals(signals: Iterable[Signals], so_far: Done) -> bytes:
     """A ``signals`` message."""
     parts, payload = [], b""
     for each in signals:
         columns = each.columns()
         parts.append([int(each.kind), *(len(column) for column in columns)])
         payload += b"".join(columns)
-    return frame({"type": "signals", "parts": parts}, payload)
+    return frame({"type": "signals", "parts": parts, **_tally(so_far)}, payload)
 
 
 def parse_signals(header: Mapping[str, Any], payload: bytes) -> list[Signals]:
@@ -144,40 +144,37 @@ def parse_signals(header: Mapping[str, Any], payload: bytes) -> list[Signals]:
 
 def pack_done(done: Done) -> bytes:
     """A ``done`` message."""
+    return frame({"type": "done", **_tally(done)})
+
+
+def _tally(done: Done) -> dict[str, Any]:
     media = asdict(done.media)
     del media["sha256"], media["size_bytes"]  # Not the worker's to say.
-    return frame(
-        {
-            "type": "done",
-            "media": media,
-            "coverage": asdict(done.coverage),
-            "reasons": [[int(reason.code), reason.detail] for reason in done.reasons],
-        }
-    )
+    return {
+        "media": media,
+        "coverage": asdict(done.coverage),
+        "reasons": [[int(reason.code), reason.detail] for reason in done.reasons],
+    }
 
 
 def parse_done(header: Mapping[str, Any]) -> Done:
-    """What a ``done`` message says. Raises `BadMessage` if it is not sound."""
+    """The tally of a ``done`` or ``signals`` message. Raises `BadMessage` if it is not sound."""
     try:
         reasons = tuple(
             Reason(VerdictReason(code), _text(detail)) for code, detail in header["reasons"]
         )
-        media = MediaInfo(
-            format=_text(header["media"]["format"]),
-            **{
-                name: _count(header["media"][name])
-                for name in ("width", "height", "duration_header_ms")
-            },
-        )
+        counts: dict[str, Any] = {
+            name: _count(header["media"][name])
+            for name in ("width", "height", "duration_header_ms")
+        }
+        media = MediaInfo(format=_text(header["media"]["format"]), **counts)
         stated = header["coverage"]
-        coverage = Coverage(
-            complete=stated["complete"] is True and not reasons,
-            **{
-                name: _count(stated[name])
-                for name in Coverage.__slots__
-                if name not in ("complete", "by_caller")
-            },
-        )
+        counts = {
+            name: _count(stated[name])
+            for name in Coverage.__slots__
+            if name not in ("complete", "by_caller")
+        }
+        coverage = Coverage(complete=stated["complete"] is True and not reasons, **counts)
     except (KeyError, TypeError, ValueError) as error:
         raise BadMessage("a tally that is not sound") from error
     if len(reasons) > _MAX_REASONS or coverage.complete == bool(reasons):

@@ -30,13 +30,19 @@ class Settings(BaseSettings):
         description="Address to listen at, HOST:PORT. Port 0: any that is free.",
     )
     workers: int = pydantic.Field(
-        os.cpu_count() or 1, ge=1, le=1024, description="Processes that decode. Default: one a core."
+        os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Processes that decode. Default: one a core.",
     )
     max_upload_bytes: int = pydantic.Field(
         2048 * _MIB, ge=1, description="Largest media, in bytes. Beyond: SIZE_LIMIT."
     )
     max_duration_seconds: int = pydantic.Field(
-        4 * 3600, ge=1, le=30 * 24 * 3600, description="Longest media, in s. Beyond: DURATION_LIMIT."
+        4 * 3600,
+        ge=1,
+        le=30 * 24 * 3600,
+        description="Longest media, in s. Beyond: DURATION_LIMIT.",
     )
     max_frame_pixels: int = pydantic.Field(
         8192 * 8192,
@@ -55,10 +61,12 @@ class Settings(BaseSettings):
     spool_disk_bytes: int = pydantic.Field(
         8192 * _MIB,
         ge=0,
-        description="Disk for what of the uploads exceeds that memory, in bytes. Beyond: SPOOL_FULL.",
+        description="Disk for what of the uploads exceeds it, in bytes. Beyond: SPOOL_FULL.",
     )
     shutdown_seconds: float = pydantic.Field(
-        30.0, ge=0, description="Time that uploads under way have to end once the server is stopped."
+        30.0,
+        ge=0,
+        description="Time that uploads under way have to end once the server is stopped.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(
         "INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."

@@ -19,7 +19,8 @@ _PATTERN: Final = re.compile(f"(bnk|ent|scr)_[{_ALPHABET}]{{26}}")
 
 def new_id(prefix: str) -> str:
     """An id that sorts by the millisecond it was made in: ULID (48 bits of time, 80 of chance) in
-    Crockford's base 32, lower case."""
+    Crockford's base 32, lower case.
+    """
     value = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)
     return prefix + "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,10 +13,10 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
-from hashmatch.sandbox import OnSignals, Sandbox
+from hashmatch.sandbox import Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 
-__all__ = ["Inspected", "Intake", "IntakeLimits", "Looks"]
+__all__ = ["Decided", "Inspected", "Intake", "IntakeLimits", "Looks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,11 @@ class Inspected:
     reasons: tuple[Reason, ...]  # Why coverage is not complete.
 
 
-_DECIDED_EARLY: Final = Done(
-    MediaInfo(),
-    Coverage(),
-    (
-        Reason(
-            VerdictReason.DECIDED_EARLY,
-            "the rest was not looked at: a sure match had decided already",
-        ),
-    ),
+# Gets hashes as they come; true if by now nothing that still comes could matter.
+Decided = Callable[[list[Signals]], Awaitable[bool]]
+
+_DECIDED_EARLY: Final = Reason(
+    VerdictReason.DECIDED_EARLY, "the rest was not looked at: a sure match had decided already"
 )
 
 
@@ -73,7 +69,7 @@ class Intake:
         chunks: AsyncIterator[bytes],
         announced_size: int,
         looks: Looks,
-        decided: OnSignals,
+        decided: Decided,
     ) -> Inspected:
         """Hashes a media while its ``chunks`` arrive.
 
@@ -88,11 +84,11 @@ class Intake:
         decoding = asyncio.create_task(self._decode(upload, looks))
         try:
             await asyncio.wait({receiving, decoding}, return_when=asyncio.FIRST_COMPLETED)
-            if upload.is_decided:
+            if upload.has_decided():
                 return upload.decided_early()
             # Whatever became of the decoding, a file of a known hash is found by its last byte.
             await receiving
-            if upload.is_decided:
+            if upload.has_decided():
                 return upload.decided_early()
             return upload.inspected(await decoding)
         except _TooLarge:
@@ -116,7 +112,7 @@ class Intake:
                 f"size_bytes: {announced_size} bytes were announced, {upload.spool.size} came"
             )
         await upload.spool.end()
-        await upload.take(upload.hasher.signals())
+        await upload.take(upload.hasher.signals(), None)
 
     async def _decode(self, upload: _Upload, looks: Looks) -> Done:
         job = Job(
@@ -129,8 +125,8 @@ class Intake:
         try:
             done = await self._sandbox.inspect(upload.spool, job, upload.take)
         except MediaError as error:
-            done = Done(MediaInfo(), Coverage(), (Reason(error.code, error.detail),))
-        return done or _DECIDED_EARLY
+            return upload.so_far_without(Reason(error.code, error.detail))
+        return done or upload.so_far_without(_DECIDED_EARLY)
 
     def _too_large(self, size: int) -> Inspected:
         detail = f"more than {self._limits.max_upload_bytes} bytes"
@@ -145,17 +141,23 @@ class _TooLarge(Exception):
 class _Upload:
     """One media on its way."""
 
-    def __init__(self, budget: SpoolBudget, looks: Looks, decided: OnSignals) -> None:
+    def __init__(self, budget: SpoolBudget, looks: Looks, decided: Decided) -> None:
         self.spool = Spool(budget)
         self.hasher = ExactHasher(looks.kinds)
-        self.is_decided = False
+        self._has_decided = False
         self._decided = decided
         self._signals: list[Signals] = []
+        self._so_far = Done(MediaInfo(), Coverage(), ())
 
-    async def take(self, signals: list[Signals]) -> bool:
+    async def take(self, signals: list[Signals], so_far: Done | None) -> bool:
+        self._so_far = so_far or self._so_far
         self._signals += signals
-        self.is_decided = await self._decided(signals) or self.is_decided
-        return self.is_decided
+        if await self._decided(signals):
+            self._has_decided = True
+        return self._has_decided
+
+    def has_decided(self) -> bool:
+        return self._has_decided
 
     def inspected(self, done: Done) -> Inspected:
         whole = self.spool.ended
@@ -167,5 +169,10 @@ class _Upload:
         signals = Signals.concatenate(self._signals)
         return Inspected(signals, media, done.coverage, done.reasons)
 
+    def so_far_without(self, reason: Reason) -> Done:
+        """What was looked at, and why the rest was not."""
+        coverage = replace(self._so_far.coverage, complete=False)
+        return Done(self._so_far.media, coverage, (reason,))
+
     def decided_early(self) -> Inspected:
-        return self.inspected(_DECIDED_EARLY)
+        return self.inspected(self.so_far_without(_DECIDED_EARLY))

@@ -44,7 +44,8 @@ def matched_entries(matches: Iterable[Matches]) -> list[int]:
 
 def sure_block(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> bool:
     """True if the matches so far decide for BLOCK whatever is still to come: the very file of an
-    entry of a blocking bank, or enough frames of one."""
+    entry of a blocking bank, or enough frames of one.
+    """
     for each in matches:
         if not len(each):
             continue
@@ -53,9 +54,7 @@ def sure_block(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> bool:
         )
         if each.kind.exact and blocking.any():
             return True
-        frames = np.unique(
-            np.stack([each.entry[blocking], each.media_pts_ms[blocking]]), axis=1
-        )
+        frames = np.unique(np.stack([each.entry[blocking], each.media_pts_ms[blocking]]), axis=1)
         if frames.size and np.unique(frames[0], return_counts=True)[1].max() >= _SURE_FRAMES:
             return True
     return False

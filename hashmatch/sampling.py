@@ -31,7 +31,10 @@ class Sampler(Generic[Frame]):
             held_ms = self._held[0]
             # Once this frame is further from the last chosen one than the gap allows, or does not
             # follow the held one at all, only the held one can close the gap.
-            if self._chosen_ms is None or not held_ms <= pts_ms <= self._chosen_ms + self._max_gap_ms:
+            if (
+                self._chosen_ms is None
+                or not held_ms <= pts_ms <= self._chosen_ms + self._max_gap_ms
+            ):
                 chosen += self.finish()
         last = self._chosen_ms
         if last is None or pts_ms < last or pts_ms - last >= self._max_gap_ms:

@@ -33,7 +33,7 @@ _RESTART_SECONDS: Final = 1.0
 
 _log = telemetry.get_logger(__name__)
 
-OnSignals = Callable[[list[Signals]], Awaitable[bool]]
+OnSignals = Callable[[list[Signals], Done], Awaitable[bool]]
 
 
 class _Worker:
@@ -114,7 +114,8 @@ class Sandbox:
         self, workers: int, decode_seconds: float, environment: Mapping[str, str] | None = None
     ) -> None:
         """``decode_seconds``: how long a worker may be busy with one media; time it spends waiting
-        for bytes does not count. ``environment`` is all that a worker sees of the environment."""
+        for bytes does not count. ``environment`` is all that a worker sees of the environment.
+        """
         self._count = workers
         self._decode_seconds = decode_seconds
         self._environment = dict(environment or {})
@@ -145,8 +146,9 @@ class Sandbox:
     async def inspect(self, spool: Spool, job: Job, on_signals: OnSignals) -> Done | None:
         """Has a worker decode and hash a spool, even while it grows.
 
-        ``on_signals`` gets hashes as they come; when it returns true the rest is not wanted, and
-        the answer is None. Raises `MediaError` if the worker died or took too long.
+        ``on_signals`` gets hashes as they come, with the tally so far; when it returns true the
+        rest is not wanted, and the answer is None. Raises `MediaError` if the worker died or took
+        too long.
         """
         worker = await self._idle.get()
         job_is_over = False
@@ -166,9 +168,7 @@ class Sandbox:
             else:
                 self._in_background(self._recover(worker))
 
-    async def _converse(
-        self, worker: _Worker, spool: Spool, on_signals: OnSignals
-    ) -> Done | None:
+    async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
         busy_left = self._decode_seconds
         while True:
             began = time.monotonic()
@@ -194,7 +194,8 @@ class Sandbox:
                     )
                 )
             elif header["type"] == "signals":
-                if await on_signals(channel.parse_signals(header, payload)):
+                signals = channel.parse_signals(header, payload)
+                if await on_signals(signals, channel.parse_done(header)):
                     return None
             elif header["type"] == "done":
                 return channel.parse_done(header)
@@ -220,7 +221,8 @@ class Sandbox:
         """Starts a worker, however often it takes: without workers every upload waits."""
         while not self._closed:
             try:
-                return await self._add_worker()
+                await self._add_worker()
+                return
             except Internal:
                 _log.error("worker_does_not_start", again_in_seconds=_RESTART_SECONDS)
                 await asyncio.sleep(_RESTART_SECONDS)
@@ -232,8 +234,8 @@ class Sandbox:
 
     def _in_background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
-        self._starting.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._finished)  # type: ignore[arg-type]
+        self._starting.add(task)
+        task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._starting.discard(task)

@@ -266,9 +266,7 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
     return Inspected(Signals.concatenate(signals), media, coverage, tuple(reasons))
 
 
-def _rejudged(
-    screening: Screening, judgement: Judgement, revision: int, began: float
-) -> Screening:
+def _rejudged(screening: Screening, judgement: Judgement, revision: int, began: float) -> Screening:
     return replace(
         screening,
         verdict=judgement.verdict,

@@ -11,7 +11,6 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from hashmatch.errors import SpoolFull
 

@@ -93,7 +93,7 @@ def dihedral(
             "least one pixel is needed"
         )
     if luma.strides[2] != luma.itemsize:
-        luma = np.ascontiguousarray(luma)
+        luma = luma.copy(order="C")
     height, width = luma.shape[1:]
     digests = np.empty((len(luma), turns, DIGEST_BYTES), np.uint8)
     quality = np.empty(len(luma), np.uint8)

@@ -100,9 +100,7 @@ class Snapshot:
     @property
     def kinds_to_compute(self) -> frozenset[Kind]:
         """Kinds that some active bank uses."""
-        return frozenset(
-            kind for bank in self._active_banks().values() for kind in bank.thresholds
-        )
+        return frozenset(kind for bank in self._active_banks().values() for kind in bank.thresholds)
 
     @property
     def kinds_to_search(self) -> frozenset[Kind]:
@@ -120,9 +118,7 @@ class Snapshot:
         )
 
     def _active_banks(self) -> dict[int, Bank]:
-        return {
-            seq: bank for seq, bank in self.banks.items() if bank.state is BankState.ACTIVE
-        }
+        return {seq: bank for seq, bank in self.banks.items() if bank.state is BankState.ACTIVE}
 
     def with_bank(self, revision: int, seq: int, bank: Bank) -> Snapshot:
         """With a bank added or changed."""
@@ -149,9 +145,7 @@ class Snapshot:
         if seq in self._withdrawn:
             return replace(self, revision=revision)
         entries = {**self.entries, bank: self.entries.get(bank, 0) - 1}
-        return replace(
-            self, revision=revision, entries=entries, _withdrawn=self._withdrawn | {seq}
-        )
+        return replace(self, revision=revision, entries=entries, _withdrawn=self._withdrawn | {seq})
 
     def search(self, signals: Signals) -> Matches:
         """Every pair within the threshold of the entry's bank. Releases the GIL while it looks."""

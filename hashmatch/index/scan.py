@@ -1,4 +1,4 @@
-"""The plain search: compares every query with every digest. What any other index must agree with."""
+"""The plain search: every query with every digest. What any other index must agree with."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def scan(queries: npt.NDArray[np.uint64], digests: npt.NDArray[np.uint64], radiu
         capacity = found  # Too many to hold: now their number is known.
 
 
-@numba.vectorize(["uint64(uint64)"], nopython=True, cache=True)
-def _bit_count(x: Any) -> Any:  # pragma: no cover - compiled
+@numba.njit(nogil=True, cache=True)
+def _bit_count(x: Any) -> Any:
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)

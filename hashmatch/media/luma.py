@@ -22,8 +22,9 @@ _LIMITED_GAIN: Final = 255 / 219
 
 # Pixel formats whose first plane is 8-bit luma.
 _LUMA_FIRST = frozenset(
-    "yuv410p yuv411p yuv420p yuv422p yuv440p yuv444p yuvj411p yuvj420p yuvj422p yuvj440p yuvj444p "
-    "nv12 nv16 nv21 nv24 nv42 gray".split()
+    {"gray", "nv12", "nv16", "nv21", "nv24", "nv42"}
+    | {f"yuv{sampling}p" for sampling in (410, 411, 420, 422, 440, 444)}
+    | {f"yuvj{sampling}p" for sampling in (411, 420, 422, 440, 444)}
 )
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
@@ -66,13 +67,13 @@ def from_video_frame(frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
     quarter_turns = round(frame.rotation / 90) % 4
     name = frame.format.name
     if any(component.is_alpha for component in frame.format.components):
-        grounds = from_rgba(frame.to_ndarray(format="rgba"))
+        grounds = from_rgba(_pixels(frame, "rgba"))
         return [
             FrameBatch(np.rot90(from_rgb(rgb), quarter_turns)[None], times, part)
             for part, rgb in grounds.items()
         ]
     if frame.format.is_rgb or name == "pal8":
-        luma = np.rot90(from_rgb(frame.to_ndarray(format="rgb24")), quarter_turns)
+        luma = np.rot90(from_rgb(_pixels(frame, "rgb24")), quarter_turns)
         return [FrameBatch(luma[None], times)]
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name == "gray" and frame.color_range != _LIMITED_RANGE:
@@ -81,6 +82,10 @@ def from_video_frame(frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         # High bit depths and packed formats: the scaler takes the luma out and stretches it.
         frame, full_range = frame.reformat(format="gray"), True
     plane = frame.planes[0]
-    luma8 = np.frombuffer(plane, np.uint8).reshape(-1, abs(plane.line_size))
+    luma8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
     luma8 = np.rot90(luma8[: frame.height, : frame.width], quarter_turns)
     return [FrameBatch(luma8[None], times, gain=1.0 if full_range else _LIMITED_GAIN)]
+
+
+def _pixels(frame: av.VideoFrame, pixel_format: str) -> npt.NDArray[np.uint8]:
+    return frame.to_ndarray(format=pixel_format).astype(np.uint8, copy=False)

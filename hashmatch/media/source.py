@@ -37,7 +37,8 @@ class FileSource:
 
 class StreamReader:
     """Reads a source from its start to its end; has no ``seek``, so that a demuxer cannot ask for
-    what has not arrived yet."""
+    what has not arrived yet.
+    """
 
     def __init__(self, source: Source) -> None:
         """Begins at the first byte."""

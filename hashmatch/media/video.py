@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import av
 import av.container
@@ -58,7 +58,8 @@ def frames(
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     try:
         with av.open(
-            reader,  # type: ignore[arg-type]
+            reader,
+            "r",
             format=video_format.decoder_name,
             options=_CONTAINER_OPTIONS,
             buffer_size=_READ_BYTES,
@@ -161,7 +162,7 @@ def _describe(container: av.container.InputContainer, track: _Track, tally: Tall
 
 
 def _frames_of(
-    packet: av.Packet | None, tally: Tally, track: _Track | None = None
+    packet: av.Packet[Any] | None, tally: Tally, track: _Track | None = None
 ) -> list[av.VideoFrame]:
     """The frames that a packet completes; those left in the decoder for no packet."""
     try:
@@ -193,7 +194,8 @@ def _take(
 
 def _pts_ms(track: _Track, frame: av.VideoFrame) -> int:
     """Presentation time from the start of the media; where the file gives none, what the frame
-    rate says."""
+    rate says.
+    """
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None or not frame.time_base:
         return track.last_ms + round(track.frame_ms) if track.frames else 0

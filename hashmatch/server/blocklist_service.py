@@ -35,7 +35,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         """Serves one `Blocklist`."""
         self._blocklist = blocklist
 
-    async def CreateBank(  # noqa: N802
+    async def CreateBank(
         self, request: pb.CreateBankRequest, context: Any
     ) -> pb.CreateBankResponse:
         """See the proto."""
@@ -48,16 +48,12 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         )
         return pb.CreateBankResponse(bank=bank_to_wire(bank))
 
-    async def GetBank(  # noqa: N802
-        self, request: pb.GetBankRequest, context: Any
-    ) -> pb.GetBankResponse:
+    async def GetBank(self, request: pb.GetBankRequest, context: Any) -> pb.GetBankResponse:
         """See the proto."""
         bank = await self._blocklist.get_bank(fields.required("bank", request.bank))
         return pb.GetBankResponse(bank=bank_to_wire(bank))
 
-    async def ListBanks(  # noqa: N802
-        self, request: pb.ListBanksRequest, context: Any
-    ) -> pb.ListBanksResponse:
+    async def ListBanks(self, request: pb.ListBanksRequest, context: Any) -> pb.ListBanksResponse:
         """See the proto."""
         page = await self._blocklist.list_banks(
             fields.page_token(request.page_token),
@@ -68,7 +64,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             banks=[bank_to_wire(each) for each in page.items], next_page_token=page.next_token
         )
 
-    async def UpdateBank(  # noqa: N802
+    async def UpdateBank(
         self, request: pb.UpdateBankRequest, context: Any
     ) -> pb.UpdateBankResponse:
         """See the proto."""
@@ -90,7 +86,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         )
         return pb.UpdateBankResponse(bank=bank_to_wire(bank))
 
-    async def ArchiveBank(  # noqa: N802
+    async def ArchiveBank(
         self, request: pb.ArchiveBankRequest, context: Any
     ) -> pb.ArchiveBankResponse:
         """See the proto."""
@@ -101,7 +97,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         )
         return pb.ArchiveBankResponse(bank=bank_to_wire(bank))
 
-    async def CreateEntryFromMedia(  # noqa: N802
+    async def CreateEntryFromMedia(
         self, request_iterator: AsyncIterator[pb.CreateEntryFromMediaRequest], context: Any
     ) -> pb.CreateEntryFromMediaResponse:
         """See the proto."""
@@ -120,7 +116,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             reasons=[reason_to_wire(each) for each in inspected.reasons],
         )
 
-    async def CreateEntryFromSignals(  # noqa: N802
+    async def CreateEntryFromSignals(
         self, request: pb.CreateEntryFromSignalsRequest, context: Any
     ) -> pb.CreateEntryFromSignalsResponse:
         """See the proto."""
@@ -136,14 +132,12 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         )
         return pb.CreateEntryFromSignalsResponse(entry=entry_to_wire(entry))
 
-    async def GetEntry(  # noqa: N802
-        self, request: pb.GetEntryRequest, context: Any
-    ) -> pb.GetEntryResponse:
+    async def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:
         """See the proto."""
         entry = await self._blocklist.get_entry(fields.required("entry_id", request.entry_id))
         return pb.GetEntryResponse(entry=entry_to_wire(entry))
 
-    async def ListEntries(  # noqa: N802
+    async def ListEntries(
         self, request: pb.ListEntriesRequest, context: Any
     ) -> pb.ListEntriesResponse:
         """See the proto."""
@@ -157,7 +151,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             entries=[entry_to_wire(each) for each in page.items], next_page_token=page.next_token
         )
 
-    async def WithdrawEntry(  # noqa: N802
+    async def WithdrawEntry(
         self, request: pb.WithdrawEntryRequest, context: Any
     ) -> pb.WithdrawEntryResponse:
         """See the proto."""

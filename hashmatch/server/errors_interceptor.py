@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from grpc import aio
@@ -18,7 +18,7 @@ __all__ = ["ErrorsInterceptor"]
 _log = telemetry.get_logger(__name__)
 
 
-class ErrorsInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorsInterceptor(aio.ServerInterceptor):
     """Wraps the handlers of our own services; health and reflection answer for themselves."""
 
     async def intercept_service(
@@ -49,15 +49,20 @@ def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..
         try:
             return await call(request, context)
         except HashmatchError as error:
-            failure = error
+            await _refuse(error, context, method)
         except aio.AbortError:
             raise
         except Exception:
             # The caller gets no text of it, which could hold anything.
             _log.exception("handler_failed", method=method)
-            failure = Internal("a fault of the server; its log says more")
-        _log.info("refused", method=method, reason=failure.reason)
-        details = (DETAILS_KEY, status_details(failure))
-        await context.abort(code_of(failure), str(failure), trailing_metadata=(details,))
+            await _refuse(Internal("a fault of the server; its log says more"), context, method)
 
     return translated
+
+
+async def _refuse(
+    error: HashmatchError, context: aio.ServicerContext[Any, Any], method: str
+) -> NoReturn:
+    _log.info("refused", method=method, reason=error.reason)
+    details = (DETAILS_KEY, status_details(error))
+    await context.abort(code_of(error), str(error), trailing_metadata=(details,))

@@ -32,7 +32,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         """Serves one `Screenings`."""
         self._screenings = screenings
 
-    async def ScreenUpload(  # noqa: N802
+    async def ScreenUpload(
         self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
     ) -> pb.ScreenUploadResponse:
         """See the proto."""
@@ -43,7 +43,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         )
         return pb.ScreenUploadResponse(screening=screening_to_wire(screening))
 
-    async def ScreenImage(  # noqa: N802
+    async def ScreenImage(
         self, request: pb.ScreenImageRequest, context: Any
     ) -> pb.ScreenImageResponse:
         """See the proto."""
@@ -59,7 +59,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         )
         return pb.ScreenImageResponse(screening=screening_to_wire(screening))
 
-    async def ScreenSignals(  # noqa: N802
+    async def ScreenSignals(
         self, request: pb.ScreenSignalsRequest, context: Any
     ) -> pb.ScreenSignalsResponse:
         """See the proto."""
@@ -74,7 +74,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         )
         return pb.ScreenSignalsResponse(screening=screening_to_wire(screening))
 
-    async def GetScreening(  # noqa: N802
+    async def GetScreening(
         self, request: pb.GetScreeningRequest, context: Any
     ) -> pb.GetScreeningResponse:
         """See the proto."""
@@ -82,7 +82,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         screening = await self._screenings.get(screening_id)
         return pb.GetScreeningResponse(screening=screening_to_wire(screening))
 
-    async def ListScreenings(  # noqa: N802
+    async def ListScreenings(
         self, request: pb.ListScreeningsRequest, context: Any
     ) -> pb.ListScreeningsResponse:
         """See the proto."""
@@ -103,7 +103,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
             next_page_token=page.next_token,
         )
 
-    async def ConfirmScreening(  # noqa: N802
+    async def ConfirmScreening(
         self, request: pb.ConfirmScreeningRequest, context: Any
     ) -> pb.ConfirmScreeningResponse:
         """See the proto."""

@@ -65,7 +65,8 @@ class BankEdit:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One revision, as the index needs it: the bank as it is by now, and the entry that came
-    (``entry_created``) or went, if it is one's."""
+    (``entry_created``) or went, if it is one's.
+    """
 
     revision: int
     what: str
@@ -111,7 +112,9 @@ class BlocklistStore:
         return self._change(request, change, self._bank_after, codec.parse_bank)
 
     def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
-        """Raises `BankNotFound`, `BankExists`, `EtagMismatch`, `BankArchived`, `RequestIdReused`."""
+        """Raises `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
+        `RequestIdReused`.
+        """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = find_bank(connection, bank)
@@ -156,11 +159,17 @@ class BlocklistStore:
     # Entries
 
     def create_entry(
-        self, request: Request, bank: str, reference: str, label: str, signals: list[Signals],
+        self,
+        request: Request,
+        bank: str,
+        reference: str,
+        label: str,
+        signals: list[Signals],
         usable: Callable[[Signals], int],
     ) -> Entry:
         """``usable`` says how many hashes are rich enough to match by. Raises `BankNotFound`,
-        `BankArchived`, `RequestIdReused`."""
+        `BankArchived`, `RequestIdReused`.
+        """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = find_bank(connection, bank)
@@ -177,7 +186,7 @@ class BlocklistStore:
                     kinds=codec.kinds_json(
                         KindCount(each.kind, len(each), usable(each)) for each in signals
                     ),
-                    duration_ms=max((int(each.pts_ms.max(initial=0)) for each in signals)),
+                    duration_ms=max(int(each.pts_ms.max(initial=0)) for each in signals),
                     revision=0,
                     create_ms=now,
                     update_ms=now,
@@ -194,14 +203,16 @@ class BlocklistStore:
 
     def entry_answer(self, request: Request) -> Entry | None:
         """What a request that makes an entry was answered before; None if it is new. Raises
-        `RequestIdReused`."""
+        `RequestIdReused`.
+        """
         with self._database.read() as connection:
             answer = _answer_to(connection, request)
         return None if answer is None else codec.parse_entry(answer)
 
     def withdraw_entry(self, request: Request, entry_id: str) -> Entry:
         """Withdrawing what is withdrawn changes nothing more. Raises `EntryNotFound`,
-        `RequestIdReused`."""
+        `RequestIdReused`.
+        """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = connection.execute(
@@ -221,9 +232,7 @@ class BlocklistStore:
     def get_entry(self, entry_id: str) -> Entry:
         """Raises `EntryNotFound`."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select_entries().where(entries.c.entry_id == entry_id)
-            ).first()
+            row = connection.execute(select_entries().where(entries.c.entry_id == entry_id)).first()
         if row is None:
             raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
         return to_entry(row)
@@ -249,7 +258,8 @@ class BlocklistStore:
 
     def load(self) -> tuple[int, dict[int, Bank], Iterator[tuple[int, int, list[Signals]]]]:
         """All that can match: (revision, banks by seq, (entry seq, bank seq, signals) of each
-        active entry). The iterator reads as it goes, all from the same revision."""
+        active entry). The iterator reads as it goes, all from the same revision.
+        """
         context = self._database.read()
         connection = context.__enter__()
         try:
@@ -286,7 +296,8 @@ class BlocklistStore:
     def changes_since(self, revision: int, limit: int) -> list[Change]:
         """The changes after ``revision``, in order."""
         query = (
-            sa.select(changes).where(changes.c.revision > revision)
+            sa.select(changes)
+            .where(changes.c.revision > revision)
             .order_by(changes.c.revision)
             .limit(limit)
         )
@@ -348,7 +359,9 @@ class BlocklistStore:
                         )
                     )
                 )
-                changed = banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
+                changed = (
+                    banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
+                )
                 table = banks if entry_seq is None else entries
                 connection.execute(table.update().where(changed).values(revision=revision))
                 answer = after(connection, bank_seq, entry_seq)

@@ -22,7 +22,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """``url`` as SQLAlchemy's, e.g. ``sqlite:////var/lib/hashmatch/hashmatch.db``."""
-        self.engine = sa.create_engine(url)
+        # Errors name the statement and never its values, which may be hashes.
+        self.engine = sa.create_engine(url, hide_parameters=True)
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _set_up_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -49,7 +50,7 @@ class Database:
         On SQLite writers wait for each other from the beginning, so that none has to be undone.
         """
         with _translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(hashmatch_writes=True)
+            connection.execution_options(hashmatch_writes=True)
             with connection.begin():
                 yield connection
 

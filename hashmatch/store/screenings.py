@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,9 +71,7 @@ class ScreeningStore:
                 ).scalar_one()
                 for each in signals:
                     connection.execute(
-                        screening_signals.insert().values(
-                            screening_seq=seq, **signals_values(each)
-                        )
+                        screening_signals.insert().values(screening_seq=seq, **signals_values(each))
                     )
                 connection.execute(_judgement(seq, request_id, fingerprint, screening))
         except IntegrityError:
@@ -206,5 +205,5 @@ def _to_screening(row: sa.Row[Any]) -> Screening:
     )
 
 
-def _to_ms(instant: Any) -> int:
+def _to_ms(instant: datetime.datetime) -> int:
     return round(instant.timestamp() * 1000)

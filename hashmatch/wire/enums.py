@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from hashmatch.errors import InvalidField
 
@@ -29,4 +29,4 @@ def from_wire(cls: type[E], value: int, field: str) -> E:
 
 def optional_from_wire(cls: type[E], value: int, field: str) -> E | None:
     """As `from_wire`; None if unspecified."""
-    return None if cast(int, value) == 0 else from_wire(cls, value, field)
+    return None if value == 0 else from_wire(cls, value, field)

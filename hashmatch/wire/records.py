@@ -284,9 +284,7 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
     return Entry(
         ref=ref_from_wire(message.ref),
         state=EntryState(message.state),
-        kinds=tuple(
-            KindCount(Kind(each.kind), each.count, each.usable) for each in message.kinds
-        ),
+        kinds=tuple(KindCount(Kind(each.kind), each.count, each.usable) for each in message.kinds),
         duration_ms=message.duration_ms,
         revision=message.revision,
         create_time=_instant(message.create_time),

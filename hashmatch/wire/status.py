@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -41,15 +41,13 @@ def code_of(error: HashmatchError) -> grpc.StatusCode:
 def status_details(error: HashmatchError) -> bytes:
     """The google.rpc.Status of an error: ErrorInfo, and RetryInfo where trying again helps."""
     status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
-    info = error_details_pb2.ErrorInfo(
-        reason=error.reason, domain=_DOMAIN, metadata=error.metadata
-    )
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=_DOMAIN, metadata=error.metadata)
     status.details.add().Pack(info)
     if isinstance(error, errors.Unavailable):
         delay = Duration()
         delay.FromMilliseconds(error.retry_after_ms)
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status.SerializeToString()
+    return bytes(status.SerializeToString())
 
 
 def error_from_call(call: grpc.RpcError) -> HashmatchError:
@@ -77,6 +75,7 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
 
 def _parts(call: grpc.RpcError) -> tuple[grpc.StatusCode, str, bytes]:
     # Both the synchronous and the asyncio error have these, but no common base that says so.
-    code, message = call.code(), call.details() or ""  # type: ignore[attr-defined]
-    trailing = call.trailing_metadata() or ()  # type: ignore[attr-defined]
-    return code, message, next((value for key, value in trailing if key == DETAILS_KEY), b"")
+    failed: Any = call
+    trailing = failed.trailing_metadata() or ()
+    details = next((value for key, value in trailing if key == DETAILS_KEY), b"")
+    return failed.code(), failed.details() or "", details

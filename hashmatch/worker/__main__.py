@@ -10,9 +10,10 @@ import time
 from typing import Any, Final
 
 from hashmatch import channel
-from hashmatch.channel import Job
+from hashmatch.channel import Done, Job
+from hashmatch.media.tally import Tally
 from hashmatch.model.signals import Signals
-from hashmatch.worker.inspect import inspect
+from hashmatch.worker.inspect import inspect, summary
 from hashmatch.worker.warm_up import warm_up
 
 # Hashes are sent together this often, so that a long media does not cost a message a frame; the
@@ -102,16 +103,16 @@ class _Emitter:
         self._waiting: list[Signals] = []
         self._sent_at = 0.0
 
-    def __call__(self, signals: list[Signals]) -> None:
+    def __call__(self, signals: list[Signals], tally: Tally) -> None:
         self._waiting += signals
         if self._link.cancelled():
             raise _Cancelled
         if time.monotonic() - self._sent_at >= _EMIT_SECONDS:
-            self.flush()
+            self.flush(summary(tally))
 
-    def flush(self) -> None:
+    def flush(self, so_far: Done) -> None:
         if self._waiting:
-            self._link.send(channel.pack_signals(Signals.concatenate(self._waiting)))
+            self._link.send(channel.pack_signals(Signals.concatenate(self._waiting), so_far))
             self._waiting = []
             self._sent_at = time.monotonic()
 
@@ -124,7 +125,7 @@ def _work(link: _Link) -> None:
     try:
         emitter = _Emitter(link)
         done = inspect(_SpoolSource(link, memory, disk), Job.from_header(header), emitter)
-        emitter.flush()
+        emitter.flush(done)
         link.send(channel.pack_done(done))
     except _Cancelled:
         pass

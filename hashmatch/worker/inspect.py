@@ -17,13 +17,14 @@ from hashmatch.model.records import Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Part, VerdictReason
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "summary"]
 
 _SHOWN_DETAIL: Final = 200
 
 
-def inspect(source: Source, job: Job, emit: Callable[[list[Signals]], None]) -> Done:
-    """Decodes and hashes a media; ``emit`` gets the signals of each frame as it is hashed.
+def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], None]) -> Done:
+    """Decodes and hashes a media; ``emit`` gets the signals of each frame as it is
+    hashed, and the tally so far (see `summary`).
 
     Whatever is wrong with the media ends up among the reasons, never as an exception; only what
     ``emit`` and ``source`` raise passes through.
@@ -31,7 +32,7 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals]], None]) -> 
     tally = Tally()
     try:
         for batch in _batches(source, job, tally):
-            emit(_hash(batch, job, tally))
+            emit(_hash(batch, job, tally), tally)
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
     if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
@@ -39,6 +40,11 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals]], None]) -> 
             VerdictReason.ALL_FRAMES_FLAT,
             f"all {tally.frames_hashed} frames have a quality below {MIN_QUALITY} of 100",
         )
+    return summary(tally)
+
+
+def summary(tally: Tally) -> Done:
+    """A tally as the parent is told it."""
     reasons = tuple(
         Reason(reason.code, _printable(reason.detail)[:_SHOWN_DETAIL]) for reason in tally.reasons
     )

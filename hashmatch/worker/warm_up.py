@@ -13,6 +13,8 @@ import numpy as np
 
 from hashmatch.channel import Job
 from hashmatch.media.source import FileSource
+from hashmatch.media.tally import Tally
+from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
 from hashmatch.worker.inspect import inspect
 
@@ -26,7 +28,11 @@ def warm_up() -> None:
     with tempfile.TemporaryFile() as file:
         file.write(_clip())
         file.flush()
-        inspect(FileSource(file), _JOB, lambda signals: None)
+        inspect(FileSource(file), _JOB, _discard)
+
+
+def _discard(signals: list[Signals], tally: Tally) -> None:
+    """Nobody wants these hashes."""
 
 
 def _clip() -> bytes:

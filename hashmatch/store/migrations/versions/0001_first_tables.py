@@ -52,15 +52,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("screenings", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_screenings_create_ms"), ["create_ms"], unique=False
-        )
-        batch_op.create_index(
-            batch_op.f("ix_screenings_sha256"), ["sha256"], unique=False
-        )
-        batch_op.create_index(
-            batch_op.f("ix_screenings_verdict"), ["verdict"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_screenings_create_ms"), ["create_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_screenings_sha256"), ["sha256"], unique=False)
+        batch_op.create_index(batch_op.f("ix_screenings_verdict"), ["verdict"], unique=False)
 
     op.create_table(
         "entries",
@@ -84,17 +78,13 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("create_ms", sa.BigInteger(), nullable=False),
         sa.Column("update_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["bank_seq"], ["banks.seq"], name=op.f("fk_entries_bank_seq")
-        ),
+        sa.ForeignKeyConstraint(["bank_seq"], ["banks.seq"], name=op.f("fk_entries_bank_seq")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_entries")),
         sa.UniqueConstraint("entry_id", name=op.f("uq_entries_entry_id")),
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_entries_bank_seq"), ["bank_seq"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_entries_bank_seq"), ["bank_seq"], unique=False)
 
     op.create_table(
         "judgements",
@@ -137,9 +127,7 @@ def upgrade() -> None:
             ["screenings.seq"],
             name=op.f("fk_screening_signals_screening_seq"),
         ),
-        sa.PrimaryKeyConstraint(
-            "screening_seq", "kind", name=op.f("pk_screening_signals")
-        ),
+        sa.PrimaryKeyConstraint("screening_seq", "kind", name=op.f("pk_screening_signals")),
     )
     op.create_table(
         "changes",
@@ -164,12 +152,8 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("after", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["bank_seq"], ["banks.seq"], name=op.f("fk_changes_bank_seq")
-        ),
-        sa.ForeignKeyConstraint(
-            ["entry_seq"], ["entries.seq"], name=op.f("fk_changes_entry_seq")
-        ),
+        sa.ForeignKeyConstraint(["bank_seq"], ["banks.seq"], name=op.f("fk_changes_bank_seq")),
+        sa.ForeignKeyConstraint(["entry_seq"], ["entries.seq"], name=op.f("fk_changes_entry_seq")),
         sa.PrimaryKeyConstraint("revision", name=op.f("pk_changes")),
         sa.UniqueConstraint("request_id", name=op.f("uq_changes_request_id")),
         sqlite_autoincrement=True,

@@ -1,0 +1,41 @@
+"""Options that every command takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from hashmatch.cli.output import Context, failed
+from hashmatch.client import Client
+from hashmatch.errors import HashmatchError
+
+__all__ = ["AsJson", "Server", "connected", "of"]
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        help="The server, HOST:PORT.  [env: HASHMATCH_SERVER; default: 127.0.0.1:50051]",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+def of(context: typer.Context, server: str | None, as_json: bool) -> Context:
+    """The options given ahead of the command, and those of the command itself."""
+    shared = context.obj if isinstance(context.obj, Context) else Context()
+    return shared.merged(server, as_json)
+
+
+@contextlib.contextmanager
+def connected(context: Context) -> Iterator[Client]:
+    """A client; an error ends the command with exit code 1."""
+    try:
+        with Client(context.server, timeout_seconds=30.0) as client:
+            yield client
+    except HashmatchError as error:
+        failed(error, context)
+        raise typer.Exit(1) from None

@@ -1,0 +1,180 @@
+"""What commands print: JSON for machines, text that fits 80 columns for people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from hashmatch.errors import HashmatchError
+from hashmatch.model.records import Evidence, Screening, Segment
+from hashmatch.model.verdicts import Turn, Verdict
+
+__all__ = [
+    "VERDICT_STYLES",
+    "Context",
+    "failed",
+    "message_json",
+    "plain",
+    "print_json",
+    "print_screening",
+    "progress_bar",
+    "stderr",
+    "stdout",
+    "table",
+    "upload_progress",
+]
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+VERDICT_STYLES = {
+    Verdict.NO_MATCH: "green",
+    Verdict.REVIEW: "yellow",
+    Verdict.INCONCLUSIVE: "magenta",
+    Verdict.BLOCK: "bold red",
+}
+
+
+@dataclass(slots=True)
+class Context:
+    """What holds for every command."""
+
+    server: str | None = None
+    json: bool = False
+
+    def merged(self, server: str | None, as_json: bool) -> Context:
+        """With the options of one command, which go before those given ahead of it."""
+        return Context(server or self.server, as_json or self.json)
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as protobuf JSON, with fields that are empty."""
+    return MessageToDict(message, always_print_fields_with_no_presence=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on one line."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+    sys.stdout.flush()
+
+
+def plain(text: str) -> str:
+    """A text from outside without what could steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def failed(error: Exception, context: Context, **about: str) -> None:
+    """Prints an error: what was wrong, and its reason for programs. ``about`` says of what."""
+    reason = error.reason if isinstance(error, HashmatchError) else "FILE_UNREADABLE"
+    message = str(error) if isinstance(error, HashmatchError) else _os_error(error)
+    if context.json:
+        print_json({**about, "error": {"reason": reason, "message": message}})
+        return
+    line = Text("error: ", style="bold red")
+    for value in about.values():
+        line.append(f"{plain(value)}: ", style="bold")
+    line.append(f"{plain(message)} ({reason})", style="default")
+    stderr.print(line)
+
+
+def _os_error(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def table(*columns: str) -> Table:
+    """An empty table in the style of all of them."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for place, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=place == 0)  # Ids are copied whole.
+    return made
+
+
+def print_screening(name: str, screening: Screening) -> None:
+    """A screening for people: the verdict, why, and which seconds show which."""
+    line = Text(plain(name), style="bold")
+    line.append(f"  {screening.verdict.name}", style=VERDICT_STYLES[screening.verdict])
+    line.append(f"  {screening.elapsed_ms / 1000:.2f} s  {screening.screening_id}", style="dim")
+    stdout.print(line)
+    for reason in screening.reasons:
+        stdout.print(Text(f"  {reason.code.name}: {plain(reason.detail)}"))
+    for evidence in screening.evidence:
+        stdout.print(Text(f"  - {describe(evidence)}"))
+
+
+def describe(evidence: Evidence) -> str:
+    """Evidence in words."""
+    where = plain(
+        f"{evidence.entry.reference or evidence.entry.entry_id} ({evidence.entry.bank_name})"
+    )
+    if evidence.kind.exact:
+        return f"the very file of {where}, by {evidence.kind.name}"
+    turned = (
+        "" if evidence.turn is Turn.NONE else f", {evidence.turn.name.lower().replace('_', ' ')}"
+    )
+    stretches = "; ".join(_stretch(each) for each in evidence.segments)
+    return (
+        f"{stretches} of {where}, by {evidence.kind.name} at "
+        f"{evidence.distance} of {evidence.threshold} bits{turned}"
+    )
+
+
+def _stretch(segment: Segment) -> str:
+    media = _range(segment.media_start_ms, segment.media_end_ms)
+    return f"{media} shows {_range(segment.entry_start_ms, segment.entry_end_ms)}"
+
+
+def _range(start_ms: int, end_ms: int) -> str:
+    start = f"{start_ms / 1000:.1f}"
+    return f"{start} s" if start_ms == end_ms else f"{start}-{end_ms / 1000:.1f} s"
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, what: str) -> Iterator[Any]:
+    """A bar over a number of things, on a terminal only; gives a function that advances it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal or total < 2,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextlib.contextmanager
+def upload_progress(what: str) -> Iterator[Any]:
+    """A bar over the bytes of one upload, on a terminal only; gives what a client takes."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TaskProgressColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task(plain(what))
+        yield lambda sent, total: progress.update(task, completed=sent, total=total or None)

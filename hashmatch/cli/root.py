@@ -1,0 +1,38 @@
+"""The commands put together."""
+
+from __future__ import annotations
+
+import typer
+
+from hashmatch.cli import blocklist, doctor, screening, serve
+from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.output import Context
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hashmatch",
+    help="Screens media against a blocklist of perceptual hashes before it is published.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # Locals may hold hashes.
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(context: typer.Context, server: Server = None, as_json: AsJson = False) -> None:
+    """Screens media against a blocklist of perceptual hashes before it is published."""
+    context.obj = Context(server, as_json)
+
+
+app.command("serve")(serve.serve)
+app.command("screen")(screening.screen)
+app.command("doctor")(doctor.doctor)
+app.add_typer(screening.app, name="screening")
+app.add_typer(blocklist.bank_app, name="bank")
+app.add_typer(blocklist.entry_app, name="entry")
+
+
+def main() -> None:
+    """The ``hashmatch`` command."""
+    app()

@@ -1,0 +1,196 @@
+"""``hashmatch screen`` and ``hashmatch screening …``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from hashmatch.cli import options
+from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.output import (
+    Context,
+    failed,
+    message_json,
+    print_json,
+    print_screening,
+    progress_bar,
+    stdout,
+    table,
+)
+from hashmatch.client import AsyncClient
+from hashmatch.errors import HashmatchError
+from hashmatch.model.records import Screening
+from hashmatch.model.verdicts import Verdict
+from hashmatch.wire.records import screening_to_wire
+
+__all__ = ["EXIT_CODES", "app", "screen"]
+
+# Exit codes of `screen --exit-code`: that of the file it went worst for.
+EXIT_CODES: Final = {
+    Verdict.NO_MATCH: 0,
+    Verdict.REVIEW: 10,
+    Verdict.INCONCLUSIVE: 11,
+    Verdict.BLOCK: 12,
+}
+
+app = typer.Typer(help="Look at screenings that were made.", no_args_is_help=True)
+
+
+def screen(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Argument(help="Videos and images; '-' is standard input.")],
+    server: Server = None,
+    as_json: AsJson = False,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Files to send at once.")] = 4,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one file.")] = 600.0,
+    exit_code: Annotated[
+        bool,
+        typer.Option(help="Exit with 10, 11 or 12 if a file is REVIEW, INCONCLUSIVE or BLOCK."),
+    ] = False,
+) -> None:
+    """Screen files: is any of it on the blocklist?"""
+    shared = options.of(context, server, as_json)
+    outcomes = asyncio.run(_screen_all(files, shared, jobs, timeout))
+    if any(screening is None for screening in outcomes):
+        raise typer.Exit(1)
+    if exit_code:
+        raise typer.Exit(max(EXIT_CODES[each.verdict] for each in outcomes if each is not None))
+
+
+async def _screen_all(
+    files: list[str], context: Context, jobs: int, timeout: float
+) -> list[Screening | None]:
+    """Screens in parallel, prints in the order of the files; None where one failed."""
+    places = asyncio.Semaphore(jobs)
+    async with AsyncClient(context.server, timeout_seconds=timeout) as client:
+
+        async def one(file: str) -> Screening:
+            async with places:
+                return await client.screen(sys.stdin.buffer if file == "-" else file)
+
+        tasks = [asyncio.create_task(one(file)) for file in files]
+        outcomes: list[Screening | None] = []
+        with progress_bar(len(files), "screening") as advance:
+            for file, task in zip(files, tasks, strict=True):
+                try:
+                    screening = await task
+                except (HashmatchError, OSError) as error:
+                    failed(error, context, file=file)
+                    outcomes.append(None)
+                else:
+                    _print(file, screening, context)
+                    outcomes.append(screening)
+                advance()
+    return outcomes
+
+
+def _print(file: str, screening: Screening, context: Context) -> None:
+    if context.json:
+        print_json({"file": file, "screening": message_json(screening_to_wire(screening))})
+    else:
+        print_screening(file, screening)
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    screening_id: Annotated[str, typer.Argument(metavar="ID")],
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one screening with its newest verdict."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        screening = client.get_screening(screening_id)
+    _show(screening, shared)
+
+
+@app.command("confirm")
+def confirm(
+    context: typer.Context,
+    screening_id: Annotated[str, typer.Argument(metavar="ID")],
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a screening again, against the blocklist of now."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        screening = client.confirm(screening_id)
+    _show(screening, shared)
+
+
+def _show(screening: Screening, context: Context) -> None:
+    if context.json:
+        print_json({"screening": message_json(screening_to_wire(screening))})
+        return
+    print_screening(screening.media.format or "media", screening)
+    coverage, media = screening.coverage, screening.media
+    rows = table("", "")
+    for name, value in (
+        ("screened", f"{screening.create_time:%Y-%m-%d %H:%M:%S} UTC"),
+        (
+            "judged",
+            f"{screening.judge_time:%Y-%m-%d %H:%M:%S} UTC, judgement {screening.judgement}",
+        ),
+        ("revision", f"{screening.blocklist_revision} of the blocklist"),
+        ("media", f"{media.size_bytes} bytes, {media.width} x {media.height} pixels"),
+        ("coverage", f"{'complete' if coverage.complete else 'not complete'}"),
+        (
+            "frames",
+            f"{coverage.frames_decoded} decoded, {coverage.frames_hashed} hashed, "
+            f"{coverage.frames_flat} too flat, {coverage.frames_failed} failed",
+        ),
+        ("largest gap", f"{coverage.largest_gap_ms / 1000:.2f} s"),
+    ):
+        rows.add_row(name, value)
+    stdout.print(rows)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    server: Server = None,
+    as_json: AsJson = False,
+    verdict: Annotated[
+        str | None, typer.Option(help="Only NO_MATCH, REVIEW, BLOCK or INCONCLUSIVE.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+) -> None:
+    """List screenings, newest first."""
+    shared = options.of(context, server, as_json)
+    if verdict is not None and verdict.upper() not in Verdict.__members__:
+        raise typer.BadParameter(f"one of {', '.join(Verdict.__members__)} is needed")
+    wanted = None if verdict is None else Verdict[verdict.upper()]
+    instant = None if since is None else _instant(since)
+    rows = table("SCREENING", "VERDICT", "WHY", "WHEN (UTC)")
+    with options.connected(shared) as client:
+        screenings = client.list_screenings(verdict=wanted, since=instant)
+        for _, screening in zip(range(limit), screenings, strict=False):
+            if shared.json:
+                print_json({"screening": message_json(screening_to_wire(screening))})
+            else:
+                rows.add_row(
+                    screening.screening_id,
+                    screening.verdict.name,
+                    screening.reasons[0].code.name,
+                    f"{screening.create_time:%m-%d %H:%M:%S}",
+                )
+    if not shared.json:
+        stdout.print(rows)
+
+
+def _instant(text: str) -> datetime:
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if text[-1:] in units:
+            return datetime.now().astimezone() - timedelta(**{units[text[-1]]: float(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None

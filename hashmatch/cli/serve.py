@@ -1,0 +1,67 @@
+"""``hashmatch serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashmatch.cli import options
+from hashmatch.cli.options import AsJson
+from hashmatch.cli.output import Context, failed, print_json, stdout
+from hashmatch.errors import HashmatchError, NotInstalled
+
+__all__ = ["serve"]
+
+
+def serve(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the database and the spool.", show_default=False)
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT; port 0: any.  [default: 127.0.0.1:50051]", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Decoding processes.  [default: one a core]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the server until SIGTERM. All settings: docs/settings.md."""
+    shared = options.of(context, None, as_json)
+    try:
+        _serve(shared, data, listen, workers)
+    except HashmatchError as error:
+        failed(error, shared)
+        raise typer.Exit(1) from None
+
+
+def _serve(context: Context, data: Path | None, listen: str | None, workers: int | None) -> None:
+    try:
+        config = importlib.import_module("hashmatch.config")
+        settings = config.load(data=data, listen=listen, workers=workers)
+        # Numba chooses where compiled kernels are kept when the modules below are imported.
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data.absolute() / "cache" / "numba"))
+        app = importlib.import_module("hashmatch.app")
+        telemetry = importlib.import_module("hashmatch.telemetry")
+    except ModuleNotFoundError as error:
+        raise NotInstalled(
+            f"the server is not installed ({error.name} is missing); "
+            "pip install 'hashmatch[server]'"
+        ) from None
+    telemetry.configure(settings.log_level)
+
+    def on_ready(address: str) -> None:
+        if context.json:
+            print_json({"listening": address})
+        else:
+            stdout.print(f"listening on {address}")
+
+    asyncio.run(app.run(settings, on_ready))

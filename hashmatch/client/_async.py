@@ -1,0 +1,400 @@
+"""The client."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import grpc
+from grpc import aio
+
+from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.errors import Unavailable
+from hashmatch.model.records import Bank, Entry, Screening
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
+from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
+from hashmatch.v1 import common_pb2
+from hashmatch.v1 import screening_service_pb2 as screening_pb
+from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
+from hashmatch.wire.records import (
+    bank_from_wire,
+    entry_from_wire,
+    screening_from_wire,
+    timestamp,
+)
+from hashmatch.wire.status import error_from_call
+
+__all__ = ["DEFAULT_SERVER", "AsyncClient"]
+
+DEFAULT_SERVER: Final = "127.0.0.1:50051"
+
+_FIRST_BACKOFF_SECONDS: Final = 0.2
+_LONGEST_BACKOFF_SECONDS: Final = 5.0
+_PAGE: Final = 200
+
+# HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
+_SERVING: Final = b"\x08\x01"
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """One connection to a server, for use within one event loop; safe for concurrent calls.
+
+    Calls are tried again while the server is away or full, until their deadline: that is safe,
+    because every call that changes something carries a ``request_id``. All methods raise
+    `hashmatch.errors.HashmatchError`.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        *,
+        timeout_seconds: float = 120.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """``server`` is ``HOST:PORT``; by default the variable ``HASHMATCH_SERVER``, then
+        127.0.0.1:50051. ``timeout_seconds`` is the deadline of a call, retries included; 0 means
+        that a call is tried once and waits as long as it takes.
+        """
+        target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
+        self._timeout_seconds = timeout_seconds
+        self._channel = (
+            aio.secure_channel(target, credentials) if credentials else aio.insecure_channel(target)
+        )
+        # The generated types tell synchronous stubs from asynchronous ones by their channel.
+        self._screening: Any = screening_grpc.ScreeningServiceStub(self._channel)
+        self._blocklist: Any = blocklist_grpc.BlocklistServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connection; calls under way fail."""
+        await self._channel.close()
+
+    async def is_ready(self) -> bool:
+        """True if the server is reachable, has its blocklist loaded and takes requests."""
+        check: Any = self._channel.unary_unary("/grpc.health.v1.Health/Check")
+        try:
+            return bool(await check(b"", timeout=5.0) == _SERVING)
+        except aio.AioRpcError:
+            return False
+
+    # Screening
+
+    async def screen(
+        self,
+        media: MediaSource,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Screening:
+        """Screens a video or an image: a path, bytes, or an open file.
+
+        The answer may come before all of it was sent. Keep ``request_id`` and give it again if the
+        process may die between sending and using the answer. Raises ``OSError`` if the path cannot
+        be opened.
+        """
+        header = screening_pb.ScreenUploadHeader(request_id=request_id or _new_request_id())
+
+        def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
+            header.size_bytes = reader.size
+
+            async def messages() -> AsyncIterator[screening_pb.ScreenUploadRequest]:
+                yield screening_pb.ScreenUploadRequest(header=header)
+                for chunk in reader.chunks(progress):
+                    yield screening_pb.ScreenUploadRequest(chunk=chunk)
+
+            return self._screening.ScreenUpload(messages(), timeout=timeout)  # type: ignore[no-any-return]
+
+        response = await self._upload(media, call, timeout_seconds)
+        return screening_from_wire(response.screening)
+
+    async def screen_signals(
+        self,
+        signals: Sequence[common_pb2.Signals],
+        *,
+        duration_ms: int,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Screening:
+        """Screens media that was hashed here; see ScreenSignalsRequest."""
+        request = screening_pb.ScreenSignalsRequest(
+            request_id=request_id or _new_request_id(), signals=signals, duration_ms=duration_ms
+        )
+        response = await self._unary(self._screening.ScreenSignals, request, timeout_seconds)
+        return screening_from_wire(response.screening)
+
+    async def confirm(
+        self,
+        screening_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Screening:
+        """Judges a screening again against the blocklist of now; ask right before publishing."""
+        request = screening_pb.ConfirmScreeningRequest(
+            request_id=request_id or _new_request_id(), screening_id=screening_id
+        )
+        response = await self._unary(self._screening.ConfirmScreening, request, timeout_seconds)
+        return screening_from_wire(response.screening)
+
+    async def get_screening(self, screening_id: str) -> Screening:
+        """A screening with its newest verdict."""
+        request = screening_pb.GetScreeningRequest(screening_id=screening_id)
+        response = await self._unary(self._screening.GetScreening, request)
+        return screening_from_wire(response.screening)
+
+    async def list_screenings(
+        self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
+    ) -> AsyncIterator[Screening]:
+        """Screenings, newest first, page by page as they are asked for."""
+        request = screening_pb.ListScreeningsRequest(page_size=_PAGE)
+        request.verdict = verdict or 0  # type: ignore[assignment]
+        if since is not None:
+            request.created_since.CopyFrom(timestamp(since))
+        async for response in self._pages(self._screening.ListScreenings, request):
+            for message in response.screenings:
+                yield screening_from_wire(message)
+
+    # Banks
+
+    async def create_bank(
+        self,
+        name: str,
+        *,
+        action: Action,
+        label: str = "",
+        thresholds: Mapping[Kind, int] | None = None,
+        request_id: str | None = None,
+    ) -> Bank:
+        """Makes a bank; without ``thresholds`` it uses SHA-256, and PDQ at 31 bits."""
+        request = blocklist_pb.CreateBankRequest(
+            request_id=request_id or _new_request_id(),
+            name=name,
+            label=label,
+            action=int(action),  # type: ignore[arg-type]
+            kinds=_kinds(thresholds),
+        )
+        response = await self._unary(self._blocklist.CreateBank, request)
+        return bank_from_wire(response.bank)
+
+    async def get_bank(self, bank: str) -> Bank:
+        """A bank by id or name."""
+        response = await self._unary(
+            self._blocklist.GetBank, blocklist_pb.GetBankRequest(bank=bank)
+        )
+        return bank_from_wire(response.bank)
+
+    async def list_banks(self, *, state: BankState | None = None) -> AsyncIterator[Bank]:
+        """Banks, newest first."""
+        request = blocklist_pb.ListBanksRequest(page_size=_PAGE)
+        request.state = state or 0  # type: ignore[assignment]
+        async for response in self._pages(self._blocklist.ListBanks, request):
+            for message in response.banks:
+                yield bank_from_wire(message)
+
+    async def update_bank(
+        self,
+        bank: str,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        action: Action | None = None,
+        thresholds: Mapping[Kind, int] | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Bank:
+        """Changes what is given; with the bank's ``etag``, only if nobody changed it since."""
+        request = blocklist_pb.UpdateBankRequest(
+            request_id=request_id or _new_request_id(),
+            bank=bank,
+            etag=etag,
+            name=name,
+            label=label,
+            action=int(action or 0),  # type: ignore[arg-type]
+            kinds=_kinds(thresholds),
+        )
+        response = await self._unary(self._blocklist.UpdateBank, request)
+        return bank_from_wire(response.bank)
+
+    async def archive_bank(
+        self, bank: str, *, etag: str = "", request_id: str | None = None
+    ) -> Bank:
+        """Puts a bank out of use."""
+        request = blocklist_pb.ArchiveBankRequest(
+            request_id=request_id or _new_request_id(), bank=bank, etag=etag
+        )
+        response = await self._unary(self._blocklist.ArchiveBank, request)
+        return bank_from_wire(response.bank)
+
+    # Entries
+
+    async def add_entry(
+        self,
+        bank: str,
+        media: MediaSource,
+        *,
+        reference: str = "",
+        label: str = "",
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Entry:
+        """Makes an entry of a video or an image, which is hashed and not kept."""
+        header = blocklist_pb.CreateEntryFromMediaHeader(
+            request_id=request_id or _new_request_id(), bank=bank, reference=reference, label=label
+        )
+
+        def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
+            header.size_bytes = reader.size
+
+            async def messages() -> AsyncIterator[blocklist_pb.CreateEntryFromMediaRequest]:
+                yield blocklist_pb.CreateEntryFromMediaRequest(header=header)
+                for chunk in reader.chunks(progress):
+                    yield blocklist_pb.CreateEntryFromMediaRequest(chunk=chunk)
+
+            return self._blocklist.CreateEntryFromMedia(messages(), timeout=timeout)  # type: ignore[no-any-return]
+
+        response = await self._upload(media, call, timeout_seconds)
+        return entry_from_wire(response.entry)
+
+    async def add_entry_from_signals(
+        self,
+        bank: str,
+        signals: Sequence[common_pb2.Signals],
+        *,
+        reference: str = "",
+        label: str = "",
+        request_id: str | None = None,
+    ) -> Entry:
+        """Makes an entry of hashes."""
+        request = blocklist_pb.CreateEntryFromSignalsRequest(
+            request_id=request_id or _new_request_id(),
+            bank=bank,
+            reference=reference,
+            label=label,
+            signals=signals,
+        )
+        response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
+        return entry_from_wire(response.entry)
+
+    async def get_entry(self, entry_id: str) -> Entry:
+        """An entry."""
+        request = blocklist_pb.GetEntryRequest(entry_id=entry_id)
+        response = await self._unary(self._blocklist.GetEntry, request)
+        return entry_from_wire(response.entry)
+
+    async def list_entries(
+        self, *, bank: str = "", state: EntryState | None = None
+    ) -> AsyncIterator[Entry]:
+        """Entries, newest first."""
+        request = blocklist_pb.ListEntriesRequest(page_size=_PAGE, bank=bank)
+        request.state = state or 0  # type: ignore[assignment]
+        async for response in self._pages(self._blocklist.ListEntries, request):
+            for message in response.entries:
+                yield entry_from_wire(message)
+
+    async def withdraw_entry(self, entry_id: str, *, request_id: str | None = None) -> Entry:
+        """Takes an entry out of use."""
+        request = blocklist_pb.WithdrawEntryRequest(
+            request_id=request_id or _new_request_id(), entry_id=entry_id
+        )
+        response = await self._unary(self._blocklist.WithdrawEntry, request)
+        return entry_from_wire(response.entry)
+
+    # How calls are made
+
+    async def _unary(
+        self, method: Callable[..., Any], request: Any, timeout_seconds: float | None = None
+    ) -> Any:
+        return await self._until_answered(
+            lambda timeout: method(request, timeout=timeout), timeout_seconds, can_repeat=True
+        )
+
+    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:
+        while True:
+            response = await self._unary(method, request)
+            yield response
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def _upload(
+        self,
+        media: MediaSource,
+        call: Callable[[MediaReader, float | None], Awaitable[Any]],
+        timeout_seconds: float | None,
+    ) -> Any:
+        reader = MediaReader(media)
+        try:
+            return await self._until_answered(
+                lambda timeout: call(reader, timeout),
+                timeout_seconds,
+                can_repeat=reader.can_repeat,
+            )
+        finally:
+            reader.close()
+
+    async def _until_answered(
+        self,
+        call: Callable[[float | None], Awaitable[T]],
+        timeout_seconds: float | None,
+        *,
+        can_repeat: bool,
+    ) -> T:
+        """Tries a call until it is answered, refused for good, or out of time."""
+        allowed = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        deadline = time.monotonic() + allowed if allowed else None
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                return await call(deadline and max(0.001, deadline - time.monotonic()))
+            except aio.AioRpcError as failed:
+                error = error_from_call(failed)
+                pause = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - to spread retries
+                if isinstance(error, Unavailable) and error.reason not in (
+                    "UNREACHABLE",
+                    "DEADLINE",
+                ):
+                    pause = max(pause, error.retry_after_ms / 1000)
+                if (
+                    not can_repeat
+                    or deadline is None
+                    or not isinstance(error, Unavailable)
+                    or time.monotonic() + pause >= deadline
+                ):
+                    raise error from failed
+            await asyncio.sleep(pause)
+            backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+
+
+def _new_request_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _kinds(thresholds: Mapping[Kind, int] | None) -> list[blocklist_pb.KindThreshold]:
+    return [
+        blocklist_pb.KindThreshold(kind=int(kind), max_distance=most)  # type: ignore[arg-type]
+        for kind, most in (thresholds or {}).items()
+    ]

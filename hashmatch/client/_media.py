@@ -1,0 +1,57 @@
+"""Where the bytes of an upload come from on the client's side."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+__all__ = ["MediaReader", "MediaSource", "Progress"]
+
+MediaSource = str | os.PathLike[str] | bytes | BinaryIO
+
+# Called with (bytes sent, bytes in all or 0 if not known).
+Progress = Callable[[int, int], None]
+
+_CHUNK_BYTES: Final = 256 * 1024
+
+
+class MediaReader:
+    """A media that can be read again from where it began, if its source can seek."""
+
+    def __init__(self, source: MediaSource) -> None:
+        """``source``: a path, the bytes, or a file opened for reading bytes.
+
+        Raises ``OSError`` if a path cannot be opened.
+        """
+        self._owned = isinstance(source, str | bytes | os.PathLike)
+        self._file: BinaryIO
+        if isinstance(source, bytes):
+            self._file = io.BytesIO(source)
+        elif isinstance(source, str | os.PathLike):
+            self._file = Path(source).open("rb")  # noqa: SIM115 - see close()
+        else:
+            self._file = source
+        self.can_repeat = self._file.seekable()
+        self._start = self._file.tell() if self.can_repeat else 0
+        self.size = 0
+        if self.can_repeat:
+            self.size = self._file.seek(0, io.SEEK_END) - self._start
+
+    def chunks(self, progress: Progress | None) -> Iterator[bytes]:
+        """The bytes from the beginning."""
+        if self.can_repeat:
+            self._file.seek(self._start)
+        sent = 0
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield chunk
+            sent += len(chunk)
+            if progress is not None:
+                progress(sent, self.size)
+
+    def close(self) -> None:
+        """Closes what was opened here."""
+        if self._owned:
+            self._file.close()

@@ -1,0 +1,253 @@
+"""The client for code without asyncio: `AsyncClient` in an event loop of its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from hashmatch.client._async import AsyncClient
+from hashmatch.client._media import MediaSource, Progress
+from hashmatch.model.records import Bank, Entry, Screening
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.v1 import common_pb2
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+
+class Client:
+    """One connection to a server, safe for use by several threads.
+
+    Its methods are those of `AsyncClient`; see there.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        *,
+        timeout_seconds: float = 120.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """See `AsyncClient`."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="hashmatch-client", daemon=True
+        )
+        self._thread.start()
+
+        async def connect() -> AsyncClient:
+            return AsyncClient(server, timeout_seconds=timeout_seconds, credentials=credentials)
+
+        self._client = self._run(connect())
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; calls under way fail. Does nothing the second time."""
+        if self._loop.is_closed():
+            return
+        self._run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def is_ready(self) -> bool:
+        """See `AsyncClient.is_ready`."""
+        return self._run(self._client.is_ready())
+
+    def screen(
+        self,
+        media: MediaSource,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Screening:
+        """See `AsyncClient.screen`."""
+        return self._run(
+            self._client.screen(
+                media, request_id=request_id, timeout_seconds=timeout_seconds, progress=progress
+            )
+        )
+
+    def screen_signals(
+        self,
+        signals: Sequence[common_pb2.Signals],
+        *,
+        duration_ms: int,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Screening:
+        """See `AsyncClient.screen_signals`."""
+        return self._run(
+            self._client.screen_signals(
+                signals,
+                duration_ms=duration_ms,
+                request_id=request_id,
+                timeout_seconds=timeout_seconds,
+            )
+        )
+
+    def confirm(
+        self,
+        screening_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Screening:
+        """See `AsyncClient.confirm`."""
+        return self._run(
+            self._client.confirm(
+                screening_id, request_id=request_id, timeout_seconds=timeout_seconds
+            )
+        )
+
+    def get_screening(self, screening_id: str) -> Screening:
+        """See `AsyncClient.get_screening`."""
+        return self._run(self._client.get_screening(screening_id))
+
+    def list_screenings(
+        self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
+    ) -> Iterator[Screening]:
+        """See `AsyncClient.list_screenings`."""
+        return self._iterate(self._client.list_screenings(verdict=verdict, since=since))
+
+    def create_bank(
+        self,
+        name: str,
+        *,
+        action: Action,
+        label: str = "",
+        thresholds: Mapping[Kind, int] | None = None,
+        request_id: str | None = None,
+    ) -> Bank:
+        """See `AsyncClient.create_bank`."""
+        return self._run(
+            self._client.create_bank(
+                name, action=action, label=label, thresholds=thresholds, request_id=request_id
+            )
+        )
+
+    def get_bank(self, bank: str) -> Bank:
+        """See `AsyncClient.get_bank`."""
+        return self._run(self._client.get_bank(bank))
+
+    def list_banks(self, *, state: BankState | None = None) -> Iterator[Bank]:
+        """See `AsyncClient.list_banks`."""
+        return self._iterate(self._client.list_banks(state=state))
+
+    def update_bank(
+        self,
+        bank: str,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        action: Action | None = None,
+        thresholds: Mapping[Kind, int] | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Bank:
+        """See `AsyncClient.update_bank`."""
+        return self._run(
+            self._client.update_bank(
+                bank,
+                name=name,
+                label=label,
+                action=action,
+                thresholds=thresholds,
+                etag=etag,
+                request_id=request_id,
+            )
+        )
+
+    def archive_bank(self, bank: str, *, etag: str = "", request_id: str | None = None) -> Bank:
+        """See `AsyncClient.archive_bank`."""
+        return self._run(self._client.archive_bank(bank, etag=etag, request_id=request_id))
+
+    def add_entry(
+        self,
+        bank: str,
+        media: MediaSource,
+        *,
+        reference: str = "",
+        label: str = "",
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Entry:
+        """See `AsyncClient.add_entry`."""
+        return self._run(
+            self._client.add_entry(
+                bank,
+                media,
+                reference=reference,
+                label=label,
+                request_id=request_id,
+                timeout_seconds=timeout_seconds,
+                progress=progress,
+            )
+        )
+
+    def add_entry_from_signals(
+        self,
+        bank: str,
+        signals: Sequence[common_pb2.Signals],
+        *,
+        reference: str = "",
+        label: str = "",
+        request_id: str | None = None,
+    ) -> Entry:
+        """See `AsyncClient.add_entry_from_signals`."""
+        return self._run(
+            self._client.add_entry_from_signals(
+                bank, signals, reference=reference, label=label, request_id=request_id
+            )
+        )
+
+    def get_entry(self, entry_id: str) -> Entry:
+        """See `AsyncClient.get_entry`."""
+        return self._run(self._client.get_entry(entry_id))
+
+    def list_entries(self, *, bank: str = "", state: EntryState | None = None) -> Iterator[Entry]:
+        """See `AsyncClient.list_entries`."""
+        return self._iterate(self._client.list_entries(bank=bank, state=state))
+
+    def withdraw_entry(self, entry_id: str, *, request_id: str | None = None) -> Entry:
+        """See `AsyncClient.withdraw_entry`."""
+        return self._run(self._client.withdraw_entry(entry_id, request_id=request_id))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # A keyboard interrupt stops the call too.
+            raise
+
+    def _iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        async def following() -> tuple[T] | tuple[()]:
+            try:
+                return (await anext(items),)
+            except StopAsyncIteration:
+                return ()
+
+        while found := self._run(following()):
+            yield from found
