@@ -65,6 +65,7 @@ class Job:
     kinds: tuple[Kind, ...]
     turns: bool
     max_gap_ms: int
+    min_change_bits: int  # See `hashmatch.sampling.Thinner`.
     max_duration_ms: int
     max_frame_pixels: int
 

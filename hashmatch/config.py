@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         os.cpu_count() or 1,
         ge=1,
         le=1024,
-        description="Processes that decode. Default: one a core.",
+        description="Processes that decode.",
     )
     max_upload_bytes: int = pydantic.Field(
         2048 * _MIB, ge=1, description="Largest media, in bytes. Beyond: SIZE_LIMIT."

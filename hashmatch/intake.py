@@ -33,8 +33,9 @@ class Looks:
     """How closely a media is looked at."""
 
     kinds: frozenset[Kind]
-    max_gap_ms: int
+    max_gap_ms: int  # No stretch longer than this goes without a hash.
     turns: bool  # Also hash every turn and mirror of a frame.
+    min_change_bits: int = 0  # Not 0: hash every frame, and keep those that differ by more.
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Intake:
             kinds=tuple(sorted(looks.kinds)),
             turns=looks.turns,
             max_gap_ms=looks.max_gap_ms,
+            min_change_bits=looks.min_change_bits,
             max_duration_ms=self._limits.max_duration_ms,
             max_frame_pixels=self._limits.max_frame_pixels,
         )

@@ -61,7 +61,7 @@ class Replica:
                     snapshot = snapshot.with_entry(
                         change.revision, change.entry_seq, change.bank_seq, signals
                     )
-                else:
+                elif change.what == "entry_withdrawn":
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq
                     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-__all__ = ["Sampler"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Sampler", "Thinner"]
 
 Frame = TypeVar("Frame")
 
@@ -54,3 +57,28 @@ class Sampler(Generic[Frame]):
             self.largest_gap_ms = max(self.largest_gap_ms, pts_ms - self._chosen_ms)
         self._chosen_ms, self._held = pts_ms, None
         return pts_ms, frame
+
+
+class Thinner:
+    """Leaves out hashed frames that look like the last one kept.
+
+    What is kept stands for the whole: no frame differs by more than ``min_change_bits`` from the
+    kept one before it, and none is further from it than ``max_gap_ms``. So a still scene costs a
+    hash now and then, and fast motion one for nearly every frame.
+    """
+
+    def __init__(self, min_change_bits: int, max_gap_ms: int) -> None:
+        """With ``min_change_bits`` 0 all frames are kept."""
+        self._min_change_bits = min_change_bits
+        self._max_gap_ms = max_gap_ms
+        self._kept: tuple[int, npt.NDArray[np.uint8]] | None = None
+
+    def keep(self, pts_ms: int, digest: npt.NDArray[np.uint8]) -> bool:
+        """Whether to keep the next frame; ``digest`` uint8 ``[width]``."""
+        if self._kept is not None and self._min_change_bits:
+            kept_ms, kept = self._kept
+            near = int(np.bitwise_count(kept ^ digest).sum()) <= self._min_change_bits
+            if near and 0 <= pts_ms - kept_ms < self._max_gap_ms:
+                return False
+        self._kept = pts_ms, digest
+        return True

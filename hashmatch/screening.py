@@ -216,7 +216,8 @@ def _kind_doubts(
     snapshot: Snapshot, kinds: frozenset[Kind], versions: Mapping[Kind, str]
 ) -> Iterable[Reason]:
     """Why a media that was hashed by ``kinds`` could still match unseen."""
-    if not snapshot.active_entries:
+    # An entry whose bank has changed its kinds since may have none left to match by.
+    if not snapshot.active_entries or not snapshot.kinds_to_search:
         yield Reason(
             VerdictReason.BLOCKLIST_EMPTY, "the blocklist has no active entry; nothing can match"
         )
@@ -241,6 +242,7 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
     )
     frames = max((len(each) for each in times), default=0)
     flat = [len(np.unique(each.pts_ms[~usable(each)])) for each in signals if not each.kind.exact]
+    all_flat = [count for count, each in zip(flat, times, strict=True) if count == len(each)]
     reasons = []
     if largest_gap > MAX_GAP_MS:
         reasons.append(
@@ -249,15 +251,18 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
                 f"{largest_gap} ms without a hash, {MAX_GAP_MS} ms are allowed",
             )
         )
-    if frames and min(flat) == frames:
+    if all_flat:
         reasons.append(
-            Reason(VerdictReason.ALL_FRAMES_FLAT, f"all {frames} frames are too flat to match by")
+            Reason(
+                VerdictReason.ALL_FRAMES_FLAT,
+                f"all {max(all_flat)} frames of a kind are too flat to match by",
+            )
         )
     coverage = Coverage(
         complete=not reasons,
         duration_content_ms=duration_ms,
         frames_hashed=frames,
-        frames_flat=min(flat, default=0),
+        frames_flat=max(flat, default=0),
         largest_gap_ms=largest_gap,
         by_caller=True,
     )

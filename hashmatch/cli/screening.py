@@ -52,7 +52,7 @@ def screen(
         typer.Option(help="Exit with 10, 11 or 12 if a file is REVIEW, INCONCLUSIVE or BLOCK."),
     ] = False,
 ) -> None:
-    """Screen files: is any of it on the blocklist?"""
+    """Screen files: is any of it on the blocklist, was all of it looked at."""
     shared = options.of(context, server, as_json)
     outcomes = asyncio.run(_screen_all(files, shared, jobs, timeout))
     if any(screening is None for screening in outcomes):

@@ -122,7 +122,7 @@ class AsyncClient:
 
             async def messages() -> AsyncIterator[screening_pb.ScreenUploadRequest]:
                 yield screening_pb.ScreenUploadRequest(header=header)
-                for chunk in reader.chunks(progress):
+                async for chunk in reader.chunks(progress):
                     yield screening_pb.ScreenUploadRequest(chunk=chunk)
 
             return self._screening.ScreenUpload(messages(), timeout=timeout)  # type: ignore[no-any-return]
@@ -271,7 +271,7 @@ class AsyncClient:
 
             async def messages() -> AsyncIterator[blocklist_pb.CreateEntryFromMediaRequest]:
                 yield blocklist_pb.CreateEntryFromMediaRequest(header=header)
-                for chunk in reader.chunks(progress):
+                async for chunk in reader.chunks(progress):
                     yield blocklist_pb.CreateEntryFromMediaRequest(chunk=chunk)
 
             return self._blocklist.CreateEntryFromMedia(messages(), timeout=timeout)  # type: ignore[no-any-return]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -40,12 +41,14 @@ class MediaReader:
         if self.can_repeat:
             self.size = self._file.seek(0, io.SEEK_END) - self._start
 
-    def chunks(self, progress: Progress | None) -> Iterator[bytes]:
-        """The bytes from the beginning."""
+    async def chunks(self, progress: Progress | None) -> AsyncIterator[bytes]:
+        """The bytes from the beginning. Reads in a thread: the source may be slow, and the answer
+        may come before its end.
+        """
         if self.can_repeat:
             self._file.seek(self._start)
         sent = 0
-        while chunk := self._file.read(_CHUNK_BYTES):
+        while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
             yield chunk
             sent += len(chunk)
             if progress is not None:

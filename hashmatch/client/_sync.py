@@ -64,10 +64,18 @@ class Client:
         """Closes the connection; calls under way fail. Does nothing the second time."""
         if self._loop.is_closed():
             return
-        self._run(self._client.close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self._client.close()
+        # What is left still waits to read from a source whose upload was answered early.
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def is_ready(self) -> bool:
         """See `AsyncClient.is_ready`."""

@@ -36,6 +36,9 @@ MIN_QUALITY: Final = 50
 SIDE: Final = 64
 FREQUENCIES: Final = 16
 
+# Planes with a shorter side say nothing: digest and quality are 0. Source: as above.
+_MIN_SIDE: Final = 5
+
 # Width of the box: one part in 2 * SIDE of the axis, rounded up. Source: as above.
 _BOXES_PER_AXIS: Final = 2 * SIDE
 
@@ -71,7 +74,8 @@ def digest(
     depend on it, quality does.
 
     Returns ``(digests uint8[n, 32], quality uint8[n])``; quality is 0 to 100. The first bit of
-    the first byte is the highest frequency pair, as the reference prints it.
+    the first byte is the highest frequency pair, as the reference prints it. Both are 0 for
+    planes with a side below 5 pixels.
 
     Raises ``ValueError`` for an array of another shape or dtype, or without pixels.
     """
@@ -95,8 +99,10 @@ def dihedral(
     if luma.strides[2] != luma.itemsize:
         luma = luma.copy(order="C")
     height, width = luma.shape[1:]
-    digests = np.empty((len(luma), turns, DIGEST_BYTES), np.uint8)
-    quality = np.empty(len(luma), np.uint8)
+    digests = np.zeros((len(luma), turns, DIGEST_BYTES), np.uint8)
+    quality = np.zeros(len(luma), np.uint8)
+    if min(height, width) < _MIN_SIDE:
+        return digests, quality
     _hash_batch(
         luma, np.float32(gain), *_bands(height), *_bands(width), _dct_rows(), digests, quality
     )

@@ -80,6 +80,14 @@ class _Segment:
     def __len__(self) -> int:
         return len(self.entry)
 
+    def banks(self, withdrawn: frozenset[int]) -> list[int]:
+        """Of the rows whose entry is not withdrawn."""
+        kept = self.bank
+        if withdrawn:
+            kept = kept[~np.isin(self.entry, list(withdrawn))]
+        seqs: list[int] = np.unique(kept).tolist()
+        return seqs
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -112,7 +120,7 @@ class Snapshot:
             if any(
                 kind in active[seq].thresholds
                 for segment in segments
-                for seq in np.unique(segment.bank).tolist()
+                for seq in segment.banks(self._withdrawn)
                 if seq in active
             )
         )

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Hits", "scan", "to_words"]
+__all__ = ["Hits", "scan", "to_words", "warm_up"]
 
 _WORD_BYTES: Final = 8
 
@@ -43,6 +43,12 @@ def scan(queries: npt.NDArray[np.uint64], digests: npt.NDArray[np.uint64], radiu
         if found <= capacity:
             return out[0, :found], out[1, :found], out[2, :found]
         capacity = found  # Too many to hold: now their number is known.
+
+
+def warm_up() -> None:
+    """Compiles the kernel, so that no upload waits for it: some seconds on a new machine."""
+    one = np.zeros((1, 4), np.uint64)
+    scan(one, one, 0)
 
 
 @numba.njit(nogil=True, cache=True)

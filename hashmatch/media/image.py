@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, ImageSequence
+from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
@@ -25,13 +25,26 @@ __all__ = ["frames"]
 # Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
 _PDQ_SIZE: Final = (512, 512)
 
-# Animations that give no time for a frame show it this long. Source: what browsers do.
+# Animations that give a frame next to no time show it this long. Source: what browsers do.
+_NEXT_TO_NO_MS: Final = 10
 _DEFAULT_FRAME_MS: Final = 100
 
-_TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+# What these formats have several of are pages, not moments: every one is looked at.
+_PAGED = frozenset({"jpeg", "tiff"})
 
-# Our own limit is checked before any pixel is decoded; Pillow's must not come first.
-Image.MAX_IMAGE_PIXELS = None
+# What turns a picture upright, by its EXIF orientation. Source: EXIF 2.32, tag 0x0112.
+_ORIENTATION_TAG: Final = 0x0112
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
 
 def frames(
@@ -46,6 +59,8 @@ def frames(
     if missing is not None:
         tally.add_reason(VerdictReason.TRUNCATED, missing)
     sampler: Sampler[Image.Image] = Sampler(max_gap_ms)
+    # Our own limit is checked before any pixel is decoded; Pillow's must not come first.
+    Image.MAX_IMAGE_PIXELS = None
     try:
         with (
             warnings.catch_warnings(),
@@ -55,19 +70,16 @@ def frames(
         ):
             warnings.simplefilter("ignore")  # What a warning says is counted or raised below.
             tally.width, tally.height = image.size
-            if image.width * image.height > limits.max_frame_pixels:
-                raise MediaError(
-                    VerdictReason.FRAME_SIZE_LIMIT,
-                    f"{image.width} x {image.height} pixels, "
-                    f"{limits.max_frame_pixels} pixels are allowed",
-                )
+            _check_size(image, limits)
+            # Later frames may be larger; Pillow makes room for some as soon as it seeks.
+            Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             tally.streams = 1
             pts_ms = 0
             for frame in ImageSequence.Iterator(image):
+                _check_size(frame, limits)
                 frame.load()
-                lasts_ms = int(frame.info.get("duration") or 0)
-                if lasts_ms <= 0 and getattr(image, "is_animated", False):
-                    lasts_ms = _DEFAULT_FRAME_MS
+                lasts_ms = _lasts_ms(frame, max_gap_ms if tally.format in _PAGED else 0)
                 tally.saw_frame(pts_ms, lasts_ms)
                 if pts_ms > limits.max_duration_ms:
                     raise MediaError(
@@ -82,10 +94,17 @@ def frames(
             tally.largest_gap_ms = sampler.largest_gap_ms
     except MediaError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise MediaError(
+            VerdictReason.FRAME_SIZE_LIMIT,
+            f"one of its frames has more than {limits.max_frame_pixels} pixels",
+        ) from error
     except Exception as error:
         # Pillow raises a dozen types for files it cannot read; each means the same here.
         tally.frames_failed += 1
-        if missing is None and "truncated" in str(error):
+        if missing is not None:
+            return
+        if "truncated" in str(error):
             tally.add_reason(VerdictReason.TRUNCATED, "the image ends before its last row")
         else:
             tally.add_reason(
@@ -94,13 +113,38 @@ def frames(
             )
 
 
+def _check_size(image: Image.Image, limits: DecodeLimits) -> None:
+    if image.width * image.height > limits.max_frame_pixels:
+        raise MediaError(
+            VerdictReason.FRAME_SIZE_LIMIT,
+            f"{image.width} x {image.height} pixels, {limits.max_frame_pixels} pixels are allowed",
+        )
+
+
+def _lasts_ms(frame: Image.Image, page_ms: int) -> int:
+    """How long a frame is shown, or a page looked at; 0 for the only one."""
+    if not getattr(frame, "is_animated", False):
+        return 0
+    shown_ms = page_ms or int(frame.info.get("duration") or 0)
+    return shown_ms if page_ms or shown_ms > _NEXT_TO_NO_MS else _DEFAULT_FRAME_MS
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF says; upright where it says nothing or is damaged, as browsers take it."""
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # Pillow raises a dozen types here too.
+        return 1
+
+
 def _batches(image: Image.Image, pts_ms: int) -> Iterator[FrameBatch]:
     """An image of any mode as luma, turned as its EXIF orientation says."""
-    if image.getexif().get(0x0112, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
     times = np.array([pts_ms], np.int64)
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
-        grounds = luma.from_rgba(np.asarray(image.convert("RGBA")))
+        grounds = luma.from_rgba(np.asarray(_to_rgba(image)))
         pictures = {part: Image.fromarray(rgb) for part, rgb in grounds.items()}
         for part, rgb in pictures.items():
             yield _batch(rgb, times, part=part)
@@ -116,9 +160,22 @@ def _batch(rgb: Image.Image, times: np.ndarray, **part: object) -> FrameBatch:
     return FrameBatch(luma.from_rgb(np.asarray(rgb))[None], times, full_luma=full, **part)  # type: ignore[arg-type]
 
 
+def _to_rgba(image: Image.Image) -> Image.Image:
+    if not _is_deep_grey(image):
+        return image.convert("RGBA")
+    rgba = _from_deep_grey(image).convert("RGBA")
+    opaque = np.asarray(image) != image.info["transparency"]  # One level is transparent.
+    rgba.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
+    return rgba
+
+
+def _is_deep_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode without transparency to 8-bit RGB, the same whatever Pillow's defaults are."""
-    if image.mode.startswith("I") or image.mode == "F":
+    if _is_deep_grey(image):
         return _from_deep_grey(image)
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

@@ -12,8 +12,10 @@ __all__ = ["FileSource", "SeekableReader", "Source", "StreamReader"]
 class Source(Protocol):
     """Random access to bytes that may not all be here yet."""
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Up to ``size`` bytes at ``offset``; waits until they are there. Short only at the end."""
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
+        """Up to ``size`` bytes at ``offset``; waits until they are there, or with ``whole`` false
+        until any is. Short otherwise only at the end.
+        """
 
     def total(self) -> int:
         """Bytes in all; waits for the end."""
@@ -26,7 +28,7 @@ class FileSource:
         """``file`` has a descriptor."""
         self._descriptor = file.fileno()
 
-    def read_at(self, offset: int, size: int) -> bytes:
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:  # noqa: ARG002
         """See `Source`."""
         return os.pread(self._descriptor, size, offset)
 
@@ -47,7 +49,7 @@ class StreamReader:
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; empty at the end."""
-        chunk = self._source.read_at(self._offset, size)
+        chunk = self._source.read_at(self._offset, size, whole=False)
         self._offset += len(chunk)
         return chunk
 

@@ -144,7 +144,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         page = await self._blocklist.list_entries(
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
-            request.bank or None,
+            fields.required("bank", request.bank) if request.bank else None,
             optional_from_wire(EntryState, request.state, "state"),
         )
         return pb.ListEntriesResponse(

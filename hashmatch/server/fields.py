@@ -30,6 +30,7 @@ __all__ = [
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BANK_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LONGEST_NAME: Final = 64
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 
@@ -54,6 +55,9 @@ def required(field: str, value: str) -> str:
     """A text that names something."""
     if not value:
         raise InvalidField(field, "is not given")
+    if len(value) > _LONGEST_NAME:
+        # Errors quote it, and an error has little room.
+        raise InvalidField(field, f"{len(value)} characters; no id or name has so many")
     return value
 
 

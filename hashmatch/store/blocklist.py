@@ -65,7 +65,7 @@ class BankEdit:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One revision, as the index needs it: the bank as it is by now, and the entry that came
-    (``entry_created``) or went, if it is one's.
+    (``entry_created``) or went (``entry_withdrawn``), if it is one's.
     """
 
     revision: int
@@ -216,10 +216,15 @@ class BlocklistStore:
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = connection.execute(
-                sa.select(entries.c.seq, entries.c.bank_seq).where(entries.c.entry_id == entry_id)
+                sa.select(entries.c.seq, entries.c.bank_seq, entries.c.state).where(
+                    entries.c.entry_id == entry_id
+                )
             ).first()
             if row is None:
                 raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
+            if row.state == EntryState.WITHDRAWN:
+                # Told as a withdrawal only once: the index counts entries that come and go.
+                return "entry_unchanged", row.bank_seq, row.seq
             connection.execute(
                 entries.update()
                 .where(entries.c.seq == row.seq)

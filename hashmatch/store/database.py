@@ -9,6 +9,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+import alembic.util
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,7 +35,13 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.write() as connection:
             config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            try:
+                alembic.command.upgrade(config, "head")
+            except alembic.util.CommandError as error:
+                raise StoreUnavailable(
+                    f"the store was made by another version of hashmatch ({error}); "
+                    "run that version or a newer one"
+                ) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:

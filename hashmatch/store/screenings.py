@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,7 +48,8 @@ class ScreeningStore:
     ) -> Screening:
         """Stores a screening, its hashes and its first judgement; returns what is stored.
 
-        That is another screening if the request was answered before. Raises `RequestIdReused`.
+        Instants are stored to the millisecond. It is another screening if the request was answered
+        before. Raises `RequestIdReused`.
         """
         try:
             with self._database.write() as connection:
@@ -76,7 +77,11 @@ class ScreeningStore:
                 connection.execute(_judgement(seq, request_id, fingerprint, screening))
         except IntegrityError:
             return self._answer_or_raise(request_id, fingerprint)
-        return screening
+        return replace(
+            screening,
+            create_time=codec.from_ms(_to_ms(screening.create_time)),
+            judge_time=codec.from_ms(_to_ms(screening.judge_time)),
+        )
 
     def add_judgement(self, request_id: str, fingerprint: str, screening: Screening) -> Screening:
         """Stores a confirmation; its number is given here. As `add` for repeated requests."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from typing import Any, TypeVar
 
-from hashmatch.errors import InvalidField
+from hashmatch.errors import Internal, InvalidField
 
-__all__ = ["from_wire", "optional_from_wire", "to_wire"]
+__all__ = ["from_wire", "known", "optional_from_wire", "to_wire"]
 
 E = TypeVar("E", bound=enum.IntEnum)
 
@@ -30,3 +30,15 @@ def from_wire(cls: type[E], value: int, field: str) -> E:
 def optional_from_wire(cls: type[E], value: int, field: str) -> E | None:
     """As `from_wire`; None if unspecified."""
     return None if value == 0 else from_wire(cls, value, field)
+
+
+def known(cls: type[E], value: int) -> E:
+    """A number that a server sent as a member. Raises `Internal` if it is none: the server is
+    newer than this client, which must not guess what it means.
+    """
+    try:
+        return cls(value)
+    except ValueError:
+        raise Internal(
+            f"the server sent a {cls.__name__} {value}, which this client does not know; update it"
+        ) from None

@@ -31,7 +31,7 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb
-from hashmatch.wire.enums import to_wire
+from hashmatch.wire.enums import known, to_wire
 
 __all__ = [
     "bank_from_wire",
@@ -84,7 +84,7 @@ def reason_to_wire(reason: Reason) -> pb.Reason:
 
 def reason_from_wire(message: pb.Reason) -> Reason:
     """A message as a record."""
-    return Reason(VerdictReason(message.code), message.detail)
+    return Reason(known(VerdictReason, message.code), message.detail)
 
 
 def evidence_to_wire(evidence: Evidence) -> pb.Evidence:
@@ -112,10 +112,10 @@ def evidence_from_wire(message: pb.Evidence) -> Evidence:
     """A message as a record."""
     return Evidence(
         entry=ref_from_wire(message.entry),
-        action=Action(message.action),
-        kind=Kind(message.kind),
-        part=Part(message.view.part),
-        turn=Turn(message.view.turn),
+        action=known(Action, message.action),
+        kind=known(Kind, message.kind),
+        part=known(Part, message.view.part),
+        turn=known(Turn, message.view.turn),
         distance=message.distance,
         threshold=message.threshold,
         frames=message.frames,
@@ -213,13 +213,13 @@ def screening_from_wire(message: pb.Screening) -> Screening:
     """A message as a record. Raises ``ValueError`` for values this version does not know."""
     return Screening(
         screening_id=message.screening_id,
-        verdict=Verdict(message.verdict),
+        verdict=known(Verdict, message.verdict),
         reasons=tuple(reason_from_wire(each) for each in message.reasons),
         evidence=tuple(evidence_from_wire(each) for each in message.evidence),
         media=media_from_wire(message.media),
         coverage=coverage_from_wire(message.coverage),
         blocklist_revision=message.blocklist_revision,
-        hash_versions={Kind(each.kind): each.version for each in message.hash_versions},
+        hash_versions={known(Kind, each.kind): each.version for each in message.hash_versions},
         create_time=_instant(message.create_time),
         judge_time=_instant(message.judge_time),
         judgement=message.judgement,
@@ -253,9 +253,9 @@ def bank_from_wire(message: blocklist_pb.Bank) -> Bank:
         bank_id=message.bank_id,
         name=message.name,
         label=message.label,
-        action=Action(message.action),
-        thresholds={Kind(each.kind): each.max_distance for each in message.kinds},
-        state=BankState(message.state),
+        action=known(Action, message.action),
+        thresholds={known(Kind, each.kind): each.max_distance for each in message.kinds},
+        state=known(BankState, message.state),
         revision=message.revision,
         create_time=_instant(message.create_time),
         update_time=_instant(message.update_time),
@@ -283,8 +283,10 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
     """A message as a record."""
     return Entry(
         ref=ref_from_wire(message.ref),
-        state=EntryState(message.state),
-        kinds=tuple(KindCount(Kind(each.kind), each.count, each.usable) for each in message.kinds),
+        state=known(EntryState, message.state),
+        kinds=tuple(
+            KindCount(known(Kind, each.kind), each.count, each.usable) for each in message.kinds
+        ),
         duration_ms=message.duration_ms,
         revision=message.revision,
         create_time=_instant(message.create_time),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from hashmatch import errors
@@ -53,14 +55,11 @@ def status_details(error: HashmatchError) -> bytes:
 def error_from_call(call: grpc.RpcError) -> HashmatchError:
     """The error that a failed call stands for, as the server raised it where it says so."""
     code, message, details = _parts(call)
-    status = status_pb2.Status.FromString(details) if details else status_pb2.Status()
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    for detail in status.details:
-        detail.Unpack(info)
-        detail.Unpack(retry)
+    status, info, retry = _parse(details)
     if info.domain == _DOMAIN:
         error = HashmatchError.__new__(errors.by_reason(info.reason))
-        HashmatchError.__init__(error, status.message, **info.metadata)
+        HashmatchError.__init__(error, status.message)
+        error.metadata = dict(info.metadata)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         error = errors.DeadlineExceeded("no answer within the deadline")
     elif code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
@@ -71,6 +70,20 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
         delay = retry.retry_delay.ToTimedelta()
         error.retry_after_ms = round(delay / datetime.timedelta(milliseconds=1))
     return error
+
+
+def _parse(
+    details: bytes,
+) -> tuple[status_pb2.Status, error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo]:
+    status, info = status_pb2.Status(), error_details_pb2.ErrorInfo()
+    retry = error_details_pb2.RetryInfo()
+    # What cannot be read does not come from a server of ours: nothing is made of it.
+    with contextlib.suppress(DecodeError):
+        status.ParseFromString(details)
+        for detail in status.details:
+            detail.Unpack(info)
+            detail.Unpack(retry)
+    return status, info, retry
 
 
 def _parts(call: grpc.RpcError) -> tuple[grpc.StatusCode, str, bytes]:

@@ -7,10 +7,11 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from hashmatch import channel
-from hashmatch.channel import Done, Job
+from hashmatch.channel import Job
 from hashmatch.media.tally import Tally
 from hashmatch.model.signals import Signals
 from hashmatch.worker.inspect import inspect, summary
@@ -63,16 +64,20 @@ class _Link:
 class _SpoolSource:
     """The parent's spool (see `hashmatch.spool`), read while it grows."""
 
-    def __init__(self, link: _Link, memory: int, disk: int) -> None:
+    def __init__(
+        self, link: _Link, memory: int, disk: int, before_waiting: Callable[[], None]
+    ) -> None:
         self._link = link
+        self._before_waiting = before_waiting
         self._memory, self._disk = memory, disk
         self._size = 0
         self._split = 0
         self._ended = False
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        while offset + size > self._size and not self._ended:
-            self._wait(offset + size)
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
+        needed = offset + (size if whole else 1)
+        while needed > self._size and not self._ended:
+            self._wait(needed)
         end = min(offset + size, self._size)
         in_memory = max(0, min(end, self._split) - offset)
         data = os.pread(self._memory, in_memory, offset) if in_memory else b""
@@ -87,6 +92,7 @@ class _SpoolSource:
         return self._size
 
     def _wait(self, size: int) -> None:
+        self._before_waiting()
         self._link.send(channel.frame({"type": "wait", "size": size}))
         header, _ = self._link.receive()
         if header["type"] != "size":
@@ -101,17 +107,20 @@ class _Emitter:
     def __init__(self, link: _Link) -> None:
         self._link = link
         self._waiting: list[Signals] = []
+        self._tally = Tally()
         self._sent_at = 0.0
 
     def __call__(self, signals: list[Signals], tally: Tally) -> None:
         self._waiting += signals
+        self._tally = tally
         if self._link.cancelled():
             raise _Cancelled
         if time.monotonic() - self._sent_at >= _EMIT_SECONDS:
-            self.flush(summary(tally))
+            self.flush()
 
-    def flush(self, so_far: Done) -> None:
+    def flush(self) -> None:
         if self._waiting:
+            so_far = summary(self._tally)
             self._link.send(channel.pack_signals(Signals.concatenate(self._waiting), so_far))
             self._waiting = []
             self._sent_at = time.monotonic()
@@ -124,8 +133,9 @@ def _work(link: _Link) -> None:
     memory, disk = descriptors
     try:
         emitter = _Emitter(link)
-        done = inspect(_SpoolSource(link, memory, disk), Job.from_header(header), emitter)
-        emitter.flush(done)
+        source = _SpoolSource(link, memory, disk, before_waiting=emitter.flush)
+        done = inspect(source, Job.from_header(header), emitter)
+        emitter.flush()
         link.send(channel.pack_done(done))
     except _Cancelled:
         pass

@@ -16,6 +16,7 @@ from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Part, VerdictReason
+from hashmatch.sampling import Thinner
 
 __all__ = ["inspect", "summary"]
 
@@ -30,9 +31,12 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], Non
     ``emit`` and ``source`` raise passes through.
     """
     tally = Tally()
+    thinner = Thinner(job.min_change_bits, job.max_gap_ms)
     try:
         for batch in _batches(source, job, tally):
-            emit(_hash(batch, job, tally), tally)
+            hashed = _hash(batch, job, tally)
+            if hashed and thinner.keep(int(batch.pts_ms[0]), hashed[0].digests[0]):
+                emit(hashed, tally)
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
     if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
@@ -58,9 +62,10 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     if media_format is None:
         raise MediaError(VerdictReason.UNSUPPORTED, "no image or video format that is known here")
     limits = DecodeLimits(job.max_duration_ms, job.max_frame_pixels)
+    gap_ms = 1 if job.min_change_bits else job.max_gap_ms  # What is alike is thinned out later.
     if media_format.family is Family.IMAGE:
-        return image.frames(source, media_format, limits, job.max_gap_ms, tally)
-    return video.frames(source, media_format, limits, job.max_gap_ms, tally)
+        return image.frames(source, media_format, limits, gap_ms, tally)
+    return video.frames(source, media_format, limits, gap_ms, tally)
 
 
 def _hash(batch: FrameBatch, job: Job, tally: Tally) -> list[Signals]:

@@ -20,7 +20,14 @@ from hashmatch.worker.inspect import inspect
 
 __all__ = ["warm_up"]
 
-_JOB = Job((Kind.PDQ,), True, 1000, 60_000, 1 << 20)
+_JOB = Job(
+    kinds=(Kind.PDQ,),
+    turns=True,
+    max_gap_ms=1000,
+    min_change_bits=0,
+    max_duration_ms=60_000,
+    max_frame_pixels=1 << 20,
+)
 
 
 def warm_up() -> None:

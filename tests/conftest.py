@@ -1,0 +1,98 @@
+"""What tests share: fixtures on disk, the corpus, and a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hashmatch.client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# So that no test and no server compiles a kernel twice; the Makefile sets it too.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Folder of the generated media: ``clips``, ``images`` and ``broken``."""
+    from fixtures.generate import build
+
+    return build(ROOT / ".cache" / "fixtures")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of real clips. Where HASHMATCH_CORPUS is set, it must be there."""
+    folder = os.environ.get("HASHMATCH_CORPUS")
+    if not folder:
+        pytest.skip("HASHMATCH_CORPUS is not set")
+    path = Path(folder).resolve()
+    assert any(path.iterdir()), f"HASHMATCH_CORPUS={folder} holds nothing"
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference(corpus: Path) -> Path:
+    """Folder of what the reference implementations computed, beside the corpus."""
+    path = corpus.parent / "reference"
+    assert path.is_dir(), f"{path} is missing"
+    return path
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server in a process of its own."""
+
+    address: str
+    pid: int
+    data: Path
+    log: Path
+
+
+@contextlib.contextmanager
+def serving(data: Path, **settings: str) -> Iterator[RunningServer]:
+    """Runs ``hashmatch serve`` on a free port; ``settings`` are variables without their prefix."""
+    data.mkdir(parents=True, exist_ok=True)
+    log = data / "log.jsonl"
+    environment = {**os.environ, **{f"HASHMATCH_{k.upper()}": v for k, v in settings.items()}}
+    command = [sys.executable, "-m", "hashmatch", "serve", "--json", "--listen", "127.0.0.1:0"]
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [*command, "--data", str(data)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"the server did not start:\n{log.read_text()}"
+        yield RunningServer(json.loads(line)["listening"], process.pid, data, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server with defaults, shared: tests make banks of their own and archive them."""
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: RunningServer) -> Iterator[Client]:
+    """A client of the shared server."""
+    with Client(server.address, timeout_seconds=60) as connected:
+        yield connected

@@ -1,0 +1,370 @@
+"""What tests of the upper floors share: tiny media, hashes, and a server's parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import io
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+from PIL import Image
+
+from hashmatch import sandbox
+from hashmatch.blocklist import Blocklist
+from hashmatch.intake import Intake, IntakeLimits
+from hashmatch.model.records import (
+    Bank,
+    Coverage,
+    Entry,
+    EntryRef,
+    Evidence,
+    KindCount,
+    MediaInfo,
+    Reason,
+    Screening,
+    Segment,
+)
+from hashmatch.model.signals import Signals, view_code
+from hashmatch.model.verdicts import (
+    Action,
+    BankState,
+    EntryState,
+    Kind,
+    Part,
+    Turn,
+    Verdict,
+    VerdictReason,
+)
+from hashmatch.replica import Replica
+from hashmatch.sandbox import Sandbox
+from hashmatch.screening import Screenings
+from hashmatch.spool import SpoolBudget
+from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.database import Database
+from hashmatch.store.screenings import ScreeningStore
+
+MIB = 1024 * 1024
+
+
+def picture(seed: int, width: int = 96, height: int = 96) -> npt.NDArray[np.uint8]:
+    """Soft blobs, uint8 ``[height, width, 3]``: unlike those of every other seed, and with enough
+    structure for a PDQ quality near 100.
+    """
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def image(seed: int, width: int = 96, height: int = 96) -> bytes:
+    """A PNG file of `picture`."""
+    return encoded(Image.fromarray(picture(seed, width, height)))
+
+
+def flat_image() -> bytes:
+    """A PNG file of one colour: nothing to hash."""
+    return encoded(Image.new("RGB", (96, 96), (90, 90, 90)))
+
+
+def encoded(made: Image.Image, form: str = "PNG") -> bytes:
+    """An image as a file."""
+    buffer = io.BytesIO()
+    made.save(buffer, form)
+    return buffer.getvalue()
+
+
+def clip(scenes: Sequence[int], fps: int = 4, quality: int = 3) -> bytes:
+    """A Matroska file that shows the `picture` of each seed for one second."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height = 96, 96
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"qscale": str(quality), "flags": "qscale"}
+        stream.gop_size = fps
+        for seed in scenes:
+            for _ in range(fps):
+                frame = av.VideoFrame.from_ndarray(picture(seed), format="rgb24")
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def reencoded(seed: int) -> bytes:
+    """The same picture as `image` shows, in other bytes: a JPEG."""
+    return encoded(Image.fromarray(picture(seed)), "JPEG")
+
+
+def digests(seed: int, count: int = 1, kind: Kind = Kind.PDQ) -> npt.NDArray[np.uint8]:
+    """Digests of no media at all, far from those of any other seed."""
+    return np.random.default_rng(seed).integers(0, 256, (count, kind.width), np.uint8)
+
+
+def signals(seed: int, count: int = 1, kind: Kind = Kind.PDQ, gap_ms: int = 1000) -> Signals:
+    """Hashes of no media at all, ``gap_ms`` apart, of full quality."""
+    return Signals(
+        kind,
+        digests(seed, count, kind),
+        np.full(count, 100, np.uint8),
+        np.arange(count, dtype=np.int64) * gap_ms,
+        np.full(count, view_code(Part.FULL, Turn.NONE), np.uint8),
+    )
+
+
+def flipped(original: Signals, bits: int) -> Signals:
+    """The same hashes, each with its first ``bits`` bits the other way round."""
+    mask = np.packbits(np.arange(original.kind.width * 8) < bits)
+    return Signals(
+        original.kind,
+        original.digests ^ mask,
+        original.quality,
+        original.pts_ms,
+        original.view,
+    )
+
+
+def same_signals(left: Iterable[Signals], right: Iterable[Signals]) -> bool:
+    """True if both are the same hashes in the same order."""
+    return [(each.kind, each.columns()) for each in left] == [
+        (each.kind, each.columns()) for each in right
+    ]
+
+
+def new_id() -> str:
+    """A request_id nobody used."""
+    return str(uuid.uuid4())
+
+
+def new_request(said: str = "") -> Request:
+    """A change nobody asked for before."""
+    return Request(new_id(), f"fingerprint {said}")
+
+
+async def pieces(data: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]:
+    """A file as it arrives."""
+    for start in range(0, len(data), size):
+        await asyncio.sleep(0)
+        yield data[start : start + size]
+
+
+class Gate:
+    """A file that arrives in two halves, the second once `open` was called."""
+
+    def __init__(self, data: bytes, first: int | None = None) -> None:
+        """``first``: bytes of the first half."""
+        self._data = data
+        self._first = len(data) // 2 if first is None else first
+        self.waiting = asyncio.Event()
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        """Lets the second half come."""
+        self._opened.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces."""
+        yield self._data[: self._first]
+        self.waiting.set()
+        await self._opened.wait()
+        yield self._data[self._first :]
+
+
+LIMITS = IntakeLimits(max_upload_bytes=8 * MIB, max_duration_ms=60_000, max_frame_pixels=1 << 20)
+
+
+def spool_budget(folder: Path, memory_bytes: int = 32 * MIB) -> SpoolBudget:
+    """Room for small uploads."""
+    return SpoolBudget(memory_bytes, 32 * MIB, folder)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `hashmatch.app` puts together, without gRPC."""
+
+    database: Database
+    store: BlocklistStore
+    replica: Replica
+    budget: SpoolBudget
+    intake: Intake
+    blocklist: Blocklist
+    screenings: Screenings
+
+    @classmethod
+    async def make(
+        cls,
+        folder: Path,
+        started: Sandbox,
+        limits: IntakeLimits = LIMITS,
+        budget: SpoolBudget | None = None,
+    ) -> Parts:
+        """On the database in ``folder``, which is made if there is none."""
+        database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
+        database.migrate()
+        store = BlocklistStore(database)
+        replica = Replica(store)
+        await replica.load()
+        budget = budget or spool_budget(folder)
+        intake = Intake(started, budget, limits)
+        return cls(
+            database,
+            store,
+            replica,
+            budget,
+            intake,
+            Blocklist(store, replica, intake),
+            Screenings(ScreeningStore(database), replica, intake),
+        )
+
+    async def bank(
+        self, action: Action = Action.BLOCK, thresholds: dict[Kind, int] | None = None
+    ) -> Bank:
+        """A new bank."""
+        name = f"bank-{uuid.uuid4().hex[:12]}"
+        return await self.blocklist.create_bank(new_request(), name, "", action, thresholds)
+
+    async def entry(self, bank: Bank, data: bytes, reference: str = "") -> Entry:
+        """An entry made of a file."""
+        entry, _ = await self.blocklist.create_entry_from_media(
+            new_request(), bank.bank_id, reference, "", pieces(data)
+        )
+        return entry
+
+    async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
+        """A screening of a file."""
+        return await self.screenings.screen(
+            request_id or new_id(), "fingerprint", pieces(data), **given
+        )
+
+
+# Records, for hypothesis
+
+
+def _count(most: int = 2**32 - 1) -> st.SearchStrategy[int]:
+    return st.integers(0, most)
+
+
+_MS = st.integers(-(2**62), 2**62)
+_INSTANTS = st.datetimes(
+    datetime.datetime(1970, 1, 2),  # noqa: DTZ001 - hypothesis adds the zone
+    datetime.datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(datetime.UTC),
+)
+
+REASONS = st.builds(Reason, st.sampled_from(VerdictReason), st.text())
+REFS = st.builds(EntryRef, *[st.text(max_size=20)] * 5)
+SEGMENTS = st.builds(Segment, _MS, _MS, _MS, _MS, _count())
+EVIDENCE = st.builds(
+    Evidence,
+    REFS,
+    st.sampled_from(Action),
+    st.sampled_from(Kind),
+    st.sampled_from(Part),
+    st.sampled_from(Turn),
+    _count(),
+    _count(),
+    _count(),
+    st.lists(SEGMENTS, max_size=3).map(tuple),
+)
+MEDIA_INFO = st.builds(
+    MediaInfo, _count(2**62), st.binary(max_size=32), st.text(), _count(), _count(), _MS
+)
+COVERAGE = st.builds(
+    Coverage, st.booleans(), _MS, *[_count(2**62)] * 4, _MS, _count(), st.booleans()
+)
+BANKS = st.builds(
+    Bank,
+    bank_id=st.text(),
+    name=st.text(),
+    label=st.text(),
+    action=st.sampled_from(Action),
+    thresholds=st.dictionaries(st.sampled_from(Kind), _count()),
+    state=st.sampled_from(BankState),
+    revision=_count(2**62),
+    create_time=_INSTANTS,
+    update_time=_INSTANTS,
+    active_entries=_count(2**62),
+)
+ENTRIES = st.builds(
+    Entry,
+    ref=REFS,
+    state=st.sampled_from(EntryState),
+    kinds=st.lists(st.builds(KindCount, st.sampled_from(Kind), _count(), _count())).map(tuple),
+    duration_ms=_MS,
+    revision=_count(2**62),
+    create_time=_INSTANTS,
+    update_time=_INSTANTS,
+)
+
+
+@st.composite
+def screenings(draw: st.DrawFn) -> Screening:
+    """Screenings whose verdict is borne out by their evidence."""
+    verdict = draw(st.sampled_from(Verdict))
+    matched = verdict in (Verdict.BLOCK, Verdict.REVIEW)
+    coverage = draw(COVERAGE)
+    return Screening(
+        screening_id=draw(st.text()),
+        verdict=verdict,
+        reasons=tuple(draw(st.lists(REASONS, min_size=1, max_size=3))),
+        evidence=tuple(draw(st.lists(EVIDENCE, min_size=1, max_size=3))) if matched else (),
+        media=draw(MEDIA_INFO),
+        coverage=replace(coverage, complete=True) if verdict is Verdict.NO_MATCH else coverage,
+        blocklist_revision=draw(_count(2**62)),
+        hash_versions=draw(st.dictionaries(st.sampled_from(Kind), st.text())),
+        create_time=draw(_INSTANTS),
+        judge_time=draw(_INSTANTS),
+        judgement=draw(st.integers(1, 2**32 - 1)),
+        elapsed_ms=draw(_count(10**12)) / 1000,
+    )
+
+
+@st.composite
+def any_signals(draw: st.DrawFn, kind: Kind | None = None, most: int = 6) -> Signals:
+    """Hashes of any kind; one if it is of a file."""
+    kind = kind or draw(st.sampled_from(Kind))
+    count = 1 if kind.exact else draw(st.integers(1, most))
+    views = [view_code(part, turn) for part in Part for turn in Turn]
+
+    def column(each: st.SearchStrategy[int]) -> list[int]:
+        return draw(st.lists(each, min_size=count, max_size=count))
+
+    raw = draw(st.binary(min_size=count * kind.width, max_size=count * kind.width))
+    days = 100 * 24 * 3600 * 1000
+    return Signals(
+        kind,
+        np.frombuffer(raw, np.uint8).reshape(count, kind.width),
+        np.array(column(_count(100)), np.uint8),
+        np.array(column(st.integers(-days, days)), np.int64),
+        np.array(column(st.sampled_from(views)), np.uint8),
+    )
+
+
+# Databases that the contract of the store is tested with; ``{folder}`` is empty for each test.
+DATABASE_URLS = ["sqlite:///{folder}/hashmatch.db"]
+
+
+@contextlib.contextmanager
+def migrated(url: str, folder: Path) -> Iterator[Database]:
+    """A new database of one of `DATABASE_URLS`."""
+    database = Database(url.format(folder=folder))
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
+
+
+@contextlib.asynccontextmanager
+async def workers(count: int) -> AsyncIterator[Sandbox]:
+    """Worker processes that decode."""
+    environment = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
+    async with sandbox.running(Sandbox(count, 30.0, environment)) as started:
+        yield started

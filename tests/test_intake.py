@@ -1,0 +1,347 @@
+"""Bytes in, what is known of the media out: with real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from hashmatch.errors import SpoolFull, UploadMismatch
+from hashmatch.intake import Inspected, Intake, Looks
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sandbox import Sandbox
+from hashmatch.spool import SpoolBudget
+from tests.support import (
+    LIMITS,
+    MIB,
+    Gate,
+    clip,
+    flat_image,
+    image,
+    pieces,
+    same_signals,
+    spool_budget,
+    workers,
+)
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("intake")]
+
+KINDS = frozenset({Kind.PDQ, Kind.SHA256})
+LOOKS = Looks(KINDS, 1000, turns=False)
+
+CLIP = clip([1, 2, 3, 4])
+TEXT = b"no media at all\n" * 1000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """One worker, so that one that is not given back is missed at once."""
+    async with workers(1) as started:
+        yield started
+
+
+@pytest.fixture
+def budget(tmp_path: Path) -> SpoolBudget:
+    """Room for small uploads."""
+    return spool_budget(tmp_path)
+
+
+@pytest.fixture
+def intake(sandbox: Sandbox, budget: SpoolBudget) -> Intake:
+    """The intake under test."""
+    return Intake(sandbox, budget, LIMITS)
+
+
+async def never(_: Sequence[Signals]) -> bool:
+    """Decides nothing."""
+    return False
+
+
+async def inspect(intake: Intake, data: bytes, announced: int = 0) -> Inspected:
+    """What is known of a file."""
+    async with asyncio.timeout(30):
+        return await intake.inspect(pieces(data), announced, LOOKS, never)
+
+
+def codes(inspected: Inspected) -> list[VerdictReason]:
+    """Why coverage is not complete."""
+    return [reason.code for reason in inspected.reasons]
+
+
+def of(inspected: Inspected, kind: Kind) -> Signals | None:
+    """The hashes of one kind."""
+    return next((each for each in inspected.signals if each.kind is kind), None)
+
+
+def spools() -> int:
+    """Files of uploads that this process has open."""
+    links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
+    return sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
+
+
+async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:
+    """An entry of one of the kinds would not be found."""
+    kinds = frozenset(Kind)
+    inspected = await intake.inspect(pieces(image(1)), 0, Looks(kinds, 1000, turns=False), never)
+    assert {each.kind for each in inspected.signals} == kinds
+    for kind in (Kind.SHA256, Kind.SHA1, Kind.MD5):
+        expected = hashlib.new(kind.name.lower(), image(1)).digest()
+        found = of(inspected, kind)
+        assert found is not None
+        assert found.digests.tobytes() == expected
+    assert inspected.coverage.complete
+    assert inspected.reasons == ()
+    assert inspected.media.size_bytes == len(image(1))
+    assert inspected.media.sha256 == hashlib.sha256(image(1)).digest()
+    assert (inspected.media.format, inspected.media.width, inspected.media.height) == (
+        "png",
+        96,
+        96,
+    )
+
+
+@pytest.mark.parametrize("kinds", [{Kind.PDQ}, {Kind.PHASH}, {Kind.MD5}, set()])
+async def test_only_what_is_asked_for_is_computed(intake: Intake, kinds: set[Kind]) -> None:
+    """Every upload would cost the hashes that no bank uses."""
+    looks = Looks(frozenset(kinds), 1000, turns=False)
+    inspected = await intake.inspect(pieces(image(1)), 0, looks, never)
+    # SHA-256 names the media, so it is there in any case.
+    assert {each.kind for each in inspected.signals} == kinds | {Kind.SHA256}
+
+
+async def test_a_clip_is_looked_at_from_its_start_to_its_end(intake: Intake) -> None:
+    """The last seconds of an upload would go unseen."""
+    inspected = await inspect(intake, CLIP)
+    found = of(inspected, Kind.PDQ)
+    assert found is not None
+    assert inspected.coverage.complete
+    assert found.pts_ms.min() == 0
+    assert found.pts_ms.max() >= 3500
+    assert inspected.coverage.largest_gap_ms <= 1000
+    assert inspected.coverage.frames_hashed == len(found)
+
+
+async def test_it_does_not_matter_how_the_bytes_come(intake: Intake) -> None:
+    """A slow line would give another verdict than a fast one."""
+    expected = (await inspect(intake, CLIP)).signals
+    for size in (len(CLIP), 1000, 17):
+        inspected = await intake.inspect(pieces(CLIP, size), 0, LOOKS, never)
+        assert same_signals(inspected.signals, expected)
+
+
+async def test_it_does_not_matter_where_the_bytes_wait(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A server with much to do would give another verdict than an idle one."""
+    expected = (await inspect(Intake(sandbox, spool_budget(tmp_path), LIMITS), CLIP)).signals
+    for memory in (0, 1000, 4096):
+        budget = spool_budget(tmp_path, memory)
+        intake = Intake(sandbox, budget, LIMITS)
+        inspected = await intake.inspect(pieces(CLIP, 1000), 0, LOOKS, never)
+        assert same_signals(inspected.signals, expected)
+        assert budget == spool_budget(tmp_path, memory)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", VerdictReason.EMPTY),
+        (TEXT, VerdictReason.UNSUPPORTED),
+        (image(1)[:-2000], VerdictReason.TRUNCATED),
+        (flat_image(), VerdictReason.ALL_FRAMES_FLAT),
+    ],
+    ids=["empty", "text", "cut short", "flat"],
+)
+async def test_what_cannot_be_looked_at_is_not_complete(
+    intake: Intake, data: bytes, code: VerdictReason
+) -> None:
+    """A file that nobody could look at would pass."""
+    inspected = await inspect(intake, data)
+    assert codes(inspected) == [code]
+    assert not inspected.coverage.complete
+    # Whatever it is, a file of a known hash is found.
+    exact = of(inspected, Kind.SHA256)
+    assert exact is not None
+    assert exact.digests.tobytes() == inspected.media.sha256 == hashlib.sha256(data).digest()
+
+
+async def test_a_media_that_is_announced_too_large_is_not_received(intake: Intake) -> None:
+    """Gigabytes would be sent to be refused at their end."""
+    asked: list[str] = []
+
+    async def unwanted() -> AsyncIterator[bytes]:
+        asked.append("a byte")
+        yield b""
+
+    inspected = await intake.inspect(unwanted(), LIMITS.max_upload_bytes + 1, LOOKS, never)
+    assert codes(inspected) == [VerdictReason.SIZE_LIMIT]
+    assert not inspected.coverage.complete
+    assert inspected.media.size_bytes == LIMITS.max_upload_bytes + 1
+    assert asked == []
+
+
+async def test_a_media_that_grows_too_large_is_given_up(
+    sandbox: Sandbox, budget: SpoolBudget, tmp_path: Path
+) -> None:
+    """An upload that lies about its size could fill the disk."""
+    received = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal received
+        while True:
+            await asyncio.sleep(0)
+            received += 64 * 1024
+            yield bytes(64 * 1024)
+
+    limits = dataclasses.replace(LIMITS, max_upload_bytes=1 * MIB)
+    inspected = await Intake(sandbox, budget, limits).inspect(endless(), 0, LOOKS, never)
+    assert codes(inspected) == [VerdictReason.SIZE_LIMIT]
+    assert received <= MIB + 2 * 64 * 1024
+    assert inspected.signals == ()
+    assert budget == spool_budget(tmp_path)
+
+
+async def test_a_media_of_just_the_limit_is_taken(sandbox: Sandbox, budget: SpoolBudget) -> None:
+    """The limit would not be what the settings say."""
+    for spare, complete in ((0, True), (-1, False)):
+        limits = dataclasses.replace(LIMITS, max_upload_bytes=len(CLIP) + spare)
+        inspected = await inspect(Intake(sandbox, budget, limits), CLIP)
+        assert inspected.coverage.complete is complete
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (dataclasses.replace(LIMITS, max_duration_ms=2000), VerdictReason.DURATION_LIMIT),
+        (dataclasses.replace(LIMITS, max_frame_pixels=96 * 95), VerdictReason.FRAME_SIZE_LIMIT),
+    ],
+    ids=["duration", "pixels"],
+)
+async def test_limits_reach_the_decoder(
+    sandbox: Sandbox, budget: SpoolBudget, limits: object, code: VerdictReason
+) -> None:
+    """A setting would have no effect, and one upload could keep a worker for hours."""
+    inspected = await inspect(Intake(sandbox, budget, limits), CLIP)  # type: ignore[arg-type]
+    assert code in codes(inspected)
+    assert not inspected.coverage.complete
+
+
+@pytest.mark.parametrize("off_by", [-1, 1, 1000])
+async def test_an_upload_of_another_size_is_refused(
+    intake: Intake, budget: SpoolBudget, tmp_path: Path, off_by: int
+) -> None:
+    """A connection that broke off would be taken for the end of the file."""
+    assert (await inspect(intake, CLIP, len(CLIP))).coverage.complete
+    with pytest.raises(UploadMismatch):
+        await inspect(intake, CLIP, len(CLIP) + off_by)
+    assert budget == spool_budget(tmp_path)
+    assert (await inspect(intake, CLIP)).coverage.complete
+
+
+async def test_a_sure_match_ends_the_upload(intake: Intake) -> None:
+    """Hours of a known video would be sent and decoded for nothing."""
+    asked: list[Signals] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield clip(range(20), fps=8, quality=1)
+        await asyncio.Event().wait()
+
+    async def at_once(signals: Sequence[Signals]) -> bool:
+        asked.extend(signals)
+        return True
+
+    async with asyncio.timeout(20):
+        inspected = await intake.inspect(endless(), 0, LOOKS, at_once)
+    assert codes(inspected) == [VerdictReason.DECIDED_EARLY]
+    assert not inspected.coverage.complete
+    assert asked
+    assert same_signals(inspected.signals, Signals.concatenate(asked))
+    # Nobody knows the hash of a file that did not come whole.
+    assert inspected.media.sha256 == b""
+    assert of(inspected, Kind.SHA256) is None
+    assert (await inspect(intake, image(1))).coverage.complete
+
+
+async def test_a_failing_source_frees_everything(
+    intake: Intake, budget: SpoolBudget, tmp_path: Path
+) -> None:
+    """Every upload that breaks off would take its room and its worker with it."""
+
+    async def breaks() -> AsyncIterator[bytes]:
+        yield CLIP[:2000]
+        raise ConnectionResetError
+
+    for _ in range(3):
+        with pytest.raises(ConnectionResetError):
+            await intake.inspect(breaks(), 0, LOOKS, never)
+        assert budget == spool_budget(tmp_path)
+        assert spools() == 0
+    assert (await inspect(intake, CLIP)).coverage.complete
+
+
+async def test_an_upload_that_is_given_up_frees_everything(
+    intake: Intake, budget: SpoolBudget, tmp_path: Path
+) -> None:
+    """Likewise, for a pipeline that goes away without a word."""
+    for _ in range(3):
+        gate = Gate(CLIP)
+        task = asyncio.create_task(intake.inspect(gate.__aiter__(), 0, LOOKS, never))
+        await gate.waiting.wait()
+        assert spools() == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert budget == spool_budget(tmp_path)
+        assert spools() == 0
+    assert (await inspect(intake, CLIP)).coverage.complete
+
+
+async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The spool would fill up with uploads that are long gone, until it takes no more."""
+    budget = SpoolBudget(0, 64 * MIB, tmp_path)
+    limits = dataclasses.replace(LIMITS, max_upload_bytes=64 * MIB)
+    intake = Intake(sandbox, budget, limits)
+    data = bytes(32 * MIB)
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield data
+        await asyncio.Event().wait()
+
+    for _ in range(3):
+        task = asyncio.create_task(intake.inspect(whole(), 0, LOOKS, never))
+        while budget.disk_bytes == 64 * MIB:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert budget.disk_bytes == 64 * MIB
+
+
+async def test_a_full_spool_is_said_so(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An upload would be cut short instead of being tried again."""
+    budget = SpoolBudget(1000, 2000, tmp_path)
+    intake = Intake(sandbox, budget, LIMITS)
+    with pytest.raises(SpoolFull):
+        await intake.inspect(pieces(CLIP, 500), 0, LOOKS, never)
+    assert budget == SpoolBudget(1000, 2000, tmp_path)
+    assert spools() == 0
+
+
+async def test_more_uploads_than_workers(
+    intake: Intake, budget: SpoolBudget, tmp_path: Path
+) -> None:
+    """Uploads that wait for a worker would be lost, or mixed up."""
+    media = [clip([seed]) for seed in range(6)]
+    alone = [(await inspect(intake, data)).signals for data in media]
+    together = await asyncio.gather(*(inspect(intake, data) for data in media))
+    for expected, inspected in zip(alone, together, strict=True):
+        assert inspected.coverage.complete
+        assert same_signals(inspected.signals, expected)
+    assert budget == spool_budget(tmp_path)

@@ -1,0 +1,246 @@
+"""Snapshots of the blocklist, against a list that is searched one by one."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from hashmatch.index.live import MIN_QUALITY, Matches, Snapshot, usable
+from hashmatch.model.records import Bank
+from hashmatch.model.signals import Signals, view_code
+from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn
+
+NOW = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+KINDS = (Kind.PDQ, Kind.PHASH, Kind.SHA1)
+
+
+def bank(thresholds: dict[Kind, int], state: BankState = BankState.ACTIVE) -> Bank:
+    """A bank with these thresholds."""
+    return Bank("bnk_1", "swords", "", Action.BLOCK, thresholds, state, 1, NOW, NOW)
+
+
+def some_signals(kind: Kind, n: int, seed: int) -> Signals:
+    """Hashes near one that all of the kind share; some are too flat."""
+    rng = np.random.default_rng(seed)
+    share = rng.choice([0, 0.02, 0.1], (n, 1))
+    return Signals(
+        kind,
+        np.packbits(rng.random((n, kind.width * 8)) < share, axis=1),
+        rng.choice([0, MIN_QUALITY - 1, MIN_QUALITY, 100], n).astype(np.uint8),
+        rng.integers(0, 5, n) * 1000,
+        np.array([view_code(Part.FULL, Turn(turn)) for turn in rng.integers(1, 9, n)], np.uint8),
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a snapshot should hold, kept in the plainest way."""
+
+    banks: dict[int, Bank] = field(default_factory=dict)
+    entries: dict[int, tuple[int, list[Signals]]] = field(default_factory=dict)
+
+    def can_match(self) -> list[tuple[int, int, Signals]]:
+        """Entry, bank and hashes of all that is in use."""
+        return [
+            (seq, bank_seq, each)
+            for seq, (bank_seq, signals) in self.entries.items()
+            for each in signals
+            if self.banks[bank_seq].state is BankState.ACTIVE
+            and each.kind in self.banks[bank_seq].thresholds
+        ]
+
+    def search(self, query: Signals) -> list[tuple[int, ...]]:
+        """Every pair, compared bit by bit."""
+        found = []
+        for seq, bank_seq, each in self.can_match():
+            if each.kind is not query.kind:
+                continue
+            threshold = self.banks[bank_seq].thresholds[each.kind]
+            for q in np.flatnonzero(rich(query)):
+                for e in np.flatnonzero(rich(each)):
+                    distance = int(np.unpackbits(query.digests[q] ^ each.digests[e]).sum())
+                    if distance <= threshold:
+                        times = int(query.pts_ms[q]), int(each.pts_ms[e])
+                        found.append((*times, int(query.view[q]), seq, bank_seq, distance))
+        return sorted(found)
+
+
+def rich(signals: Signals) -> np.ndarray[Any, Any]:
+    """Exact hashes, and perceptual ones of at least the quality that is needed."""
+    return np.array([signals.kind.exact or quality >= 50 for quality in signals.quality], np.bool_)
+
+
+def rows(matches: Matches) -> list[tuple[int, ...]]:
+    """Matches one by one, to compare by."""
+    columns = (
+        matches.media_pts_ms,
+        matches.entry_pts_ms,
+        matches.media_view,
+        matches.entry,
+        matches.bank,
+        matches.distance,
+    )
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+class Blocklist(RuleBasedStateMachine):
+    """Changes in any order, and searches in the snapshots of now and of before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.snapshot, self.model = Snapshot(), Model()
+        self.before = [(self.snapshot, self.model)]
+        self.seq = 0
+
+    def change(self, snapshot: Snapshot, model: Model) -> None:
+        """Both sides at the next revision."""
+        assert snapshot.revision == self.snapshot.revision + 1
+        self.snapshot, self.model = snapshot, model
+        self.before.append((snapshot, model))
+
+    @rule(
+        seq=st.integers(1, 3),
+        thresholds=st.dictionaries(st.sampled_from(KINDS), st.integers(0, 15)),
+        state=st.sampled_from(BankState),
+    )
+    def set_bank(self, seq: int, thresholds: dict[Kind, int], state: BankState) -> None:
+        """Adds a bank, or changes or archives one."""
+        allowed = {kind: min(bits, kind.largest_threshold) for kind, bits in thresholds.items()}
+        new = bank(allowed, state)
+        self.change(
+            self.snapshot.with_bank(self.snapshot.revision + 1, seq, new),
+            replace(self.model, banks={**self.model.banks, seq: new}),
+        )
+
+    @precondition(lambda self: self.model.banks)
+    @rule(
+        data=st.data(),
+        kinds=st.sets(st.sampled_from(KINDS)),
+        n=st.integers(0, 4),
+        seed=st.integers(0, 999),
+    )
+    def add(self, data: st.DataObject, kinds: set[Kind], n: int, seed: int) -> None:
+        """Adds an entry to any bank."""
+        bank_seq = data.draw(st.sampled_from(sorted(self.model.banks)))
+        signals = [some_signals(kind, n, seed) for kind in kinds]
+        self.seq += 1
+        self.change(
+            self.snapshot.with_entry(self.snapshot.revision + 1, self.seq, bank_seq, signals),
+            replace(self.model, entries={**self.model.entries, self.seq: (bank_seq, signals)}),
+        )
+
+    @precondition(lambda self: self.model.entries)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """Withdraws an entry, twice."""
+        seq = data.draw(st.sampled_from(sorted(self.model.entries)))
+        bank_seq, _ = self.model.entries[seq]
+        self.change(
+            self.snapshot.without_entry(self.snapshot.revision + 1, seq, bank_seq),
+            replace(self.model, entries={k: v for k, v in self.model.entries.items() if k != seq}),
+        )
+        # Once more does nothing but count on: a replica may follow a change twice.
+        again = self.snapshot.without_entry(self.snapshot.revision + 1, seq, bank_seq)
+        self.change(again, self.model)
+
+    @rule(data=st.data(), kind=st.sampled_from(KINDS), n=st.integers(0, 4))
+    def search(self, data: st.DataObject, kind: Kind, n: int) -> None:
+        """Searches in a snapshot of now or of before."""
+        snapshot, model = data.draw(st.sampled_from(self.before[-8:]))
+        query = some_signals(kind, n, data.draw(st.integers(0, 999)))
+        assert rows(snapshot.search(query)) == model.search(query)
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        """What a snapshot says of itself."""
+        active = [seq for seq, each in self.model.banks.items() if each.state is BankState.ACTIVE]
+        in_active = [e for e, (bank_seq, _) in self.model.entries.items() if bank_seq in active]
+        assert self.snapshot.active_entries == len(in_active)
+        used = {kind for seq in active for kind in self.model.banks[seq].thresholds}
+        assert self.snapshot.kinds_to_compute == used
+        can_match = {each.kind for _, _, each in self.model.can_match() if rich(each).any()}
+        assert self.snapshot.kinds_to_search == can_match
+
+
+def test_any_changes_in_any_order() -> None:
+    """A withdrawn entry would still accuse, an active one be missed, or an old search change."""
+    run_state_machine_as_test(
+        Blocklist, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+    )
+
+
+def test_nothing_matches_in_an_empty_blocklist() -> None:
+    """The first upload to a new server would end as an internal error."""
+    for kind in Kind:
+        assert rows(Snapshot().search(some_signals(kind, 3, 1))) == []
+        assert rows(Snapshot().search(some_signals(kind, 0, 1))) == []
+    assert Snapshot().active_entries == 0
+    assert Snapshot().kinds_to_compute == Snapshot().kinds_to_search == frozenset()
+
+
+def one(kind: Kind, digest: bytes, quality: int = 100) -> Signals:
+    """One hash."""
+    return Signals.from_columns(kind, digest, bytes([quality]), bytes(8), b"\x08")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_thresholds_are_each_banks_own(kind: Kind) -> None:
+    """A strict bank would match as loosely as the loosest one."""
+    loosest = kind.largest_threshold
+    snapshot = Snapshot().with_bank(1, 1, bank({kind: 0})).with_bank(2, 2, bank({kind: loosest}))
+    exact, near = bytes(kind.width), bytes(kind.width - 1) + b"\x01"
+    for seq, digest in ((1, exact), (2, near), (3, near), (4, exact)):
+        snapshot = snapshot.with_entry(seq + 2, seq, 1 + seq % 2, [one(kind, digest)])
+    found = {row[3] for row in rows(snapshot.search(one(kind, near)))}
+    # Entries 1 and 3 are in the second bank, 2 and 4 in the strict one.
+    assert found == ({2, 3, 1} if loosest else {2, 3})
+
+
+def test_flat_hashes_match_on_neither_side() -> None:
+    """A black frame of an entry would accuse every video with a black frame."""
+    flat, rich_enough = one(Kind.PDQ, bytes(32), 49), one(Kind.PDQ, bytes(32), 50)
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    for entry, query, count in (
+        (flat, rich_enough, 0),
+        (rich_enough, flat, 0),
+        (rich_enough, rich_enough, 1),
+    ):
+        assert len(snapshot.with_entry(2, 1, 1, [entry]).search(query)) == count
+    assert usable(one(Kind.SHA256, bytes(32), 0)).all()
+
+
+def test_many_small_entries_end_in_few_segments() -> None:
+    """Following a blocklist of single hashes would take time that grows with its square."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.MD5: 0}))
+    for seq in range(1, 400):
+        digest = seq.to_bytes(16, "big")
+        snapshot = snapshot.with_entry(seq + 1, seq, 1, [one(Kind.MD5, digest)])
+    assert len(snapshot._tables[Kind.MD5]) <= 10
+    for seq in (1, 57, 399):
+        (row,) = rows(snapshot.search(one(Kind.MD5, seq.to_bytes(16, "big"))))
+        assert row[3] == seq
+
+
+def test_joined_matches_keep_their_columns() -> None:
+    """Evidence would name an entry that another frame had matched."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    for seq in (1, 2):
+        snapshot = snapshot.with_entry(seq + 1, seq, 1, [some_signals(Kind.PDQ, 4, seq)])
+    parts = [snapshot.search(some_signals(Kind.PDQ, 4, seed)) for seed in (3, 4, 5)]
+    joined = Matches.concatenate(parts)
+    assert rows(joined) == sorted(row for part in parts for row in rows(part))
+    assert joined.kind is Kind.PDQ
+    assert len(joined) > 0

@@ -1,0 +1,279 @@
+"""The blocklist in memory follows the store, whoever changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashmatch import replica as replica_module
+from hashmatch.index.live import Snapshot
+from hashmatch.model.records import Bank
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.replica import Replica
+from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from tests.support import DATABASE_URLS, migrated, new_request, signals
+
+
+@pytest.fixture(params=DATABASE_URLS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store is."""
+    return str(request.param).format(folder=tmp_path)
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[BlocklistStore]:
+    """An empty store."""
+    with migrated(url, tmp_path) as database:
+        yield BlocklistStore(database)
+
+
+def make_bank(
+    store: BlocklistStore, name: str = "a-bank", thresholds: dict[Kind, int] | None = None
+) -> Bank:
+    """A blocking bank that matches by PDQ."""
+    return store.create_bank(new_request(), name, "", Action.BLOCK, thresholds or {Kind.PDQ: 31})
+
+
+def make_entry(store: BlocklistStore, seed: int, bank: str = "a-bank") -> str:
+    """The id of an entry with the hash of ``seed``."""
+    given_signals = [signals(seed), signals(seed, 1, Kind.SHA256)]
+    return store.create_entry(new_request(), bank, "", "", given_signals, len).ref.entry_id
+
+
+def found(snapshot: Snapshot, seed: int, kind: Kind = Kind.PDQ) -> list[int]:
+    """Entries that the hash of ``seed`` matches."""
+    return sorted(snapshot.search(signals(seed, 1, kind)).entry.tolist())
+
+
+async def loaded(store: BlocklistStore) -> Replica:
+    """A server that just started."""
+    made = Replica(store)
+    await made.load()
+    return made
+
+
+async def test_an_empty_store_is_an_empty_blocklist(store: BlocklistStore) -> None:
+    """A new server would not start."""
+    replica = await loaded(store)
+    assert (replica.snapshot.revision, replica.snapshot.active_entries) == (0, 0)
+    assert (await replica.current()).revision == 0
+    assert await replica.entry_refs([]) == {}
+
+
+async def test_changes_of_another_server_are_found(store: BlocklistStore, url: str) -> None:
+    """An entry added on one server would pass on all others."""
+    one, other = await loaded(store), await loaded(store)
+    make_bank(store)
+    entry_id = make_entry(store, 1)
+    for replica in (one, other):
+        snapshot = await replica.current()
+        [seq] = found(snapshot, 1)
+        assert (await replica.entry_refs([seq]))[seq].entry_id == entry_id
+        assert snapshot.revision == store.revision()
+        assert snapshot.active_entries == 1
+
+
+async def test_changes_of_another_process_are_found(store: BlocklistStore, url: str) -> None:
+    """Likewise, for servers that share nothing but the database."""
+    make_bank(store, thresholds={Kind.SHA256: 0})
+    replica = await loaded(store)
+    file = Signals.of_file(Kind.SHA256, bytes(range(32)))
+    assert len(replica.snapshot.search(file)) == 0
+    code = """
+import sys
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind
+from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.database import Database
+store = BlocklistStore(Database(sys.argv[1]))
+signals = [Signals.of_file(Kind.SHA256, bytes(range(32)))]
+store.create_entry(Request("id", "fingerprint"), "a-bank", "", "", signals, len)
+"""
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url], check=True)
+    assert len((await replica.current()).search(file)) == 1
+
+
+async def test_what_is_fresh_is_not_made_again(store: BlocklistStore) -> None:
+    """Every upload would copy the blocklist."""
+    make_bank(store)
+    make_entry(store, 1)
+    replica = await loaded(store)
+    assert await replica.current() is await replica.current() is replica.snapshot
+
+
+async def test_an_entry_that_came_and_went_meanwhile(store: BlocklistStore) -> None:
+    """A server that was busy would block by an entry that was taken back at once."""
+    make_bank(store)
+    replica = await loaded(store)
+    store.withdraw_entry(new_request(), make_entry(store, 1))
+    make_entry(store, 2)
+    snapshot = await replica.current()
+    assert found(snapshot, 1) == []
+    assert len(found(snapshot, 2)) == 1
+    assert snapshot.active_entries == 1
+
+
+async def test_an_entry_that_is_withdrawn_again(store: BlocklistStore) -> None:
+    """A server that started in between would count one entry too few, and take a full blocklist
+    for an empty one.
+    """
+    make_bank(store)
+    gone = make_entry(store, 1)
+    make_entry(store, 2)
+    store.withdraw_entry(new_request(), gone)
+    replica = await loaded(store)
+    store.withdraw_entry(new_request(), gone)
+    assert (await replica.current()).active_entries == 1
+
+
+async def test_a_banks_policy_is_followed(store: BlocklistStore) -> None:
+    """A threshold that was tightened, or a bank put out of use, would go on accusing."""
+    make_bank(store)
+    make_entry(store, 1)
+    replica = await loaded(store)
+    edit = BankEdit(action=Action.REVIEW, thresholds={Kind.SHA256: 0})
+    store.update_bank(new_request(), "a-bank", "", edit)
+    snapshot = await replica.current()
+    assert found(snapshot, 1) == []
+    assert len(found(snapshot, 1, Kind.SHA256)) == 1
+    assert [bank.action for bank in snapshot.banks.values()] == [Action.REVIEW]
+    store.update_bank(new_request(), "a-bank", "", BankEdit(state=BankState.ARCHIVED))
+    snapshot = await replica.current()
+    assert found(snapshot, 1, Kind.SHA256) == []
+    assert snapshot.active_entries == 0
+
+
+async def test_a_snapshot_stays_as_it_is(store: BlocklistStore) -> None:
+    """One verdict would be made of two states of the blocklist."""
+    make_bank(store)
+    replica = await loaded(store)
+    pinned = await replica.current()
+    make_entry(store, 1)
+    newer = await replica.current()
+    assert (found(pinned, 1), pinned.active_entries) == ([], 0)
+    assert (len(found(newer, 1)), newer.active_entries) == (1, 1)
+
+
+async def test_many_changes_at_once(store: BlocklistStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was away for long would follow only the first changes."""
+    monkeypatch.setattr(replica_module, "_CHANGES_AT_ONCE", 7)
+    make_bank(store)
+    replica = await loaded(store)
+    for seed in range(20):
+        make_entry(store, seed)
+    snapshot = await replica.current()
+    assert snapshot.active_entries == 20
+    assert all(len(found(snapshot, seed)) == 1 for seed in range(20))
+
+
+async def test_uploads_ask_at_the_same_time(store: BlocklistStore) -> None:
+    """Two uploads that meet a new entry together would count it twice, or one would miss it."""
+    make_bank(store)
+    replica = await loaded(store)
+    for seed in range(3):
+        make_entry(store, seed)
+        snapshots = await asyncio.gather(*(replica.current() for _ in range(8)))
+        for snapshot in snapshots:
+            assert snapshot.active_entries == seed + 1
+            assert len(found(snapshot, seed)) == 1
+
+
+async def test_no_upload_is_screened_by_the_past(store: BlocklistStore) -> None:
+    """An entry whose keeper was told 'added' would not be found by the next upload."""
+    make_bank(store)
+    replica = await loaded(store)
+
+    async def add(seed: int) -> None:
+        await asyncio.to_thread(make_entry, store, seed)
+        assert len(found(await replica.current(), seed)) == 1
+
+    await asyncio.gather(*(add(seed) for seed in range(12)))
+    assert replica.snapshot.active_entries == 12
+
+
+# Any history
+
+BANKS = ("a-bank", "b-bank")
+STEPS = st.one_of(
+    st.tuples(st.just("entry"), st.sampled_from(BANKS), st.integers(0, 5)),
+    st.tuples(st.just("withdraw"), st.just(""), st.integers(0, 9)),
+    st.tuples(st.just("archive"), st.sampled_from(BANKS), st.just(0)),
+    st.tuples(
+        st.just("thresholds"),
+        st.sampled_from(BANKS),
+        st.sampled_from([{Kind.PDQ: 31}, {Kind.SHA256: 0}, {Kind.PDQ: 0, Kind.SHA256: 0}]),
+    ),
+    st.tuples(st.just("follow"), st.just(""), st.just(0)),
+)
+
+
+def step(store: BlocklistStore, what: str, bank: str, chosen: object) -> None:
+    """Makes one change, if the state allows it."""
+    listed = store.list_entries(0, 100, None, None).items
+    active = store.get_bank(bank).state is BankState.ACTIVE if bank else True
+    if not active:
+        return
+    if what == "entry":
+        assert isinstance(chosen, int)
+        make_entry(store, chosen, bank)
+    elif what == "withdraw" and listed:
+        assert isinstance(chosen, int)
+        store.withdraw_entry(new_request(), listed[chosen % len(listed)].ref.entry_id)
+    elif what == "archive":
+        store.update_bank(new_request(), bank, "", BankEdit(state=BankState.ARCHIVED))
+    elif what == "thresholds":
+        assert isinstance(chosen, dict)
+        store.update_bank(new_request(), bank, "", BankEdit(thresholds=chosen))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(STEPS, max_size=14))
+async def test_a_server_that_followed_knows_what_one_that_loaded_knows(
+    steps: list[tuple[str, str, object]],
+) -> None:
+    """Two servers behind one load balancer would give two verdicts."""
+    for url in DATABASE_URLS:
+        with tempfile.TemporaryDirectory() as folder, migrated(url, Path(folder)) as database:
+            store = BlocklistStore(database)
+            for name in BANKS:
+                make_bank(store, name)
+            followed = await loaded(store)
+            for what, bank, chosen in steps:
+                if what == "follow":
+                    await followed.current()
+                else:
+                    step(store, what, bank, chosen)
+            one, other = await followed.current(), (await loaded(store)).snapshot
+            assert one.revision == other.revision == store.revision()
+            assert one.active_entries == other.active_entries == active_entries(store)
+            assert one.kinds_to_compute == other.kinds_to_compute
+            assert one.kinds_to_search == other.kinds_to_search
+            assert {seq: policy(bank) for seq, bank in one.banks.items()} == {
+                seq: policy(bank) for seq, bank in other.banks.items()
+            }
+            for seed in range(6):
+                for kind in (Kind.PDQ, Kind.SHA256):
+                    assert found(one, seed, kind) == found(other, seed, kind)
+
+
+def policy(bank: Bank) -> tuple[object, ...]:
+    """What of a bank decides a verdict."""
+    return bank.name, bank.action, bank.thresholds, bank.state
+
+
+def active_entries(store: BlocklistStore) -> int:
+    """Entries that can match, as the store counts them."""
+    return sum(
+        entry.state is EntryState.ACTIVE
+        for entry in store.list_entries(0, 1000, None, None).items
+        if store.get_bank(entry.ref.bank_id).state is BankState.ACTIVE
+    )

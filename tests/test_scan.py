@@ -1,0 +1,118 @@
+"""The plain search, against distances counted by numpy."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hashmatch.index.scan import scan, to_words, warm_up
+
+Digests = npt.NDArray[np.uint8]
+
+
+def oracle(queries: Digests, digests: Digests, radius: int) -> list[tuple[int, int, int]]:
+    """Every pair within the radius, by query, then digest."""
+    found = []
+    for q, query in enumerate(queries):
+        for d, digest in enumerate(digests):
+            distance = int(np.unpackbits(query ^ digest).sum())
+            if distance <= radius:
+                found.append((q, d, distance))
+    return found
+
+
+def pairs(queries: Digests, digests: Digests, radius: int) -> list[tuple[int, int, int]]:
+    """The same by the search."""
+    hits = scan(to_words(queries), to_words(digests), radius)
+    return list(zip(*(column.tolist() for column in hits), strict=True))
+
+
+def some_digests(n: int, width: int, spread: int, seed: int) -> Digests:
+    """Digests about ``spread`` bits away from one that all share, some of them twice."""
+    rng = np.random.default_rng(seed)
+    flips = rng.random((n, width * 8)) < spread / (width * 8)
+    digests = np.packbits(flips, axis=1) ^ np.arange(width, dtype=np.uint8)
+    return digests[rng.integers(0, n, n)] if n else digests
+
+
+@given(
+    queries=st.integers(0, 6),
+    digests=st.integers(0, 30),
+    width=st.integers(1, 40),
+    radius=st.integers(0, 63),
+    spread=st.integers(0, 60),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(queries=0, digests=0, width=32, radius=31, spread=0, seed=0)
+@example(queries=1, digests=0, width=32, radius=63, spread=0, seed=0)
+@example(queries=0, digests=1, width=8, radius=0, spread=0, seed=0)
+@settings(max_examples=150, deadline=None)
+def test_every_pair_within_the_radius_and_no_other(
+    queries: int, digests: int, width: int, radius: int, spread: int, seed: int
+) -> None:
+    """A prohibited picture would pass, or an innocent one be accused."""
+    wanted = some_digests(queries, width, spread, seed)
+    known = some_digests(digests, width, spread, seed + 1)
+    assert pairs(wanted, known, radius) == oracle(wanted, known, radius)
+
+
+@pytest.mark.parametrize("width", [8, 16, 20, 32])
+def test_the_radius_itself_is_within(width: int) -> None:
+    """A bank's threshold would mean one bit less, or more, than it says."""
+    zero = np.zeros((1, width), np.uint8)
+    for flipped in range(min(64, width * 8)):
+        bits = np.zeros(width * 8, np.uint8)
+        bits[np.random.default_rng(flipped).permutation(width * 8)[:flipped]] = 1
+        other = np.packbits(bits)[None]
+        assert pairs(zero, other, flipped) == [(0, 0, flipped)]
+        assert flipped == 0 or pairs(zero, other, flipped - 1) == []
+
+
+def test_opposites_differ_in_every_bit() -> None:
+    """The count of bits would overflow for digests that are far apart."""
+    zero, ones = np.zeros((1, 32), np.uint8), np.full((1, 32), 255, np.uint8)
+    assert pairs(zero, ones, 256) == [(0, 0, 256)]
+    assert pairs(zero, ones, 255) == []
+
+
+def test_more_pairs_than_were_expected_are_all_returned() -> None:
+    """A flood of near-duplicates would push the entry that matters out of the result."""
+    same = np.ones((70, 32), np.uint8)
+    assert pairs(same, same, 0) == [(q, d, 0) for q in range(70) for d in range(70)]
+
+
+@given(st.integers(0, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_words_hold_the_digest_and_zeros(n: int, width: int, seed: int) -> None:
+    """Digests whose width is no multiple of eight would differ in bits that they do not have."""
+    digests = np.random.default_rng(seed).integers(0, 256, (n, width), np.uint8)
+    words = to_words(digests)
+    assert words.dtype == np.uint64
+    assert words.shape == (n, -(-width // 8))
+    spread = words.view(np.uint8)
+    assert np.array_equal(spread[:, :width], digests)
+    assert not spread[:, width:].any()
+
+
+def test_kinds_of_other_widths_are_never_compared() -> None:
+    """Hashes of one kind would be searched among those of another."""
+    with pytest.raises(ValueError, match="queries of 1 words, digests of 4"):
+        scan(np.zeros((1, 1), np.uint64), np.zeros((1, 4), np.uint64), 0)
+
+
+def test_other_threads_run_meanwhile() -> None:
+    """One search in a large blocklist would hold up every other upload."""
+    warm_up()
+    words = to_words(np.random.default_rng(0).integers(0, 256, (40_000, 32), np.uint8))
+    searching = threading.Thread(target=scan, args=(words[:3000], words, 0))
+    searching.start()
+    turns = 0
+    while searching.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    assert turns > 20
