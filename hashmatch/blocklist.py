@@ -98,6 +98,9 @@ class Blocklist:
         Raises `MediaUnusable` if none is rich enough to match by, `BankNotFound`, `BankArchived`,
         `RequestIdReused`.
         """
+        answered = await asyncio.to_thread(self._store.entry_answer, request)
+        if answered is not None:
+            return answered  # Whatever became of the bank since.
         thresholds = (await self.get_bank(bank)).thresholds
         kept = [each for each in signals if each.kind in thresholds and len(each)]
         if not any(usable(each).any() for each in kept):

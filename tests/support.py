@@ -57,11 +57,15 @@ MIB = 1024 * 1024
 
 
 def picture(seed: int, width: int = 96, height: int = 96) -> npt.NDArray[np.uint8]:
-    """Soft blobs, uint8 ``[height, width, 3]``: unlike those of every other seed, and with enough
-    structure for a PDQ quality near 100.
+    """Blobs of several sizes, uint8 ``[height, width, 3]``: unlike those of every other seed, of a
+    PDQ quality near 100, and so that encoding it changes few bits of its hash.
     """
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    random = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for blobs in (4, 8, 16, 32):
+        coarse = Image.fromarray(random.integers(0, 256, (blobs, blobs, 3), np.uint8))
+        total += np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    return (total / 4).astype(np.uint8)
 
 
 def image(seed: int, width: int = 96, height: int = 96) -> bytes:
@@ -81,8 +85,8 @@ def encoded(made: Image.Image, form: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def clip(scenes: Sequence[int], fps: int = 4, quality: int = 3) -> bytes:
-    """A Matroska file that shows the `picture` of each seed for one second."""
+def clip(scenes: Sequence[int], fps: int = 4, quality: int = 3, frames: int | None = None) -> bytes:
+    """A Matroska file that shows the `picture` of each seed for one second, or so many frames."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream("mpeg4", rate=fps)
@@ -91,7 +95,7 @@ def clip(scenes: Sequence[int], fps: int = 4, quality: int = 3) -> bytes:
         stream.options = {"qscale": str(quality), "flags": "qscale"}
         stream.gop_size = fps
         for seed in scenes:
-            for _ in range(fps):
+            for _ in range(frames or fps):
                 frame = av.VideoFrame.from_ndarray(picture(seed), format="rgb24")
                 container.mux(stream.encode(frame))
         container.mux(stream.encode())

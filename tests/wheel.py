@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVER_ONLY = "alembic av imagehash numba numpy pillow sqlalchemy structlog".split()
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path, **options: str) -> str:
     """Runs a command outside the tree; its output. Raises ``CalledProcessError``."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
@@ -30,7 +30,7 @@ def run(*command: str | Path, **options: object) -> str:
         stdout=subprocess.PIPE,
         text=True,
         cwd=tempfile.gettempdir(),
-        env={**environment, **options},  # type: ignore[dict-item]
+        env={**environment, **options},
     )
     return done.stdout
 

@@ -21,6 +21,9 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 # Boxes read before giving up on finding "moov" or "mdat": real files have fewer than ten.
 _MAX_LEADING_BOXES = 64
 
+_READ_BYTES = 65_536
+_TS_PACKET = 188
+
 
 class Family(enum.Enum):
     """Who decodes a format."""
@@ -42,7 +45,7 @@ class Format:
 
 def sniff(source: Source) -> Format | None:
     """The format by its first bytes; None if it is none that is decoded here."""
-    head = source.read_at(0, 512)
+    head = source.read_at(0, 3 * _TS_PACKET)
     for magic, name in (
         (b"\xff\xd8\xff", "jpeg"),
         (b"\x89PNG\r\n\x1a\n", "png"),
@@ -70,7 +73,7 @@ def sniff(source: Source) -> Format | None:
     ):
         if head.startswith(magic):
             return Format(name, Family.VIDEO, name, streamable=True)
-    if head[:1] == head[188:189] == head[376:377] == b"G":
+    if head[: 3 * _TS_PACKET : _TS_PACKET] == b"GGG":
         return Format("mpegts", Family.VIDEO, "mpegts", streamable=True)
     return None
 
@@ -92,8 +95,8 @@ def _sniff_mp4(source: Source, head: bytes) -> Format | None:
 def missing_bytes(source: Source, media_format: Format) -> str | None:
     """Says in a sentence what of the media is missing by its own structure; None if nothing is.
 
-    Waits for the end of the source. Formats without a declared length (MPEG-TS, FLV, Ogg) have
-    nothing that could be missing; a JPEG's missing end is found by its decoder.
+    Waits for the end of the source. Formats that declare no length can at least not end, or lose
+    their step, within a packet; a JPEG's missing end is found by its decoder.
     """
     size = source.total()
     name = media_format.name
@@ -104,6 +107,8 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
         return _beyond("RIFF chunk", declared, size)
     if name == "matroska":
         return _matroska_missing(source, size)
+    if name in ("mpegts", "flv", "ogg"):
+        return {"mpegts": _ts_missing, "flv": _flv_missing, "ogg": _ogg_missing}[name](source, size)
     if name == "png":
         return None if _png_ends(source) else "the file ends before its IEND chunk"
     if name == "gif":
@@ -117,8 +122,10 @@ def _beyond(what: str, declared: int, size: int) -> str | None:
     return f"its {what} ends at byte {declared}, the file at byte {size}"
 
 
-def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start, end) of each top-level box; the end may lie beyond the end of the file."""
+def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
+    """(type, start, end) of each top-level box; the end may lie beyond the end of the file, and is
+    None if the box lasts to it. Ends where there is no box.
+    """
     start = 0
     while True:
         header = source.read_at(start, 16)
@@ -127,8 +134,8 @@ def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int]]:
         length = int.from_bytes(header[:4], "big")
         if length == 1 and len(header) == 16:
             length = int.from_bytes(header[8:], "big")
-        if length == 0:  # It lasts to the end of the file.
-            yield header[4:8], start, start
+        if length == 0 and header[4:8] == b"mdat":
+            yield header[4:8], start, None
             return
         if length < 8:
             return
@@ -138,13 +145,28 @@ def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int]]:
 
 def _mp4_missing(source: Source, size: int) -> str | None:
     kinds = set()
+    boxes_end = 0
     for kind, _, end in _mp4_boxes(source):
         kinds.add(kind)
-        if end > size:
-            return _beyond(f"{kind.decode('ascii', 'replace')!a} box", end, size)
+        boxes_end = size if end is None else end
+        if boxes_end > size:
+            return _beyond(f"{kind.decode('ascii', 'replace')!a} box", boxes_end, size)
+    if not _ends_in_zeros(source, boxes_end, size):
+        # A demuxer stops there without a word, whatever comes after.
+        return f"its boxes end at byte {boxes_end}, the file at byte {size}"
     if b"moov" not in kinds and b"meta" not in kinds:
         return "the file ends before its 'moov' box"
     return None
+
+
+def _ends_in_zeros(source: Source, start: int, size: int) -> bool:
+    """True if nothing but padding is left."""
+    while start < size:
+        chunk = source.read_at(start, _READ_BYTES)
+        if chunk.count(0) != len(chunk):
+            return False
+        start += len(chunk)
+    return True
 
 
 def _matroska_missing(source: Source, size: int) -> str | None:
@@ -168,6 +190,42 @@ def _ebml_length(data: bytes) -> tuple[int | None, int]:
     mask = (1 << 7 * width) - 1
     value = int.from_bytes(data[:width], "big") & mask
     return (None if value == mask else value), width
+
+
+def _ts_missing(source: Source, size: int) -> str | None:
+    """Packets of one length, each of which begins with the same byte."""
+    start = 0
+    while chunk := source.read_at(start, _TS_PACKET * 512):
+        starts = chunk[::_TS_PACKET]
+        if starts.count(b"G") != len(starts):
+            return f"its packets are out of step after byte {start}"
+        start += len(chunk)
+    return "the file ends within a packet" if size % _TS_PACKET else None
+
+
+def _flv_missing(source: Source, size: int) -> str | None:
+    """Tags of known kinds, each with its length; the length is repeated behind, but for the last
+    one perhaps.
+    """
+    start = int.from_bytes(source.read_at(5, 4), "big") + 4
+    while start < size:
+        header = source.read_at(start, 4)
+        if header[0] & 0x1F not in (8, 9, 18):
+            return f"there is no tag at byte {start}"
+        start += 15 + int.from_bytes(header[1:], "big")
+    return _beyond("last tag", start - 4, size)
+
+
+def _ogg_missing(source: Source, size: int) -> str | None:
+    """Pages, each with the lengths of its segments."""
+    start = 0
+    while start < size:
+        header = source.read_at(start, 27 + 255)
+        if header[:4] != b"OggS" or len(header) < 27:
+            return f"there is no page at byte {start}"
+        segments = header[26]
+        start += 27 + segments + sum(header[27 : 27 + segments])
+    return _beyond("last page", start, size)
 
 
 def _png_ends(source: Source) -> bool:

@@ -185,7 +185,7 @@ def _describe(container: av.container.InputContainer, track: _Track, tally: Tall
     ]
     if container.duration:
         durations.append(container.duration / 1000)
-    tally.duration_header_ms = round(max(durations, default=0))
+    tally.duration_header_ms = max(0, round(max(durations, default=0)))  # Headers may lie.
 
 
 def _frames_of(

@@ -1,0 +1,113 @@
+"""What the documents say can be done, done."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs import settings
+from hashmatch.config import Settings
+from hashmatch.model.verdicts import VerdictReason
+from tests.conftest import ROOT, serving
+
+README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def commands(text: str) -> list[str]:
+    """The commands in the console blocks of a page."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.mark.xdist_group("docs")
+def test_the_commands_of_the_readme_work_in_order(
+    media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The newcomer's first command would fail."""
+    (tmp_path / "clip.mp4").write_bytes((media / "clips" / "pan_astronaut.mp4").read_bytes())
+    (tmp_path / "other.mp4").write_bytes((media / "clips" / "pan_coffee.mp4").read_bytes())
+    (tmp_path / "upload.mp4").write_bytes((media / "clips" / "pan_chelsea.mp4").read_bytes())
+    with serving(tmp_path_factory.mktemp("readme")) as running:
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HASHMATCH_SERVER": running.address,
+        }
+        tried = 0
+        for command in commands(README):
+            # Installing is tried from the wheel (tests.wheel), serving by `serving` above.
+            if command.startswith("pip install") or " serve " in command:
+                continue
+            done = subprocess.run(
+                shlex.split(command),
+                check=False,
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+            tried += 1
+        assert tried >= 5
+        (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+        code = python.replace("127.0.0.1:50051", running.address)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.startswith("NO_MATCH"), done.stdout
+
+
+def test_the_serve_command_of_the_readme_is_understood(tmp_path: Path) -> None:
+    """The operator's first command would fail."""
+    (serve,) = [command for command in commands(README) if command.startswith("hashmatch serve")]
+    options = re.findall(r"--(\w+)", serve)
+    done = subprocess.run(
+        [BIN / "hashmatch", "serve", "--help"], check=True, capture_output=True, text=True
+    )
+    assert options
+    assert all(f"--{option}" in done.stdout for option in options)
+
+
+def test_every_make_target_of_the_documents_exists() -> None:
+    """A reader would be told to run what is not there."""
+    makefile = (ROOT / "Makefile").read_text()
+    pages = README + OPERATING + (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"(?:`|    )make ([a-z-]+)", pages))
+    assert {"demo", "test", "serve", "bench", "protos"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    """A reader would follow a link to nothing."""
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "fixtures/README.md"]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_setting_is_documented() -> None:
+    """An operator would not know of a setting, or believe in one that is gone."""
+    assert settings.PAGE.read_text() == settings.page()
+    assert all(field.description for field in Settings.model_fields.values())
+    for name in re.findall(r"HASHMATCH_(\w+)", OPERATING):
+        assert name.lower() in Settings.model_fields, name
+
+
+def test_reasons_that_the_documents_name_exist() -> None:
+    """An operator would look for a reason that never comes."""
+    known = set(VerdictReason.__members__) | {"STORE_UNAVAILABLE", "SPOOL_FULL", "NOT_SERVING"}
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", OPERATING)) - {"NUMBA_CACHE_DIR"}
+    assert {name for name in named if not name.startswith("HASHMATCH_")} <= known
