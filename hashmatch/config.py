@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     decode_seconds: float = pydantic.Field(
         300.0,
         gt=0,
+        allow_inf_nan=False,
         description="Longest time one media may keep a worker busy, in s; time spent waiting for "
         "the uploader does not count. Beyond: DECODE_TIMEOUT.",
     )
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     shutdown_seconds: float = pydantic.Field(
         30.0,
         ge=0,
+        allow_inf_nan=False,
         description="Time that uploads under way have to end once the server is stopped.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(

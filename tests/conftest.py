@@ -96,3 +96,13 @@ def client(server: RunningServer) -> Iterator[Client]:
     """A client of the shared server."""
     with Client(server.address, timeout_seconds=60) as connected:
         yield connected
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fails the run if a test skipped although the corpus that it needs is said to be there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("HASHMATCH_CORPUS"):
+        return
+    if skipped := reporter.stats.get("skipped"):
+        reporter.write_line(f"{len(skipped)} skipped although HASHMATCH_CORPUS is set", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

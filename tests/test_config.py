@@ -95,6 +95,7 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
         ("spool_disk_bytes", "-1"),
         ("shutdown_seconds", "-1"),
         ("shutdown_seconds", "nan"),
+        ("shutdown_seconds", "inf"),
         ("log_level", "CHATTY"),
     ],
 )
@@ -117,7 +118,7 @@ def test_settings_do_not_change() -> None:
     """A part of the server could change what another relies on."""
     settings = load()
     with pytest.raises(Exception, match="frozen"):
-        settings.workers = 5
+        settings.workers = 5  # type: ignore[misc]
 
 
 def test_the_page_of_settings_is_true() -> None:

@@ -1,0 +1,264 @@
+"""The server put together: how it starts, what it leaves behind, how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hashmatch.app import running
+from hashmatch.client import AsyncClient, Client
+from hashmatch.config import Settings
+from hashmatch.errors import ConfigInvalid, HashmatchError, StoreUnavailable
+from hashmatch.model.verdicts import Action, Verdict
+from tests.conftest import RunningServer, serving
+from tests.support import clip, image
+
+pytestmark = pytest.mark.xdist_group("app")
+
+SECRET = "a-token-of-the-server"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of this file, with one worker, that has a secret in its environment."""
+    os.environ["SOME_TOKEN"] = SECRET
+    with serving(tmp_path_factory.mktemp("own") / "data", workers="1") as started:
+        del os.environ["SOME_TOKEN"]
+        yield started
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(each) for each in found.split()]
+
+
+def settings(folder: Path, **changed: object) -> Settings:
+    """Settings of a small server."""
+    return Settings(**{"data": folder, "listen": "127.0.0.1:0", "workers": 1, **changed})  # type: ignore[arg-type]
+
+
+# Starting
+
+
+def test_a_server_makes_its_folder(own: RunningServer) -> None:
+    """A new server would have to be prepared by hand, or show uploads to other users."""
+    assert (own.data / "hashmatch.db").is_file()
+    assert (own.data / "spool").stat().st_mode & 0o077 == 0
+    host, _, port = own.address.rpartition(":")
+    assert host == "127.0.0.1"
+    assert int(port) > 0
+
+
+def test_the_server_loads_no_decoder(own: RunningServer) -> None:
+    """A crafted file that takes over a decoder would have the blocklist before it."""
+    with Client(own.address) as client:
+        client.screen(clip([1]))
+    mapped = Path(f"/proc/{own.pid}/maps").read_text()
+    assert "libavcodec" not in mapped
+    assert "_imaging" not in mapped
+    [worker] = children(own.pid)
+    assert "libavcodec" in Path(f"/proc/{worker}/maps").read_text()
+
+
+def test_a_worker_sees_nothing_of_the_servers_environment(own: RunningServer) -> None:
+    """A crafted file that takes over a decoder would have the server's tokens."""
+    assert SECRET.encode() in Path(f"/proc/{own.pid}/environ").read_bytes()
+    [worker] = children(own.pid)
+    seen = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    assert {each.partition(b"=")[0] for each in seen if each} <= {b"NUMBA_CACHE_DIR", b"LC_CTYPE"}
+
+
+def test_a_worker_has_none_of_the_servers_files(own: RunningServer) -> None:
+    """A crafted file that takes over a decoder would have the database before it."""
+    [worker] = children(own.pid)
+    folder = Path(f"/proc/{worker}/fd")
+    opened = [os.readlink(folder / name) for name in os.listdir(folder)]
+    assert not any("hashmatch.db" in each or "TCP" in each for each in opened)
+
+
+async def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
+    """The second server on a port would start, and get no request; or leave its workers behind."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigInvalid, match="cannot be listened at") as caught:
+            async with running(settings(tmp_path, listen=address)):
+                pass
+    assert caught.value.metadata == {"setting": "listen"}
+    assert children(os.getpid()) == []
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:99999", "no-such-host.invalid:0"])
+async def test_an_address_that_is_none_is_said_so(tmp_path: Path, listen: str) -> None:
+    """Whoever mistyped an address would get a traceback."""
+    # The address is wrong whatever the workers do; without a wait for them the test is quick.
+    from hashmatch.server.server import Server
+    from tests.support import Parts, workers
+
+    async with workers(0) as none:
+        parts = await Parts.make(tmp_path, none)
+        with pytest.raises(ConfigInvalid):
+            await Server(parts.screenings, parts.blocklist).start(listen)
+        parts.database.close()
+
+
+@pytest.mark.parametrize("what", ["a file", "below a file"])
+async def test_a_folder_that_cannot_be_is_said_so(tmp_path: Path, what: str) -> None:
+    """Likewise."""
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    folder = file if what == "a file" else file / "folder"
+    with pytest.raises(ConfigInvalid, match="cannot be made") as caught:
+        async with running(settings(folder)):
+            pass
+    assert caught.value.metadata == {"setting": "data"}
+
+
+async def test_a_damaged_database_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    """A server would start with an empty blocklist, or with half of one."""
+    (tmp_path / "hashmatch.db").write_bytes(b"damaged" * 1000)
+    with pytest.raises(StoreUnavailable):
+        async with running(settings(tmp_path)):
+            pass
+
+
+# Several servers, and the next start
+
+
+def test_servers_share_one_blocklist(own: RunningServer) -> None:
+    """An entry added on one server would pass on the others."""
+    with (
+        serving(own.data, workers="1") as other,
+        Client(own.address) as one,
+        Client(other.address) as two,
+    ):
+        bank = one.create_bank("shared", action=Action.BLOCK)
+        entry = two.add_entry("shared", image(1), reference="the entry")
+        screening = one.screen(image(1))
+        assert screening.verdict is Verdict.BLOCK
+        assert screening.evidence[0].entry == entry.ref
+        assert two.get_screening(screening.screening_id) == screening
+        two.archive_bank(bank.bank_id)
+        confirmed = one.confirm(screening.screening_id)
+        assert confirmed.evidence == ()
+
+
+def test_what_was_told_survives_a_kill(tmp_path: Path) -> None:
+    """A loss of power would make the server forget entries, or leave uploads lying about."""
+    with serving(tmp_path / "data", workers="1") as first, Client(first.address) as client:
+        client.create_bank("kept", action=Action.BLOCK)
+        client.add_entry("kept", image(1), reference="the entry")
+        screening = client.screen(image(1))
+        workers = children(first.pid)
+        os.kill(first.pid, signal.SIGKILL)
+    with serving(tmp_path / "data", workers="1") as second, Client(second.address) as client:
+        assert client.get_screening(screening.screening_id) == screening
+        assert client.screen(image(1)).verdict is Verdict.BLOCK
+    assert list((tmp_path / "data" / "spool").iterdir()) == []
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    with sqlite3.connect(tmp_path / "data" / "hashmatch.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    database.close()
+
+
+# Stopping
+
+
+class Slow(io.RawIOBase):
+    """A file that comes in two halves; the second once it may."""
+
+    def __init__(self, data: bytes) -> None:
+        self._halves = [data[: len(data) // 2], data[len(data) // 2 :]]
+        self.began = threading.Event()
+        self.may_end = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next half."""
+        if not self._halves:
+            return b""
+        if len(self._halves) == 1:
+            self.began.set()
+            self.may_end.wait()
+        return self._halves.pop(0)
+
+
+def test_uploads_under_way_end_when_a_server_stops(tmp_path: Path) -> None:
+    """Every update of the server would break the uploads of the moment."""
+    slow = Slow(image(1))
+    with (
+        serving(tmp_path / "data", workers="1", shutdown_seconds="20") as server,
+        Client(server.address) as client,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        upload = pool.submit(client.screen, slow, timeout_seconds=30)  # type: ignore[arg-type]
+        assert slow.began.wait(20)
+        time.sleep(0.2)
+        os.kill(server.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        # No new one is taken meanwhile.
+        with Client(server.address) as late, pytest.raises(HashmatchError):
+            late.screen(image(2), timeout_seconds=0.3)
+        slow.may_end.set()
+        assert upload.result(timeout=30).verdict is Verdict.INCONCLUSIVE  # The list is empty.
+
+
+def test_a_server_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """An upload that hangs would keep a server from being updated."""
+    slow = Slow(image(1))
+    with (
+        serving(tmp_path / "data", workers="1", shutdown_seconds="0.2") as server,
+        Client(server.address) as client,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        workers = children(server.pid)
+        upload = pool.submit(client.screen, slow, timeout_seconds=2)  # type: ignore[arg-type]
+        assert slow.began.wait(20)
+        time.sleep(0.2)
+        began = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        while Path(f"/proc/{server.pid}/stat").read_text().split()[2] != "Z":
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+        slow.may_end.set()
+        with pytest.raises(HashmatchError):
+            upload.result(timeout=30)
+    assert '"stopped"' in server.log.read_text()
+
+
+async def test_a_server_in_the_process_stops_whole(tmp_path: Path) -> None:
+    """A program that runs a server in its tests would pile up processes and open files."""
+    before = len(os.listdir("/proc/self/fd"))
+    async with running(settings(tmp_path)) as address, AsyncClient(address) as client:
+        assert await client.is_ready()
+        assert len(children(os.getpid())) == 1
+    assert children(os.getpid()) == []
+    await asyncio.sleep(0.05)
+    assert len(os.listdir("/proc/self/fd")) <= before + 3  # gRPC keeps a few of its own.
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """A service manager would log a traceback and nobody would know what to do."""
+    (tmp_path / "hashmatch.db").write_bytes(b"damaged" * 1000)
+    command = [sys.executable, "-m", "hashmatch", "serve", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "STORE_UNAVAILABLE" in done.stderr
+    assert "Traceback" not in done.stderr
