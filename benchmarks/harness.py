@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Row", "cpu_seconds", "interleaved", "row", "wall_seconds"]
+__all__ = ["Measure", "Row", "cpu_seconds", "interleaved", "row", "wall_seconds"]
+
+# Calls that return their own measure: seconds, bytes.
+Measure = Callable[[], float]
+
+# Half the width of the 95 % interval of a median of n values, in standard deviations over the
+# square root of n, and the standard deviation as a multiple of the median absolute deviation.
+# Source: both for normal noise; any textbook on robust statistics.
+_MEDIAN_INTERVAL: Final = 1.96 * 1.2533
+_DEVIATION_OF_MAD: Final = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One figure.
 
-    ``ratio`` says how the value stands to the yardstick so that more is better: how many times
-    faster, or what part of a bound is used up, the other way round. ``spread`` is half the range
-    between the quartiles of the ratio's rounds, as a part of the ratio.
+    ``ratio`` is how the subject stands to its yardstick, more is better: a speed of 2.0 is twice
+    the yardstick's. ``spread`` is half the 95 % interval of the ratio, as a part of it: what the
+    noise of this run allows. ``fault`` is not empty where the figure does not matter because
+    something went wrong (an answer lost, or a wrong one). ``more`` holds other numbers of note.
     """
 
     name: str
@@ -28,6 +38,8 @@ class Row:
     yardstick: float
     ratio: float
     spread: float
+    fault: str = ""
+    more: dict[str, float] = field(default_factory=dict)
 
 
 def wall_seconds(work: Callable[[], object]) -> float:
@@ -38,20 +50,16 @@ def wall_seconds(work: Callable[[], object]) -> float:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Processor time that a call takes in this process, all threads, user and system."""
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    """Processor time that a call takes in this process, all threads."""
+    began = time.process_time()
     work()
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.process_time() - began
 
 
 def interleaved(
-    subject: Callable[[], float], yardstick: Callable[[], float], rounds: int
+    subject: Measure, yardstick: Measure, rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Measures both ``rounds`` times, in turns, after one of each that does not count.
-
-    Each call returns its own measure, in seconds say.
-    """
+    """Measures both ``rounds`` times, in turns, after one of each that does not count."""
     subject()
     yardstick()
     pairs = [(subject(), yardstick()) for _ in range(rounds)]
@@ -62,15 +70,15 @@ def row(
     name: str,
     what: str,
     yardstick_name: str,
-    values: list[float],
-    yardsticks: list[float],
+    values: Sequence[float],
+    yardsticks: Sequence[float],
     *,
     unit: str = "s",
+    fault: str = "",
+    more: dict[str, float] | None = None,
 ) -> Row:
-    """A row of values where less is better; the ratio is yardstick to value, by rounds."""
+    """A row of values where less is better: the ratio of each round is yardstick to value."""
     ratios = [yard / value for value, yard in zip(values, yardsticks, strict=True)]
-    ratio = statistics.median(ratios)
-    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratio, ratio, ratio)
     return Row(
         name=name,
         what=what,
@@ -78,6 +86,15 @@ def row(
         value=statistics.median(values),
         yardstick_name=yardstick_name,
         yardstick=statistics.median(yardsticks),
-        ratio=ratio,
-        spread=(high - low) / 2 / ratio,
+        ratio=statistics.median(ratios),
+        spread=spread(ratios),
+        fault=fault,
+        more=more or {},
     )
+
+
+def spread(ratios: Sequence[float]) -> float:
+    """Half the 95 % interval of the median of ``ratios``, as a part of it; 0 for a single one."""
+    middle = statistics.median(ratios)
+    deviation = statistics.median(abs(ratio - middle) for ratio in ratios) * _DEVIATION_OF_MAD
+    return float(_MEDIAN_INTERVAL * deviation / len(ratios) ** 0.5 / middle)

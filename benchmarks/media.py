@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Final
 
 from fixtures.clips import pan
+from fixtures.generate import build
 from fixtures.transcode import transcode, write_clip
 
-__all__ = ["clip_720p", "short_clip"]
+__all__ = ["clip_720p", "fixtures", "short_clip"]
 
 _CACHE: Final = Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"
 _SECONDS: Final = 10.0
+
+
+def fixtures() -> Path:
+    """Folder of the generated media."""
+    return build(_CACHE.parent / "fixtures")
 
 
 def clip_720p(key_frames: str) -> Path:

@@ -1,4 +1,4 @@
-"""How fast a running server answers."""
+"""How a running server answers: how much, how soon, and how soon it knows of a new entry."""
 
 from __future__ import annotations
 
@@ -6,88 +6,181 @@ import asyncio
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from grpc import aio
 
 from benchmarks.harness import Row, row
-from benchmarks.media import clip_720p, short_clip
-from hashmatch.client import Client
-from hashmatch.model.verdicts import Action, Verdict
+from benchmarks.hashing import hash_clip
+from benchmarks.load import Load, Sample, closed_loop, open_loop
+from benchmarks.media import fixtures, short_clip
+from benchmarks.search import digests, signals_of
+from hashmatch.client import AsyncClient, Client
+from hashmatch.model.verdicts import Action, Kind, Verdict
+from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.database import Database
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
+from hashmatch.wire.signals import signals_to_wire
 
-__all__ = ["rows", "serving"]
-
-_UPLOAD_SECONDS: Final = 2.0
-_PIECES: Final = 40
-_ROUNDS: Final = 5
+__all__ = ["latency_rows", "rows", "serving", "throughput_row"]
 
 # What an uploader on a slow line may wait for once the last byte is sent.
-_BOUND_SECONDS: Final = 0.1
+_SLOW_BOUND_SECONDS: Final = 0.1
+_SLOW_SECONDS: Final = 2.0
+_SLOW_PIECES: Final = 40
+_SLOW_ROUNDS: Final = 5
+
+_CONCURRENCIES: Final = (1, 2, 4, 8, 16)
+_WINDOWS: Final = 4  # A load is cut into so many parts, to see how its figures spread.
+
+_UPDATE_BOUND_SECONDS: Final = 1.0
+_UPDATE_ROUNDS: Final = 7
+_UPDATE_ENTRIES: Final = 1000
+_ENTRY_HASHES: Final = 1000
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
-    """A server in a process of its own, on an empty folder; gives its address."""
-    with tempfile.TemporaryDirectory(prefix="hashmatch-bench-") as folder:
+def serving(folder: Path | None = None) -> Iterator[str]:
+    """A server in a process of its own, on ``folder`` or an empty one; gives its address."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            made = tempfile.TemporaryDirectory(prefix="hashmatch-bench-")
+            folder = Path(stack.enter_context(made))
         command = [sys.executable, "-m", "hashmatch", "serve", "--json", "--listen", "127.0.0.1:0"]
-        with (Path(folder) / "log").open("w") as log:
-            process = subprocess.Popen(
-                [*command, "--data", folder],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, "HASHMATCH_LOG_LEVEL": "WARNING"},
-            )
-            try:
-                assert process.stdout is not None
-                yield json.loads(process.stdout.readline())["listening"]
-            finally:
-                process.terminate()
-                process.wait()
+        log = stack.enter_context((folder / "log").open("w"))
+        process = subprocess.Popen(
+            [*command, "--data", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "HASHMATCH_LOG_LEVEL": "WARNING"},
+        )
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["listening"]
+        finally:
+            process.terminate()
+            process.wait()
 
 
-def rows() -> Iterator[Row]:
-    """``slow_upload_*``: from the last byte to the verdict, where the uploader is the slow one."""
+def rows(full: bool) -> Iterator[Row]:
+    """``service_*``, ``slow_upload_*`` and ``update_latency``."""
+    seconds = 20.0 if full else 5.0
     with serving() as address:
+        samples, paths = _samples()
         with Client(address) as client:
             client.create_bank("bench", action=Action.BLOCK)
-            client.add_entry("bench", _noise())
-            for suffix in (".mp4", ".webm"):
-                client.screen(short_clip(suffix))  # So that nothing is met for the first time.
+            client.add_entry("bench", paths["pan_coffee.mp4"])
+            for sample in samples:  # So that nothing is met for the first time.
+                client.screen(sample.data)
+        single = [statistics.fmean(hash_clip(path) for path in paths.values()) for _ in range(5)]
+        throughput, best = asyncio.run(throughput_row(address, samples, single, seconds))
+        yield throughput
+        for part in (0.5, 0.9):
+            yield from asyncio.run(latency_rows(address, samples, single, best, part, seconds * 2))
         for suffix in (".mp4", ".webm"):
             data = short_clip(suffix).read_bytes()
-            values = [asyncio.run(_slow_upload(address, data)) for _ in range(_ROUNDS)]
+            values = [asyncio.run(_slow_upload(address, data)) for _ in range(_SLOW_ROUNDS)]
             yield row(
                 f"slow_upload_{suffix[1:]}",
-                f"last byte to verdict, {_UPLOAD_SECONDS:g} s upload",
+                f"last byte to verdict, an upload of {_SLOW_SECONDS:g} s",
                 "0.1 s",
                 values,
-                [_BOUND_SECONDS] * _ROUNDS,
+                [_SLOW_BOUND_SECONDS] * _SLOW_ROUNDS,
             )
+    yield _update_latency()
 
 
-def _noise() -> Path:
-    """An entry that the measured clips do not match."""
-    from fixtures.clips import CLIPS
+def _samples() -> tuple[list[Sample], dict[str, Path]]:
+    """Clips as a platform gets them, mixed; one of them is on the blocklist."""
+    folder = fixtures() / "clips"
+    names = (
+        "pan_astronaut.mp4 pan_coffee.mp4 pan_rocket.webm matroska.mkv with_sound.mp4 "
+        "moov_at_end.mp4 hevc.mp4 one_key_frame.mp4"
+    )
+    paths = {name: folder / name for name in names.split()}
+    samples = [
+        Sample(
+            name,
+            path.read_bytes(),
+            Verdict.BLOCK if name == "pan_coffee.mp4" else Verdict.NO_MATCH,
+        )
+        for name, path in paths.items()
+    ]
+    return samples, paths
 
-    target = clip_720p("each_second").with_name("other.mp4")
-    if not target.exists():
-        CLIPS["pan_coffee.mp4"](target)
-    return target
+
+async def throughput_row(
+    address: str, samples: Sequence[Sample], single: Sequence[float], seconds: float
+) -> tuple[Row, float]:
+    """``service_throughput`` and the best rate, in uploads a second.
+
+    ``single``: seconds that one upload takes in one thread without a server, measured some times.
+    """
+    rates, faults = {}, []
+    async with AsyncClient(address) as client:
+        for concurrency in _CONCURRENCIES:
+            load, rates[concurrency] = await closed_loop(
+                client, samples, concurrency, seconds / len(_CONCURRENCIES) * 2
+            )
+            faults.append(load.fault)
+    best = max(rates.values())
+    cores = os.cpu_count() or 1
+    made = row(
+        "service_throughput",
+        "seconds an upload at the best concurrency",
+        f"one thread's, over {cores} cores",
+        [1 / best] * len(single),
+        [each / cores for each in single],
+        fault=next((fault for fault in faults if fault), ""),
+        more={f"uploads/s at {concurrency}": rate for concurrency, rate in rates.items()},
+    )
+    return made, best
+
+
+async def latency_rows(
+    address: str,
+    samples: Sequence[Sample],
+    single: Sequence[float],
+    best: float,
+    part: float,
+    seconds: float,
+) -> list[Row]:
+    """``service_latency_*`` at ``part`` of the best rate, for three percentiles."""
+    loads: list[Load] = []
+    async with AsyncClient(address) as client:
+        for window in range(_WINDOWS):
+            load = await open_loop(client, samples, best * part, seconds / _WINDOWS, seed=window)
+            loads.append(load)
+    fault = next((load.fault for load in loads if load.fault), "")
+    yardstick = statistics.median(single)
+    return [
+        row(
+            f"service_latency_{part:.0%}_p{percentile}".replace("%", ""),
+            f"last byte to verdict at {part:.0%} load, {percentile}th percentile",
+            "one upload in one thread",
+            [max(1e-4, load.percentiles(percentile)[0]) for load in loads],
+            [yardstick] * len(loads),
+            fault=fault,
+            more={"late": float(sum(load.late(1.0) for load in loads))},
+        )
+        for percentile in (50, 95, 99)
+    ]
 
 
 async def _slow_upload(address: str, data: bytes) -> float:
-    """Seconds from the last byte's sending to the verdict."""
-    size = -(-len(data) // _PIECES)
+    """Seconds from the last byte's sending to the verdict, where the uploader is the slow one."""
+    size = -(-len(data) // _SLOW_PIECES)
     last_sent = 0.0
 
     async def messages() -> AsyncIterator[pb.ScreenUploadRequest]:
@@ -95,8 +188,8 @@ async def _slow_upload(address: str, data: bytes) -> float:
         header = pb.ScreenUploadHeader(request_id=str(uuid.uuid4()), size_bytes=len(data))
         yield pb.ScreenUploadRequest(header=header)
         began = time.monotonic()
-        for number in range(_PIECES):
-            due = began + number * _UPLOAD_SECONDS / (_PIECES - 1)
+        for number in range(_SLOW_PIECES):
+            due = began + number * _SLOW_SECONDS / (_SLOW_PIECES - 1)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             last_sent = time.monotonic()
             yield pb.ScreenUploadRequest(chunk=data[number * size : (number + 1) * size])
@@ -108,3 +201,42 @@ async def _slow_upload(address: str, data: bytes) -> float:
     if verdict is not Verdict.NO_MATCH:
         raise RuntimeError(f"a clean clip was {verdict.name}: {response.screening.reasons}")
     return time.monotonic() - last_sent
+
+
+def _update_latency() -> Row:
+    """From an entry's adding to the first screening that blocks it, at a million hashes."""
+    with tempfile.TemporaryDirectory(prefix="hashmatch-bench-") as name:
+        _fill(Path(name))
+        with serving(Path(name)) as address, Client(address) as client:
+            rng = np.random.default_rng(1)
+            values = [_update_once(client, rng) for _ in range(_UPDATE_ROUNDS)]
+    return row(
+        "update_latency",
+        "entry added to first BLOCK, 1M hashes",
+        "1 s",
+        values,
+        [_UPDATE_BOUND_SECONDS] * len(values),
+    )
+
+
+def _fill(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
+    with contextlib.closing(database):
+        database.migrate()
+        store = BlocklistStore(database)
+        store.create_bank(Request("bank", ""), "bench", "", Action.BLOCK, {Kind.PDQ: 31})
+        made = digests(_UPDATE_ENTRIES * _ENTRY_HASHES)
+        for number in range(_UPDATE_ENTRIES):
+            some = made[number * _ENTRY_HASHES : (number + 1) * _ENTRY_HASHES]
+            store.create_entry(
+                Request(f"entry-{number}", ""), "bench", f"{number}", "", [signals_of(some)], len
+            )
+
+
+def _update_once(client: Client, rng: np.random.Generator) -> float:
+    message = signals_to_wire(signals_of(rng.integers(0, 256, (1, 32), np.uint8)))
+    began = time.monotonic()
+    client.add_entry_from_signals("bench", [message])
+    while client.screen_signals([message], duration_ms=0).verdict is not Verdict.BLOCK:
+        pass
+    return time.monotonic() - began

@@ -107,7 +107,7 @@ def unframe(encoded: bytes) -> dict[str, Any]:
     """The header. Raises `BadMessage` if it is none."""
     try:
         header = json.loads(encoded)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadMessage("a header that is not JSON") from error
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise BadMessage("a header without a type")

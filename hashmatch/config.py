@@ -74,6 +74,14 @@ class Settings(BaseSettings):
         "INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
     )
 
+    @pydantic.field_validator("listen")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        # gRPC takes 65536 for 0, and so on.
+        if int(value.rpartition(":")[2]) > 65535:
+            raise ValueError("no port is above 65535")
+        return value
+
 
 def load(**overrides: Any) -> Settings:
     """The settings; ``overrides`` that are None are left to the environment.

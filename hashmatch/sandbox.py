@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
 from hashmatch import channel, telemetry
@@ -42,35 +42,47 @@ class _Worker:
     def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket) -> None:
         self.process = process
         self._socket = sock
+        self._receiving = False
 
     @classmethod
     async def start(cls, environment: Mapping[str, str]) -> _Worker:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-m",
-                "hashmatch.worker",
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env=dict(environment),
-            )
-        worker = cls(process, ours)
+        try:
+            worker = await cls._spawn(environment)
+        except OSError as error:
+            raise Internal(f"no worker process can be started ({error.strerror})") from error
         try:
             async with asyncio.timeout(_START_SECONDS):
                 header, _ = await worker.receive()
             if header["type"] != "ready":
                 raise BadMessage("no ready message")
         except (EOFError, OSError, BadMessage, TimeoutError) as error:
-            worker.kill()
+            await worker.end()
             raise Internal("a worker process does not start; see the log") from error
         except BaseException:
-            worker.kill()
+            await worker.end()
             raise
         return worker
+
+    @classmethod
+    async def _spawn(cls, environment: Mapping[str, str]) -> _Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-I",
+                    "-m",
+                    "hashmatch.worker",
+                    str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env=dict(environment),
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return cls(process, ours)
 
     async def send(self, message: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._socket, message)
@@ -86,9 +98,36 @@ class _Worker:
                 os.close(descriptor)
 
     async def receive(self) -> Message:
-        header_length, payload_length = channel.lengths(await self._exactly(channel.PREFIX.size))
-        header = channel.unframe(await self._exactly(header_length))
-        return header, await self._exactly(payload_length)
+        self._receiving = True
+        try:
+            prefix = await self._exactly(channel.PREFIX.size)
+            header_length, payload_length = channel.lengths(prefix)
+            header = channel.unframe(await self._exactly(header_length))
+            return header, await self._exactly(payload_length)
+        finally:
+            self._receiving = False
+
+    async def outlives(self, waiting: Coroutine[None, None, None]) -> None:
+        """Waits for something else. Raises ``EOFError`` if the process ends first."""
+        tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self.process.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                raise EOFError
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def is_ready(self) -> bool:
+        """Waits, but not for long, until the worker has put its job away."""
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                while (await self.receive())[0]["type"] != "ready":
+                    pass
+        except (OSError, EOFError, BadMessage, TimeoutError):
+            return False
+        return True
 
     async def _exactly(self, size: int) -> bytes:
         data = bytearray(size)
@@ -101,9 +140,15 @@ class _Worker:
             view = view[read:]
         return bytes(data)
 
-    def kill(self) -> None:
+    async def end(self) -> None:
+        """Kills the process. Who waits for a message of it gets ``EOFError``."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        await self.process.wait()
+        while self._receiving:  # It would wait for ever for a socket that is closed.
+            await asyncio.sleep(0)
         self._socket.close()
 
 
@@ -134,9 +179,7 @@ class Sandbox:
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
-        for worker in self._all:
-            worker.kill()
-        await asyncio.gather(*(worker.process.wait() for worker in self._all))
+        await asyncio.gather(*(worker.end() for worker in self._all))
 
     @property
     def ready_workers(self) -> int:
@@ -150,12 +193,12 @@ class Sandbox:
         rest is not wanted, and the answer is None. Raises `MediaError` if the worker died or took
         too long.
         """
-        worker = await self._idle.get()
+        worker = await self._alive()
         job_is_over = False
         try:
             await worker.send_job(job, spool)
             done = await self._converse(worker, spool, on_signals)
-            job_is_over = done is not None and (await worker.receive())[0]["type"] == "ready"
+            job_is_over = done is not None and await worker.is_ready()
             return done
         except (EOFError, ConnectionError, BadMessage) as error:
             _log.warning("worker_died", error=type(error).__name__)
@@ -167,6 +210,12 @@ class Sandbox:
                 self._idle.put_nowait(worker)
             else:
                 self._in_background(self._recover(worker))
+
+    async def _alive(self) -> _Worker:
+        """A worker that has nothing to do, and has not died since."""
+        while (worker := await self._idle.get()).process.returncode is not None:
+            self._in_background(self._recover(worker))
+        return worker
 
     async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
         busy_left = self._decode_seconds
@@ -182,7 +231,7 @@ class Sandbox:
                 ) from error
             busy_left -= time.monotonic() - began
             if header["type"] == "wait":
-                await spool.wait_for(_wanted(header))
+                await worker.outlives(spool.wait_for(_wanted(header)))
                 await worker.send(
                     channel.frame(
                         {
@@ -204,18 +253,14 @@ class Sandbox:
 
     async def _recover(self, worker: _Worker) -> None:
         """Brings a worker whose media was given up back to work, or replaces it."""
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await worker.send(channel.frame({"type": "cancel"}))
-                while (await worker.receive())[0]["type"] != "ready":
-                    pass
-        except (OSError, EOFError, BadMessage, TimeoutError):
-            self._all.discard(worker)
-            worker.kill()
-            await worker.process.wait()
-            await self._replace()
-        else:
+        with contextlib.suppress(OSError):
+            await worker.send(channel.frame({"type": "cancel"}))
+        if await worker.is_ready():
             self._idle.put_nowait(worker)
+            return
+        await worker.end()
+        self._all.discard(worker)
+        await self._replace()
 
     async def _replace(self) -> None:
         """Starts a worker, however often it takes: without workers every upload waits."""

@@ -66,11 +66,19 @@ class Spool:
             self.memory_size += len(chunk)
         else:
             self._budget.take_disk(len(chunk))
+            offset = self.size - self.memory_size
+            writing = asyncio.ensure_future(asyncio.to_thread(_write, self._disk, chunk, offset))
             try:
-                await asyncio.to_thread(_write, self._disk, chunk, self.size - self.memory_size)
+                await asyncio.shield(writing)
             except OSError as error:
                 self._budget.disk_bytes += len(chunk)
                 raise SpoolFull(f"the spool cannot be written ({error.strerror})") from error
+            except asyncio.CancelledError:
+                # The thread goes on; when `close` comes, it must not write to what is then another
+                # upload's descriptor.
+                await asyncio.wait({writing})
+                self._budget.disk_bytes += len(chunk)
+                raise
         self.size += len(chunk)
         async with self._grown:
             self._grown.notify_all()

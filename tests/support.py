@@ -16,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -54,6 +55,13 @@ from hashmatch.store.database import Database
 from hashmatch.store.screenings import ScreeningStore
 
 MIB = 1024 * 1024
+
+# For property tests: a machine with much else to do is no failure, and neither is a store that
+# all examples share.
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 
 
 def picture(seed: int, width: int = 96, height: int = 96) -> npt.NDArray[np.uint8]:
@@ -181,7 +189,7 @@ class Gate:
         yield self._data[self._first :]
 
 
-LIMITS = IntakeLimits(max_upload_bytes=8 * MIB, max_duration_ms=60_000, max_frame_pixels=1 << 20)
+LIMITS = IntakeLimits(max_upload_bytes=20 * MIB, max_duration_ms=60_000, max_frame_pixels=1 << 20)
 
 
 def spool_budget(folder: Path, memory_bytes: int = 32 * MIB) -> SpoolBudget:

@@ -78,6 +78,7 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
         ("listen", ":50051"),
         ("listen", "host:port"),
         ("listen", "host:123456"),
+        ("listen", "host:65536"),
         ("listen", "host:1\n"),
         ("workers", "0"),
         ("workers", "1025"),

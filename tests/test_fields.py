@@ -15,6 +15,7 @@ from hashmatch.model.verdicts import Kind
 from hashmatch.server import fields
 from hashmatch.store.blocklist import Request
 from hashmatch.v1 import blocklist_service_pb2 as pb
+from tests.support import PATIENT
 
 ALLOWED_IN_IDS = string.ascii_letters + string.digits + "-_"
 
@@ -26,12 +27,14 @@ def refused(check: Callable[..., Any], *given: Any) -> InvalidField:
     return caught.value
 
 
+@PATIENT
 @given(st.text(ALLOWED_IN_IDS, min_size=1, max_size=64))
 def test_request_ids_may_be_what_the_proto_says(value: str) -> None:
     """A pipeline with ids of its own could not use them."""
     assert fields.request_id(value) == value
 
 
+@PATIENT
 @given(st.text())
 def test_other_request_ids_are_refused(value: str) -> None:
     """An id that is stored otherwise than it was sent makes a retry a second upload."""
@@ -45,6 +48,7 @@ def test_request_ids_at_the_edge_are_refused(value: str) -> None:
     refused(fields.request_id, value)
 
 
+@PATIENT
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_a_request_is_told_from_every_other(name: str, label: str) -> None:
     """A repeat with other content would get the answer of the first."""
@@ -90,6 +94,7 @@ def test_names_of_things_have_an_end() -> None:
     assert len(str(error)) < 200
 
 
+@PATIENT
 @given(st.text())
 def test_texts_are_printable_and_short(value: str) -> None:
     """A reference could clear the terminal of whoever lists entries."""
@@ -111,6 +116,7 @@ def test_texts_are_counted_in_characters() -> None:
     refused(fields.text, "reference", "界" * 257, 256)
 
 
+@PATIENT
 @given(st.text(ALLOWED_IN_IDS + ".", min_size=1, max_size=64))
 def test_bank_names_may_be_what_the_proto_says(value: str) -> None:
     """A bank could not be named as its keepers name it."""
@@ -143,6 +149,7 @@ def test_page_sizes_out_of_range_are_refused(value: int) -> None:
     assert refused(fields.page_size, value).metadata == {"field": "page_size"}
 
 
+@PATIENT
 @given(st.integers(1, 10**18 - 1))
 def test_page_tokens_are_read_as_written(value: int) -> None:
     """A page would begin in the wrong place."""
@@ -156,6 +163,7 @@ def test_other_page_tokens_are_refused(value: str) -> None:
     assert refused(fields.page_token, value).metadata == {"field": "page_token"}
 
 
+@PATIENT
 @given(st.dictionaries(st.sampled_from(Kind), st.integers(0, 2**32 - 1)))
 def test_thresholds_are_read_by_kind(chosen: dict[Kind, int]) -> None:
     """A bank would match by another distance than was asked for."""

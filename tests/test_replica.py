@@ -20,7 +20,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BankEdit, BlocklistStore
-from tests.support import DATABASE_URLS, migrated, new_request, signals
+from tests.support import DATABASE_URLS, PATIENT, migrated, new_request, signals
 
 
 @pytest.fixture(params=DATABASE_URLS)
@@ -235,7 +235,7 @@ def step(store: BlocklistStore, what: str, bank: str, chosen: object) -> None:
         store.update_bank(new_request(), bank, "", BankEdit(thresholds=chosen))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(PATIENT, max_examples=15)
 @given(st.lists(STEPS, max_size=14))
 async def test_a_server_that_followed_knows_what_one_that_loaded_knows(
     steps: list[tuple[str, str, object]],

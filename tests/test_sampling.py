@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashmatch.sampling import Sampler
+from hashmatch.sampling import Sampler, Thinner
 
 Chosen = list[tuple[int, int]]
 
@@ -118,3 +120,26 @@ def test_finishing_twice_adds_nothing() -> None:
     assert sampler.finish() == [(10, "b")]
     assert sampler.finish() == []
     assert Sampler[str](1000).finish() == []
+
+
+digests = st.lists(st.tuples(st.integers(-100, 2000), st.integers(0, 2**32 - 1)), max_size=40).map(
+    lambda frames: [
+        (pts_ms, np.frombuffer(bits.to_bytes(4, "big"), np.uint8)) for pts_ms, bits in frames
+    ]
+)
+
+
+@given(digests, st.integers(0, 20), st.integers(1, 500))
+def test_what_is_left_out_looks_like_what_was_kept(
+    frames: list[tuple[int, np.ndarray[Any, Any]]], min_change_bits: int, max_gap_ms: int
+) -> None:
+    """A scene of an entry would have no hash at all, and uploads of it not be recognised."""
+    thinner = Thinner(min_change_bits, max_gap_ms)
+    last: tuple[int, np.ndarray[Any, Any]] | None = None
+    for pts_ms, digest in frames:
+        far = last is None or int(np.unpackbits(last[1] ^ digest).sum()) > min_change_bits
+        late = last is None or not 0 <= pts_ms - last[0] < max_gap_ms
+        kept = thinner.keep(pts_ms, digest)
+        assert kept == (far or late or not min_change_bits)
+        if kept:
+            last = pts_ms, digest

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,6 +35,7 @@ from hashmatch.spool import SpoolBudget
 from hashmatch.store.blocklist import BankEdit
 from tests.support import (
     LIMITS,
+    PATIENT,
     Gate,
     Parts,
     clip,
@@ -632,9 +633,7 @@ async def test_hashes_that_are_all_too_flat_are_not_believed(parts: Parts, bank:
         assert codes(screening) == [VerdictReason.ALL_FRAMES_FLAT]
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(PATIENT, max_examples=40)
 @given(
     st.booleans(),
     st.booleans(),

@@ -15,6 +15,7 @@ from hashmatch import errors
 from hashmatch.errors import HashmatchError
 from hashmatch.wire.status import DETAILS_KEY, code_of, error_from_call, status_details
 from tests.data import release
+from tests.support import PATIENT
 
 
 def leaves(root: type[HashmatchError]) -> list[type[HashmatchError]]:
@@ -44,6 +45,7 @@ def plain_call(code: grpc.StatusCode, details: str = "what gRPC says") -> aio.Ai
     return aio.AioRpcError(code, aio.Metadata(), aio.Metadata(), details=details)
 
 
+@PATIENT
 @given(
     st.sampled_from(SENT),
     st.text(),
@@ -135,6 +137,13 @@ def test_what_is_not_ours_is_still_an_error_of_ours(
         assert "what gRPC says" in str(received)
 
 
+def test_a_connection_that_breaks_off_may_be_tried_again() -> None:
+    """An upload whose server was killed just then would fail for good."""
+    call = plain_call(grpc.StatusCode.INTERNAL, "Internal error from Core")
+    assert type(error_from_call(call)) is errors.Unreachable
+    assert type(error_from_call(plain_call(grpc.StatusCode.INTERNAL))) is errors.Internal
+
+
 def test_details_of_another_domain_are_not_taken_for_ours() -> None:
     """Another service's reason of the same name would be raised as our error."""
     status = status_pb2.Status(code=5, message="of another")
@@ -160,6 +169,7 @@ def test_a_reason_of_a_newer_server_is_a_fault() -> None:
     assert str(received) == "new"
 
 
+@PATIENT
 @given(st.binary(min_size=1, max_size=40))
 def test_details_that_nobody_can_read_are_left_out(details: bytes) -> None:
     """A client would crash on what some proxy appended."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
@@ -33,6 +33,7 @@ from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.support import (
     DATABASE_URLS,
+    PATIENT,
     any_signals,
     migrated,
     new_request,
@@ -220,9 +221,7 @@ def test_an_entry_without_a_label_has_its_banks(store: BlocklistStore, bank: Ban
     assert (ref.label, ref.bank_name) == ("another", "renamed")
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(PATIENT, max_examples=25)
 @given(
     st.lists(st.sampled_from(Kind), unique=True, min_size=1).flatmap(
         lambda kinds: st.tuples(*[any_signals(kind) for kind in kinds])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
@@ -34,7 +34,15 @@ from hashmatch.store.database import Database
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import judgements, screening_signals, screenings
 from tests import support
-from tests.support import DATABASE_URLS, any_signals, migrated, new_id, same_signals, signals
+from tests.support import (
+    DATABASE_URLS,
+    PATIENT,
+    any_signals,
+    migrated,
+    new_id,
+    same_signals,
+    signals,
+)
 
 WHY_NOT = (Reason(VerdictReason.CORRUPT, "some of it could not be decoded"),)
 
@@ -129,9 +137,7 @@ def test_a_screening_is_as_it_was_made(store: ScreeningStore, verdict: Verdict) 
         assert abs(after - before) <= datetime.timedelta(milliseconds=1)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(PATIENT, max_examples=40)
 @given(support.screenings())
 def test_any_screening_comes_back(store: ScreeningStore, made: Screening) -> None:
     """A screening with an odd text or a large number could not be looked up."""
@@ -142,9 +148,7 @@ def test_any_screening_comes_back(store: ScreeningStore, made: Screening) -> Non
     assert replace(stored, create_time=at[0], judge_time=at[1]) == unique
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(PATIENT, max_examples=25)
 @given(
     st.lists(st.sampled_from(Kind), unique=True).flatmap(
         lambda kinds: st.tuples(*[any_signals(kind) for kind in sorted(kinds)])

@@ -12,6 +12,7 @@ from hashmatch.errors import InvalidField, StreamOrder
 from hashmatch.server.uploads import MAX_CHUNK_BYTES, open_upload
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import screening_service_pb2 as pb
+from tests.support import PATIENT
 
 HEADER = pb.ScreenUploadRequest(header=pb.ScreenUploadHeader(request_id="id", size_bytes=3))
 
@@ -33,6 +34,7 @@ async def received(*messages: pb.ScreenUploadRequest) -> bytes:
     return b"".join([each async for each in chunks])
 
 
+@PATIENT
 @given(st.lists(st.binary(max_size=8), max_size=8))
 async def test_chunks_are_the_file(data: list[bytes]) -> None:
     """A file would be hashed that nobody sent."""

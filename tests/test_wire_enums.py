@@ -12,10 +12,12 @@ from hashmatch.errors import InvalidField
 from hashmatch.model import verdicts
 from hashmatch.v1 import common_pb2
 from hashmatch.wire.enums import from_wire, optional_from_wire, to_wire
+from tests.support import PATIENT
 
 ENUMS: list[type[enum.IntEnum]] = [getattr(verdicts, name) for name in verdicts.__all__]
 
 
+@PATIENT
 @given(st.sampled_from([member for cls in ENUMS for member in cls]))
 def test_members_come_back_as_they_went(member: enum.IntEnum) -> None:
     """A BLOCK could arrive as something else."""
@@ -23,6 +25,7 @@ def test_members_come_back_as_they_went(member: enum.IntEnum) -> None:
     assert optional_from_wire(type(member), to_wire(member), "field") is member
 
 
+@PATIENT
 @given(st.sampled_from(ENUMS), st.integers(-(2**31), 2**31 - 1))
 def test_numbers_that_mean_nothing_are_refused(cls: type[enum.IntEnum], number: int) -> None:
     """A request with a value of the future would be taken for some other value."""

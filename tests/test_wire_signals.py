@@ -14,7 +14,7 @@ from hashmatch.model.signals import MAX_SIGNALS, Signals, part_of, turn_of
 from hashmatch.model.verdicts import Kind, Part, Turn
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.wire.signals import signals_from_wire, signals_to_wire
-from tests.support import any_signals, digests, same_signals, signals
+from tests.support import PATIENT, any_signals, digests, same_signals, signals
 
 
 def message(kind: Kind = Kind.PDQ, count: int = 2) -> pb.Signals:
@@ -22,6 +22,7 @@ def message(kind: Kind = Kind.PDQ, count: int = 2) -> pb.Signals:
     return signals_to_wire(signals(1, count, kind))
 
 
+@PATIENT
 @given(
     st.lists(st.sampled_from(Kind), unique=True).flatmap(
         lambda kinds: st.tuples(*[any_signals(kind) for kind in kinds])
@@ -149,6 +150,7 @@ def test_too_many_hashes_are_refused() -> None:
     assert f"at most {MAX_SIGNALS}" in str(refused(many))
 
 
+@PATIENT
 @given(
     st.integers(-1, 7),
     st.binary(max_size=70),

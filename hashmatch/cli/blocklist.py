@@ -19,7 +19,7 @@ from hashmatch.cli.output import (
     table,
     upload_progress,
 )
-from hashmatch.errors import Conflict
+from hashmatch.errors import Conflict, UploadMismatch
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, Entry
 from hashmatch.model.verdicts import Action, EntryState, Kind
 from hashmatch.wire.records import bank_to_wire, entry_to_wire
@@ -117,29 +117,32 @@ def entry_add(
     shared = options.of(context, server, as_json)
     if reference is not None and len(files) > 1:
         raise typer.BadParameter("--reference is for one file")
-    added, failures = [], 0
+    added: list[Entry] = []
+    failures = 0
     with options.connected(shared) as client:
-        for file in files:
-            try:
-                with upload_progress(file.name) as progress:
-                    entry = client.add_entry(
-                        bank,
-                        file,
-                        reference=reference or plain(file.name)[-256:],
-                        label=label,
-                        timeout_seconds=timeout,
-                        progress=progress,
-                    )
-            except (Conflict, OSError) as error:
-                # What is wrong with one file does not stop the others.
-                failed(error, shared, file=str(file))
-                failures += 1
-                continue
-            if shared.json:
-                print_json({"file": str(file), "entry": message_json(entry_to_wire(entry))})
-            added.append(entry)
-    if not shared.json and added:
-        _print_entries(added, shared)
+        try:
+            for file in files:
+                try:
+                    with upload_progress(file.name) as progress:
+                        entry = client.add_entry(
+                            bank,
+                            file,
+                            reference=reference or plain(file.name)[-256:],
+                            label=label,
+                            timeout_seconds=timeout,
+                            progress=progress,
+                        )
+                except (Conflict, UploadMismatch, OSError) as error:
+                    # What is wrong with one file does not stop the others.
+                    failed(error, shared, file=str(file))
+                    failures += 1
+                    continue
+                if shared.json:
+                    print_json({"file": str(file), "entry": message_json(entry_to_wire(entry))})
+                added.append(entry)
+        finally:
+            if not shared.json and added:
+                _print_entries(added, shared)
     if failures:
         raise typer.Exit(1)
 
@@ -193,6 +196,10 @@ def _thresholds(kinds: list[str] | None) -> dict[Kind, int] | None:
         kind = Kind[name.upper()]
         if not most and not kind.exact and kind not in DEFAULT_THRESHOLDS:
             raise typer.BadParameter(f"{text!r} needs the most differing bits, as in {text}:8")
+        if most and (len(most) > 3 or int(most) > kind.largest_threshold):
+            raise typer.BadParameter(
+                f"{name} matches by at most {kind.largest_threshold} differing bits"
+            )
         chosen[kind] = int(most) if most else DEFAULT_THRESHOLDS.get(kind, 0)
     return chosen or None
 

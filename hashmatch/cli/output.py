@@ -72,8 +72,10 @@ def message_json(message: Message) -> dict[str, Any]:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object on one line."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """One object on one line, in ASCII: a text from outside could steer a terminal, and a file's
+    name need not be Unicode.
+    """
+    typer.echo(json.dumps(value))
     sys.stdout.flush()
 
 

@@ -192,5 +192,5 @@ def _instant(text: str) -> datetime:
         if text[-1:] in units:
             return datetime.now().astimezone() - timedelta(**{units[text[-1]]: float(text[:-1])})
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None

@@ -40,6 +40,9 @@ _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _PAGE: Final = 200
 
+# A page of screenings that match a flood of near-duplicates has many MiB; gRPC's default is 4.
+_OPTIONS: Final = (("grpc.max_receive_message_length", -1),)
+
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
 
@@ -68,7 +71,9 @@ class AsyncClient:
         target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
         self._timeout_seconds = timeout_seconds
         self._channel = (
-            aio.secure_channel(target, credentials) if credentials else aio.insecure_channel(target)
+            aio.secure_channel(target, credentials, _OPTIONS)
+            if credentials
+            else aio.insecure_channel(target, _OPTIONS)
         )
         # The generated types tell synchronous stubs from asynchronous ones by their channel.
         self._screening: Any = screening_grpc.ScreeningServiceStub(self._channel)
@@ -353,6 +358,11 @@ class AsyncClient:
                 timeout_seconds,
                 can_repeat=reader.can_repeat,
             )
+        except asyncio.CancelledError:
+            # gRPC cancels a call whose messages cannot be made, and does not say why.
+            if reader.failure is not None:
+                raise reader.failure from None
+            raise
         finally:
             reader.close()
 

@@ -36,6 +36,7 @@ class MediaReader:
         else:
             self._file = source
         self.can_repeat = self._file.seekable()
+        self.failure: Exception | None = None  # Why the bytes could not be read to their end.
         self._start = self._file.tell() if self.can_repeat else 0
         self.size = 0
         if self.can_repeat:
@@ -45,14 +46,18 @@ class MediaReader:
         """The bytes from the beginning. Reads in a thread: the source may be slow, and the answer
         may come before its end.
         """
-        if self.can_repeat:
-            self._file.seek(self._start)
-        sent = 0
-        while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
-            yield chunk
-            sent += len(chunk)
-            if progress is not None:
-                progress(sent, self.size)
+        try:
+            if self.can_repeat:
+                self._file.seek(self._start)
+            sent = 0
+            while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
+                yield chunk
+                sent += len(chunk)
+                if progress is not None:
+                    progress(sent, self.size)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def close(self) -> None:
         """Closes what was opened here."""

@@ -80,13 +80,9 @@ class _Segment:
     def __len__(self) -> int:
         return len(self.entry)
 
-    def banks(self, withdrawn: frozenset[int]) -> list[int]:
-        """Of the rows whose entry is not withdrawn."""
-        kept = self.bank
-        if withdrawn:
-            kept = kept[~np.isin(self.entry, list(withdrawn))]
-        seqs: list[int] = np.unique(kept).tolist()
-        return seqs
+    @property
+    def nbytes(self) -> int:
+        return self.words.nbytes + self.entry.nbytes + self.bank.nbytes + self.pts_ms.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +93,8 @@ class Snapshot:
     banks: Mapping[int, Bank] = field(default_factory=dict)
     # Active entries of each bank, by its sequence number.
     entries: Mapping[int, int] = field(default_factory=dict)
+    # Those of them that have hashes of a kind, by bank and kind.
+    _usage: Mapping[tuple[int, Kind], int] = field(default_factory=dict)
     _tables: Mapping[Kind, tuple[_Segment, ...]] = field(default_factory=dict)
     _withdrawn: frozenset[int] = frozenset()
 
@@ -116,14 +114,14 @@ class Snapshot:
         active = self._active_banks()
         return frozenset(
             kind
-            for kind, segments in self._tables.items()
-            if any(
-                kind in active[seq].thresholds
-                for segment in segments
-                for seq in segment.banks(self._withdrawn)
-                if seq in active
-            )
+            for (seq, kind), entries in self._usage.items()
+            if entries and seq in active and kind in active[seq].thresholds
         )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all hashes and what is known of each."""
+        return sum(segment.nbytes for segments in self._tables.values() for segment in segments)
 
     def _active_banks(self) -> dict[int, Bank]:
         return {seq: bank for seq, bank in self.banks.items() if bank.state is BankState.ACTIVE}
@@ -134,7 +132,7 @@ class Snapshot:
 
     def with_entry(self, revision: int, seq: int, bank: int, signals: list[Signals]) -> Snapshot:
         """With an entry added."""
-        tables = dict(self._tables)
+        tables, usage = dict(self._tables), dict(self._usage)
         for each in signals:
             rows = each.select(usable(each))
             segment = _Segment(
@@ -145,15 +143,25 @@ class Snapshot:
             )
             if len(segment):
                 tables[each.kind] = _append(tables.get(each.kind, ()), segment)
+                usage[bank, each.kind] = usage.get((bank, each.kind), 0) + 1
         entries = {**self.entries, bank: self.entries.get(bank, 0) + 1}
-        return replace(self, revision=revision, entries=entries, _tables=tables)
+        return replace(self, revision=revision, entries=entries, _usage=usage, _tables=tables)
 
     def without_entry(self, revision: int, seq: int, bank: int) -> Snapshot:
         """With an entry withdrawn."""
         if seq in self._withdrawn:
             return replace(self, revision=revision)
-        entries = {**self.entries, bank: self.entries.get(bank, 0) - 1}
-        return replace(self, revision=revision, entries=entries, _withdrawn=self._withdrawn | {seq})
+        usage = dict(self._usage)
+        for kind, segments in self._tables.items():
+            if any((segment.entry == seq).any() for segment in segments):
+                usage[bank, kind] -= 1
+        return replace(
+            self,
+            revision=revision,
+            entries={**self.entries, bank: self.entries.get(bank, 0) - 1},
+            _usage=usage,
+            _withdrawn=self._withdrawn | {seq},
+        )
 
     def search(self, signals: Signals) -> Matches:
         """Every pair within the threshold of the entry's bank. Releases the GIL while it looks."""

@@ -59,25 +59,23 @@ def frames(
     if missing is not None:
         tally.add_reason(VerdictReason.TRUNCATED, missing)
     sampler: Sampler[Image.Image] = Sampler(max_gap_ms)
-    # Our own limit is checked before any pixel is decoded; Pillow's must not come first.
-    Image.MAX_IMAGE_PIXELS = None
+    # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
+    Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
     try:
         with (
-            warnings.catch_warnings(),
+            # What a warning says is counted or raised below, but for one.
+            warnings.catch_warnings(action="ignore"),
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
             Image.open(
                 io.BufferedReader(SeekableReader(source)), formats=[image_format.decoder_name]
             ) as image,
         ):
-            warnings.simplefilter("ignore")  # What a warning says is counted or raised below.
             tally.width, tally.height = image.size
-            _check_size(image, limits)
-            # Later frames may be larger; Pillow makes room for some as soon as it seeks.
-            Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             tally.streams = 1
             pts_ms = 0
             for frame in ImageSequence.Iterator(image):
-                _check_size(frame, limits)
+                if frame.width * frame.height > limits.max_frame_pixels:
+                    raise Image.DecompressionBombError
                 frame.load()
                 lasts_ms = _lasts_ms(frame, max_gap_ms if tally.format in _PAGED else 0)
                 tally.saw_frame(pts_ms, lasts_ms)
@@ -97,7 +95,7 @@ def frames(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MediaError(
             VerdictReason.FRAME_SIZE_LIMIT,
-            f"one of its frames has more than {limits.max_frame_pixels} pixels",
+            f"more than the {limits.max_frame_pixels} pixels that are allowed",
         ) from error
     except Exception as error:
         # Pillow raises a dozen types for files it cannot read; each means the same here.
@@ -111,14 +109,6 @@ def frames(
                 VerdictReason.CORRUPT,
                 f"the {image_format.name} decoder failed ({type(error).__name__})",
             )
-
-
-def _check_size(image: Image.Image, limits: DecodeLimits) -> None:
-    if image.width * image.height > limits.max_frame_pixels:
-        raise MediaError(
-            VerdictReason.FRAME_SIZE_LIMIT,
-            f"{image.width} x {image.height} pixels, {limits.max_frame_pixels} pixels are allowed",
-        )
 
 
 def _lasts_ms(frame: Image.Image, page_ms: int) -> int:

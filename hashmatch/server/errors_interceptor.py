@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -52,12 +53,24 @@ def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..
             await _refuse(error, context, method)
         except aio.AbortError:
             raise
-        except Exception:
-            # The caller gets no text of it, which could hold anything.
-            _log.exception("handler_failed", method=method)
+        except Exception as error:
+            # Neither the caller nor the log gets its text, which could hold anything.
+            _log.error(
+                "handler_failed", method=method, error=type(error).__name__, where=_where(error)
+            )
             await _refuse(Internal("a fault of the server; its log says more"), context, method)
 
     return translated
+
+
+def _where(error: BaseException) -> list[str]:
+    """The calls that led to an error and to what caused it, outermost first."""
+    calls = [
+        f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    cause = error.__cause__ or error.__context__
+    return calls if cause is None else [*_where(cause), type(cause).__name__, *calls]
 
 
 async def _refuse(

@@ -21,6 +21,9 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 _DOMAIN: Final = "hashmatch"
 
+# What gRPC itself says, as INTERNAL, if the connection breaks off while a message is being sent.
+_BROKEN_OFF: Final = "Internal error from Core"
+
 _CODES: Final[tuple[tuple[type[HashmatchError], grpc.StatusCode], ...]] = (
     (errors.RequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
@@ -62,7 +65,10 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
         error.metadata = dict(info.metadata)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         error = errors.DeadlineExceeded("no answer within the deadline")
-    elif code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+    elif (
+        code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        or message == _BROKEN_OFF
+    ):
         error = errors.Unreachable(f"the server cannot be reached: {message}")
     else:
         error = errors.Internal(f"the server answered {code.name}: {message}")

@@ -73,6 +73,7 @@ class _SpoolSource:
         self._size = 0
         self._split = 0
         self._ended = False
+        self._cancelled = False
 
     def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
         needed = offset + (size if whole else 1)
@@ -92,10 +93,13 @@ class _SpoolSource:
         return self._size
 
     def _wait(self, size: int) -> None:
+        if self._cancelled:  # A demuxer may ask again, but the parent does not answer any more.
+            raise _Cancelled
         self._before_waiting()
         self._link.send(channel.frame({"type": "wait", "size": size}))
         header, _ = self._link.receive()
         if header["type"] != "size":
+            self._cancelled = True
             raise _Cancelled
         self._size, self._split = header["size"], header["memory"]
         self._ended = header["ended"]

@@ -1,0 +1,79 @@
+"""Holds a run against the accepted one."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from benchmarks.harness import Row
+from benchmarks.results import Result
+
+__all__ = ["Finding", "accepted", "compare"]
+
+# What a ratio may lose beyond both runs' own spread. Two runs of one tree on one noisy machine
+# differ by more than the noise within either says, because the noise itself changes.
+_DRIFT: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a row stands to the baseline: ``state`` is ok, short, fault, new or missing."""
+
+    name: str
+    state: str
+    detail: str
+
+    @property
+    def is_red(self) -> bool:
+        """True if the run fails because of it."""
+        return self.state in ("short", "fault", "missing")
+
+
+def compare(rows: Sequence[Row], baseline: Sequence[Row], *, whole: bool = True) -> list[Finding]:
+    """One finding a row.
+
+    ``whole``: rows that the baseline has and the run has not are missing, else left out.
+    """
+    before = {row.name: row for row in baseline}
+    findings = [_judge(row, before.get(row.name)) for row in rows]
+    if whole:
+        gone = before.keys() - {row.name for row in rows}
+        findings += [Finding(name, "missing", "was measured before") for name in sorted(gone)]
+    return findings
+
+
+def _judge(row: Row, before: Row | None) -> Finding:
+    if row.fault:
+        return Finding(row.name, "fault", row.fault)
+    if before is None:
+        return Finding(row.name, "new", f"{row.ratio:.2f}, no baseline yet")
+    least = before.ratio * (1 - before.spread) * (1 - _DRIFT)
+    best_case = row.ratio * (1 + row.spread)
+    change = row.ratio / before.ratio - 1
+    detail = f"{before.ratio:.2f} -> {row.ratio:.2f} ({change:+.0%})"
+    return Finding(row.name, "short" if best_case < least else "ok", detail)
+
+
+def accepted(runs: Sequence[Result], reason: str) -> Result:
+    """A baseline out of runs of one tree, the newest last.
+
+    A row's ratio is the median of all runs, its spread the largest of what each run saw within
+    itself and half the range between them. Raises ``ValueError`` without a reason, or if a row
+    has a fault.
+    """
+    if not reason.strip():
+        raise ValueError("a baseline needs a reason: what changed, and why it is right")
+    newest = runs[-1]
+    rows = []
+    for row in newest.rows:
+        same = [other for run in runs for other in run.rows if other.name == row.name]
+        if faults := [other.fault for other in same if other.fault]:
+            raise ValueError(f"{row.name}: {faults[0]}; a baseline has no faults")
+        ratios = [other.ratio for other in same]
+        middle = statistics.median(ratios)
+        between = (max(ratios) - min(ratios)) / 2 / middle
+        spread = max(between, *(other.spread for other in same))
+        rows.append(replace(row, ratio=middle, spread=spread))
+    return replace(newest, rows=tuple(rows), reason=reason)

@@ -1,0 +1,153 @@
+"""An open-loop load: uploads arrive when they arrive, whether or not others were answered.
+
+A closed loop (send, wait, send) slows down with the server and so never shows a queue. Here every
+arrival is counted in, every answer is checked and counted out, and what is missing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hashmatch.client import AsyncClient
+from hashmatch.errors import HashmatchError
+from hashmatch.model.verdicts import Verdict
+
+__all__ = ["Answer", "Load", "Sample", "closed_loop", "open_loop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A media to send, and the verdict that it must get."""
+
+    name: str
+    data: bytes
+    expected: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one upload; times in s from the start of the load."""
+
+    sample: str
+    arrived: float
+    last_byte: float
+    answered: float
+    right: bool
+
+    @property
+    def latency(self) -> float:
+        """From the last byte to the verdict."""
+        return self.answered - self.last_byte
+
+
+@dataclass(slots=True)
+class Load:
+    """All that came of a load."""
+
+    sent: int = 0
+    answers: list[Answer] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # Reasons of errors.
+
+    @property
+    def lost(self) -> int:
+        """Uploads that were neither answered nor refused."""
+        return self.sent - len(self.answers) - len(self.refusals)
+
+    @property
+    def wrong(self) -> int:
+        """Answers with another verdict than they must have."""
+        return sum(not answer.right for answer in self.answers)
+
+    def late(self, seconds: float) -> int:
+        """Answers that took longer than so many seconds from the last byte."""
+        return sum(answer.latency > seconds for answer in self.answers)
+
+    @property
+    def fault(self) -> str:
+        """What makes every figure of this load void; empty if nothing does."""
+        parts = [
+            f"{count} {what}"
+            for count, what in (
+                (self.lost, "lost"),
+                (self.wrong, "wrong"),
+                (len(self.refusals), "refused"),
+            )
+            if count
+        ]
+        return ", ".join(parts)
+
+    def percentiles(self, *wanted: float) -> list[float]:
+        """Percentiles (0 to 100) of the latency, in s."""
+        latencies = [answer.latency for answer in self.answers]
+        return [float(value) for value in np.percentile(latencies, wanted)]
+
+
+async def open_loop(
+    client: AsyncClient, samples: Sequence[Sample], rate: float, seconds: float, seed: int = 0
+) -> Load:
+    """Sends ``rate`` uploads a second for ``seconds``, by chance (Poisson), and waits for all."""
+    rng = np.random.default_rng(seed)
+    arrivals = np.cumsum(rng.exponential(1 / rate, round(rate * seconds)))
+    chosen = rng.integers(0, len(samples), len(arrivals))
+    load = Load()
+    began = time.monotonic()
+
+    async def arrive(at: float, sample: Sample) -> None:
+        await asyncio.sleep(max(0.0, began + at - time.monotonic()))
+        await _upload(client, sample, load, began)
+
+    await asyncio.gather(
+        *(arrive(at, samples[which]) for at, which in zip(arrivals, chosen, strict=True))
+    )
+    return load
+
+
+async def closed_loop(
+    client: AsyncClient, samples: Sequence[Sample], concurrency: int, seconds: float
+) -> tuple[Load, float]:
+    """Keeps ``concurrency`` uploads under way for ``seconds``; (load, answers a second).
+
+    Samples come in turn, whoever sends the next: a quick one does not come more often.
+    """
+    load = Load()
+    turns = itertools.cycle(samples)
+    began = time.monotonic()
+
+    async def repeat() -> None:
+        while time.monotonic() - began < seconds:
+            await _upload(client, next(turns), load, began)
+
+    await asyncio.gather(*(repeat() for _ in range(concurrency)))
+    return load, len(load.answers) / (time.monotonic() - began)
+
+
+async def _upload(client: AsyncClient, sample: Sample, load: Load, began: float) -> None:
+    arrived = time.monotonic() - began
+    last_byte = arrived
+    load.sent += 1
+
+    def progress(_: int, __: int) -> None:
+        nonlocal last_byte
+        last_byte = time.monotonic() - began
+
+    try:
+        # Not tried again: what the server does not answer is to be seen.
+        screening = await client.screen(sample.data, timeout_seconds=0, progress=progress)
+    except HashmatchError as error:
+        load.refusals.append(error.reason)
+        return
+    load.answers.append(
+        Answer(
+            sample.name,
+            arrived,
+            last_byte,
+            time.monotonic() - began,
+            screening.verdict is sample.expected,
+        )
+    )

@@ -1,0 +1,293 @@
+"""The benchmarks turn red when something got worse, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc import aio
+
+from benchmarks import harness, report
+from benchmarks.baseline import accepted, compare
+from benchmarks.harness import Row, interleaved, row
+from benchmarks.load import Load, Sample, closed_loop, open_loop
+from benchmarks.results import BASELINE, Result, measured_now, read, write
+from benchmarks.service import latency_rows, throughput_row
+from hashmatch.client import AsyncClient, Client
+from hashmatch.model.verdicts import Action, Verdict
+from hashmatch.v1 import common_pb2
+from hashmatch.v1 import screening_service_pb2 as pb
+from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
+from tests.conftest import ROOT, RunningServer
+
+NOISE = 0.08  # Standard deviation of one measure on a noisy machine, as a part of it.
+
+
+class Machine:
+    """A machine whose work takes a known time and some noise: no test waits or hopes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._now = 0.0
+        monkeypatch.setattr(harness.time, "perf_counter", lambda: self._now)
+
+    def work(self, seconds: float) -> None:
+        """Takes ``seconds``, more or less."""
+        self._now += seconds * max(0.2, self._rng.normal(1, NOISE))
+
+
+def measured(machine: Machine, name: str, seconds: float, *, rounds: int = 31) -> Row:
+    """A row whose subject takes ``seconds`` and whose yardstick takes one."""
+    values, yardsticks = interleaved(
+        lambda: harness.wall_seconds(lambda: machine.work(seconds)),
+        lambda: harness.wall_seconds(lambda: machine.work(1.0)),
+        rounds,
+    )
+    return row(name, "", "one second", values, yardsticks)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_unchanged_tree_is_not_red(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Developers would learn to ignore a benchmark that cries wolf."""
+    machine = Machine(monkeypatch, seed)
+    before = [measured(machine, name, 0.5) for name in ("pdq", "search")]
+    after = [measured(machine, name, 0.5) for name in ("pdq", "search")]
+    assert not [finding for finding in compare(after, before) if finding.is_red]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("slower", ["pdq", "search"])
+def test_a_sleep_of_30_percent_turns_its_row_red_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, slower: str, seed: int
+) -> None:
+    """A hash or a search that got a third slower would land unseen."""
+    machine = Machine(monkeypatch, seed)
+    names = ("pdq", "search")
+    before = [measured(machine, name, 0.5) for name in names]
+    after = [measured(machine, name, 0.5 * (1.3 if name == slower else 1)) for name in names]
+    red = [finding.name for finding in compare(after, before) if finding.is_red]
+    assert red == [slower]
+
+
+def test_the_pdq_row_times_the_real_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The row could measure something else than the hash."""
+    from benchmarks import hashing
+    from hashmatch.hashing import pdq
+
+    calls = 0
+    digest = pdq.digest
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return digest(*arguments, **options)
+
+    monkeypatch.setattr(pdq, "digest", counted)
+    (measured_pdq,) = [next(iter(hashing.rows()))]
+    assert measured_pdq.name == "pdq"
+    assert calls >= 31
+
+
+class Lying(pb_grpc.ScreeningServiceServicer):
+    """A service that finds nothing in every n-th upload, or never answers it."""
+
+    def __init__(self, each: int, *, hangs: bool = False) -> None:
+        self._each, self._hangs, self._count = each, hangs, 0
+
+    async def ScreenUpload(
+        self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
+    ) -> pb.ScreenUploadResponse:
+        async for _ in request_iterator:
+            pass
+        self._count += 1
+        fails = self._count % self._each == 0
+        if fails and self._hangs:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        blocked = not fails
+        return pb.ScreenUploadResponse(screening=_screening(blocked))
+
+
+def _screening(blocked: bool) -> common_pb2.Screening:
+    made = common_pb2.Screening(screening_id="scr_x", judgement=1)
+    made.verdict = common_pb2.VERDICT_BLOCK if blocked else common_pb2.VERDICT_INCONCLUSIVE
+    code = common_pb2.VERDICT_REASON_EXACT_MATCH if blocked else common_pb2.VERDICT_REASON_CORRUPT
+    made.reasons.add(code=code, detail="made up")
+    if blocked:
+        made.evidence.add(
+            action=common_pb2.ACTION_BLOCK,
+            kind=common_pb2.KIND_SHA256,
+            view=common_pb2.View(part=common_pb2.PART_FULL, turn=common_pb2.TURN_NONE),
+        )
+    return made
+
+
+SAMPLES = [Sample("clip", b"x" * 1000, Verdict.BLOCK)]
+
+
+async def load_of(service: Lying) -> tuple[Row, list[Row]]:
+    """The load rows, measured against a service."""
+    server = aio.server()
+    pb_grpc.add_ScreeningServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        address = f"127.0.0.1:{port}"
+        throughput, best = await throughput_row(address, SAMPLES, [0.01] * 3, 0.5)
+        latency = await latency_rows(address, SAMPLES, [0.01] * 3, min(best, 200), 0.5, 0.8)
+    finally:
+        await server.stop(None)
+    return throughput, latency
+
+
+async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
+    """A server that is fast because it does not look would be praised for it."""
+    throughput, latency = await load_of(Lying(each=5))
+    assert "wrong" in throughput.fault
+    findings = compare([throughput, *latency], [throughput, *latency])
+    assert all(finding.state == "fault" for finding in findings)
+
+
+async def test_refused_uploads_turn_the_load_rows_red() -> None:
+    """A server could reach its figures by turning uploads away."""
+    throughput, _ = await load_of(Lying(each=5, hangs=True))
+    assert "refused" in throughput.fault
+
+
+async def test_right_answers_under_load_are_no_fault() -> None:
+    """Every load would be red, so that no load could be told from another."""
+    throughput, latency = await load_of(Lying(each=10**9))
+    assert throughput.fault == ""
+    assert all(each.fault == "" for each in latency)
+
+
+def test_what_is_not_answered_is_lost() -> None:
+    """An upload that vanishes would not be missed."""
+    load = Load(sent=3, refusals=["NOT_READY"])
+    assert load.lost == 2
+    assert load.fault == "2 lost, 1 refused"
+
+
+async def test_arrivals_do_not_wait_for_answers() -> None:
+    """A stalled server would be sent less, and its queue would never show."""
+
+    class Stalled(Lying):
+        async def ScreenUpload(
+            self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
+        ) -> pb.ScreenUploadResponse:
+            arrived.append(asyncio.get_running_loop().time())
+            await gate.wait()
+            return pb.ScreenUploadResponse(screening=_screening(blocked=True))
+
+    arrived: list[float] = []
+    gate = asyncio.Event()
+    server = aio.server()
+    pb_grpc.add_ScreeningServiceServicer_to_server(Stalled(each=1), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}") as client:
+        loading = asyncio.create_task(open_loop(client, SAMPLES, rate=100, seconds=0.3))
+        while len(arrived) < 30:
+            await asyncio.sleep(0.01)
+        gate.set()
+        load = await loading
+    await server.stop(None)
+    assert (load.sent, load.lost, load.wrong) == (30, 0, 0)
+
+
+@pytest.mark.xdist_group("shared-server")
+async def test_loads_of_a_real_server_are_right(
+    server: RunningServer, client: Client, media: Path
+) -> None:
+    """The load generator would call a right server wrong, or lose its answers."""
+    bank = client.create_bank("load", action=Action.BLOCK)
+    client.add_entry(bank.name, media / "images" / "coffee.png")
+    samples = [
+        Sample("listed", (media / "images" / "coffee.png").read_bytes(), Verdict.BLOCK),
+        Sample("clean", (media / "images" / "rocket.bmp").read_bytes(), Verdict.NO_MATCH),
+    ]
+    async with AsyncClient(server.address) as asynchronous:
+        load, rate = await closed_loop(asynchronous, samples, concurrency=3, seconds=1.0)
+        opened = await open_loop(asynchronous, samples, rate=20, seconds=1.0)
+    client.archive_bank(bank.name)
+    assert rate > 0
+    assert load.fault == opened.fault == ""
+    assert opened.sent == 20
+
+
+def result_of(*rows: Row, command: str = "make bench") -> Result:
+    """A result with some rows."""
+    return replace(measured_now(rows, command, {}), commit="abc")
+
+
+def plain(name: str, ratio: float, spread: float = 0.02, fault: str = "") -> Row:
+    """A row with a given ratio."""
+    return Row(name, name, "s", 1.0, "one second", ratio, ratio, spread, fault)
+
+
+def test_a_row_that_is_gone_or_new_is_said() -> None:
+    """A benchmark could be deleted to make the run green."""
+    findings = {each.name: each for each in compare([plain("new", 1)], [plain("old", 1)])}
+    assert findings["old"].state == "missing"
+    assert findings["old"].is_red
+    assert findings["new"].state == "new"
+    assert not findings["new"].is_red
+    assert not [each for each in compare([], [plain("old", 1)], whole=False) if each.is_red]
+
+
+def test_a_baseline_has_a_reason_and_no_fault() -> None:
+    """A worse figure could become the rule without anyone saying why."""
+    with pytest.raises(ValueError, match="reason"):
+        accepted([result_of(plain("pdq", 2))], " ")
+    with pytest.raises(ValueError, match="1 lost"):
+        accepted([result_of(plain("pdq", 2, fault="1 lost"))], "faster")
+    baseline = accepted([result_of(plain("pdq", 2)), result_of(plain("pdq", 3))], "faster")
+    assert baseline.reason == "faster"
+    assert baseline.rows[0].ratio == 2.5
+    assert baseline.rows[0].spread == pytest.approx(0.2)
+
+
+def test_results_survive_the_file(tmp_path: Path) -> None:
+    """A run could not be compared with the next."""
+    result = result_of(plain("pdq", 2))
+    write(result, tmp_path / "a" / "latest.json")
+    assert read(tmp_path / "a" / "latest.json") == result
+
+
+def test_reports_name_what_is_red(tmp_path: Path) -> None:
+    """A red run would leave its reader to search for the cause."""
+    result = result_of(plain("pdq", 1.0), plain("search", 2.0))
+    before = [plain("pdq", 2.0), plain("search", 2.0)]
+    findings = compare(result.rows, before)
+    text = report.summary(result, findings)
+    assert "**pdq** short: 2.00 -> 1.00 (-50%)" in text
+    assert "**search**" not in text
+    history = json.loads(report.history(result.rows))
+    assert {each["name"] for each in history} == {"pdq", "search"}
+    detailed = replace(
+        result,
+        details={
+            "recall": {"mirror": {"hashmatch": 1.0, "vPDQ any": 0.1}},
+            "false_positives": {"threshold": [30, 31], "at_10m": [1e-9, 1e-8]},
+        },
+    )
+    drawn = report.plots(detailed, before, tmp_path)
+    assert [path.name for path in drawn] == ["ratios.png", "recall.png", "false_positives.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_the_readme_shows_the_accepted_figures() -> None:
+    """The README would boast of figures that nobody measured."""
+    text = (ROOT / "README.md").read_text()
+    begin, end = map(re.escape, report.README_MARKS)
+    (section,) = re.findall(f"{begin}\n\n(.*?)\n\n{end}", text, re.DOTALL)
+    assert section == report.measured(read(BASELINE))

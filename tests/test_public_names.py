@@ -1,0 +1,235 @@
+"""Names that programs, scripts and service files of others rely on.
+
+A line is added here when a name becomes public; a name that was released never changes or goes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+import typer
+
+from hashmatch import cli, client, errors
+from hashmatch.client import AsyncClient
+from hashmatch.config import Settings
+from hashmatch.model import records, signals, verdicts
+
+CLIENT = {
+    "__init__": "server *timeout_seconds *credentials",
+    "add_entry": "bank media *reference *label *request_id *timeout_seconds *progress",
+    "add_entry_from_signals": "bank signals *reference *label *request_id",
+    "archive_bank": "bank *etag *request_id",
+    "close": "",
+    "confirm": "screening_id *request_id *timeout_seconds",
+    "create_bank": "name *action *label *thresholds *request_id",
+    "get_bank": "bank",
+    "get_entry": "entry_id",
+    "get_screening": "screening_id",
+    "is_ready": "",
+    "list_banks": "*state",
+    "list_entries": "*bank *state",
+    "list_screenings": "*verdict *since",
+    "screen": "media *request_id *timeout_seconds *progress",
+    "screen_signals": "signals *duration_ms *request_id *timeout_seconds",
+    "update_bank": "bank *name *label *action *thresholds *etag *request_id",
+    "withdraw_entry": "entry_id *request_id",
+}
+
+ERRORS = {
+    "BankArchived": "BANK_ARCHIVED",
+    "BankExists": "BANK_EXISTS",
+    "BankNotFound": "BANK_NOT_FOUND",
+    "ConfigInvalid": "CONFIG_INVALID",
+    "Conflict": "",
+    "DeadlineExceeded": "DEADLINE",
+    "EntryNotFound": "ENTRY_NOT_FOUND",
+    "EtagMismatch": "ETAG_MISMATCH",
+    "HashmatchError": "",
+    "Internal": "INTERNAL",
+    "InvalidField": "INVALID_FIELD",
+    "MediaError": "",
+    "MediaUnusable": "MEDIA_UNUSABLE",
+    "NotFound": "",
+    "NotInstalled": "NOT_INSTALLED",
+    "NotReady": "NOT_READY",
+    "RequestError": "",
+    "RequestIdReused": "REQUEST_ID_REUSED",
+    "ScreeningNotFound": "SCREENING_NOT_FOUND",
+    "SpoolFull": "SPOOL_FULL",
+    "StoreUnavailable": "STORE_UNAVAILABLE",
+    "StreamOrder": "STREAM_ORDER",
+    "Unavailable": "",
+    "Unreachable": "UNREACHABLE",
+    "UploadMismatch": "UPLOAD_MISMATCH",
+}
+
+RECORDS = {
+    "Bank": "bank_id name label action thresholds state revision create_time update_time "
+    "active_entries",
+    "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
+    "frames_failed largest_gap_ms streams by_caller",
+    "Entry": "ref state kinds duration_ms revision create_time update_time",
+    "EntryRef": "entry_id reference label bank_id bank_name",
+    "Evidence": "entry action kind part turn distance threshold frames segments",
+    "KindCount": "kind count usable",
+    "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
+    "Page": "items next_token",
+    "Reason": "code detail",
+    "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
+    "hash_versions create_time judge_time judgement elapsed_ms",
+    "Segment": "media_start_ms media_end_ms entry_start_ms entry_end_ms frames",
+}
+
+ENUMERATIONS = {
+    "Action": "REVIEW BLOCK",
+    "BankState": "ACTIVE ARCHIVED",
+    "EntryState": "PENDING ACTIVE WITHDRAWN EXPIRED",
+    "Kind": "PDQ PHASH SHA256 SHA1 MD5",
+    "Part": "FULL FULL_ON_WHITE",
+    "Turn": "NONE ROTATE_90 ROTATE_180 ROTATE_270 FLIP_VERTICAL FLIP_HORIZONTAL TRANSPOSE "
+    "ANTI_TRANSPOSE",
+    "Verdict": "NO_MATCH REVIEW BLOCK INCONCLUSIVE",
+    "VerdictReason": "EXACT_MATCH PERCEPTUAL_MATCH NOTHING_FOUND EMPTY UNSUPPORTED TRUNCATED "
+    "CORRUPT SIZE_LIMIT DURATION_LIMIT FRAME_SIZE_LIMIT NO_FRAMES ALL_FRAMES_FLAT DECODE_TIMEOUT "
+    "WORKER_DIED BLOCKLIST_EMPTY KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY COVERAGE_GAP",
+}
+
+SETTINGS = {
+    "data": "hashmatch-data",
+    "listen": "127.0.0.1:50051",
+    "workers": None,  # Cores of the machine.
+    "max_upload_bytes": 2 * 1024**3,
+    "max_duration_seconds": 4 * 3600,
+    "max_frame_pixels": 8192**2,
+    "decode_seconds": 300.0,
+    "spool_memory_bytes": 256 * 1024**2,
+    "spool_disk_bytes": 8 * 1024**3,
+    "shutdown_seconds": 30.0,
+    "log_level": "INFO",
+}
+
+COMMANDS = {
+    "": "--install-completion --json --server --show-completion",
+    "serve": "--data --json --listen --workers",
+    "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
+    "doctor": "--json --server",
+    "screening": "",
+    "screening show": "--json --server ID",
+    "screening confirm": "--json --server ID",
+    "screening list": "--json --limit --server --since --verdict",
+    "bank": "",
+    "bank create": "--action --json --kind --label --server NAME",
+    "bank list": "--json --server",
+    "bank update": "--action --json --kind --label --name --server BANK",
+    "bank archive": "--json --server BANK",
+    "entry": "",
+    "entry add": "--bank --json --label --reference --server --timeout FILES",
+    "entry list": "--bank --json --limit --server --state",
+    "entry withdraw": "--json --server ID",
+}
+
+
+def test_the_client() -> None:
+    """A pipeline would not start after an update."""
+    assert client.__all__ == ["AsyncClient", "Client"]
+    found = {}
+    for name, method in inspect.getmembers(AsyncClient):
+        if name == "__init__" or not name.startswith("_"):
+            parameters = list(inspect.signature(method).parameters.values())[1:]
+            found[name] = " ".join(
+                "*" * (each.kind is each.KEYWORD_ONLY) + each.name for each in parameters
+            )
+    assert found == CLIENT
+
+
+def test_the_errors() -> None:
+    """A pipeline would not catch what it means to catch."""
+    found = {}
+    for name in errors.__all__:
+        each: Any = getattr(errors, name)
+        if isinstance(each, type):
+            raised = not each.__subclasses__() and each is not errors.MediaError
+            found[name] = getattr(each, "reason", None) if raised else ""
+    assert found == ERRORS
+    assert set(errors.__all__) - set(ERRORS) == {"by_reason"}
+
+
+def test_the_tree_of_errors() -> None:
+    """A pipeline that tries again on Unavailable would give up, or never give up."""
+    for base, below in {
+        errors.RequestError: {"InvalidField", "StreamOrder", "RequestIdReused", "UploadMismatch"},
+        errors.NotFound: {"BankNotFound", "EntryNotFound", "ScreeningNotFound"},
+        errors.Conflict: {
+            "BankExists",
+            "EtagMismatch",
+            "BankArchived",
+            "MediaUnusable",
+            "NotInstalled",
+            "ConfigInvalid",
+        },
+        errors.Unavailable: {
+            "NotReady",
+            "SpoolFull",
+            "StoreUnavailable",
+            "Unreachable",
+            "DeadlineExceeded",
+        },
+    }.items():
+        assert {cls.__name__ for cls in base.__subclasses__()} == below
+
+
+def test_the_records() -> None:
+    """A pipeline would look for a field that is called otherwise."""
+    found = {
+        name: " ".join(field.name for field in dataclasses.fields(each))
+        for name in records.__all__
+        if dataclasses.is_dataclass(each := getattr(records, name))
+    }
+    assert found == RECORDS
+    assert set(records.__all__) - set(RECORDS) == {"DEFAULT_THRESHOLDS"}
+    assert signals.__all__ == ["MAX_SIGNALS", "Signals", "part_of", "turn_of", "view_code"]
+
+
+def test_the_enumerations() -> None:
+    """Likewise, for a verdict or a reason."""
+    found = {
+        name: " ".join(member.name for member in getattr(verdicts, name))
+        for name in verdicts.__all__
+    }
+    assert found == ENUMERATIONS
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_settings(name: str) -> None:
+    """A limit that an operator set would silently be the default again."""
+    default = Settings.model_fields[name].default
+    expected = SETTINGS[name]
+    assert isinstance(default, int) if expected is None else str(default) == str(expected)
+
+
+def test_there_are_no_other_settings() -> None:
+    """A setting could be released without anybody having decided on its name."""
+    assert set(Settings.model_fields) == set(SETTINGS)
+    assert Settings.model_config["env_prefix"] == "HASHMATCH_"
+
+
+def test_the_commands() -> None:
+    """A script would end with 'No such option' after an update."""
+    found: dict[str, str] = {}
+
+    def walk(command: Any, path: list[str]) -> None:
+        names: list[str] = []
+        for each in command.params:
+            if each.param_type_name == "option":
+                names += each.opts + each.secondary_opts
+            else:
+                names.append((each.metavar or each.name).upper())
+        found[" ".join(path)] = " ".join(sorted(names, key=lambda name: (name.isupper(), name)))
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, [*path, name])
+
+    walk(typer.main.get_command(cli.app), [])
+    assert found == COMMANDS

@@ -1,0 +1,527 @@
+"""Workers as real processes: fed while bytes arrive, stopped, killed, replaced, never trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from hashmatch import channel, sandbox
+from hashmatch.channel import Done, Job
+from hashmatch.errors import Internal, MediaError
+from hashmatch.media.source import FileSource
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sandbox import Sandbox
+from hashmatch.spool import Spool, SpoolBudget
+from hashmatch.worker.inspect import inspect
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("sandbox")]
+
+JOB = Job(
+    kinds=(Kind.PDQ,),
+    turns=True,
+    max_gap_ms=1000,
+    min_change_bits=0,
+    max_duration_ms=600_000,
+    max_frame_pixels=1 << 20,
+)
+ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
+
+
+@lru_cache
+def clip(seconds: int = 8) -> bytes:
+    """Noise, a picture a second, in a container that is decoded as it arrives."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        stream: Any = output.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        rng = np.random.default_rng(0)
+        for _ in range(seconds):
+            picture = rng.integers(0, 256, (64, 96, 3), np.uint8)
+            for _ in range(10):
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        output.mux(stream.encode())
+    return file.getvalue()
+
+
+class Listener:
+    """Keeps what a worker found, and says stop when there is enough."""
+
+    def __init__(self, enough: int = 10**9) -> None:
+        """``enough`` frames end the job."""
+        self.signals: list[Signals] = []
+        self.heard = asyncio.Event()
+        self._enough = enough
+
+    async def __call__(self, signals: list[Signals], so_far: Done) -> bool:
+        """As `Sandbox.inspect` wants it."""
+        assert so_far.coverage.frames_hashed > 0
+        self.signals += signals
+        self.heard.set()
+        return len(self.times()) >= self._enough
+
+    def times(self) -> list[int]:
+        """When the frames are shown that were hashed."""
+        return sorted({int(pts_ms) for each in self.signals for pts_ms in each.pts_ms})
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Any:
+    """A spool whose first 40,000 bytes are kept in memory."""
+    made = Spool(SpoolBudget(40_000, 1 << 30, tmp_path))
+    yield made
+    made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one() -> AsyncIterator[Sandbox]:
+    """One worker."""
+    async with sandbox.running(Sandbox(1, 60, ENVIRONMENT)) as running:
+        yield running
+
+
+async def fill(spool: Spool, data: bytes) -> Spool:
+    """A whole upload."""
+    for start in range(0, len(data), 9000):
+        await spool.append(data[start : start + 9000])
+    await spool.end()
+    return spool
+
+
+def children(state: str = "") -> set[int]:
+    """Processes that this one started, or those of them in one state."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It ended meanwhile.
+        if int(stat[1]) == os.getpid() and stat[0].startswith(state):
+            found.add(int(folder.name))
+    return found
+
+
+def workers() -> set[int]:
+    """Processes that decode."""
+    return {
+        pid
+        for pid in children()
+        if b"hashmatch.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    }
+
+
+def descriptors() -> list[str]:
+    """What this process has open, by kind and not by number."""
+    opened = []
+    for entry in os.scandir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # The folder itself, read meanwhile.
+            opened.append(os.readlink(entry.path).split(":")[0])
+    return sorted(opened)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for something that another process does."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_worker_finds_what_there_is(one: Sandbox, spool: Spool, tmp_path: Path) -> None:
+    """What is decoded in another process would not be what the file shows."""
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(clip())
+    expected: list[Signals] = []
+    with path.open("rb") as file:
+        told = inspect(FileSource(file), JOB, lambda signals, _: expected.extend(signals))
+    listener = Listener()
+    done = await one.inspect(await fill(spool, clip()), JOB, listener)
+    assert done == told
+    assert done.coverage.complete
+    assert done.coverage.frames_decoded == 80
+    (found,), (right,) = Signals.concatenate(listener.signals), Signals.concatenate(expected)
+    assert found.columns() == right.columns()
+    assert len(found) == 9 * 8
+
+
+async def test_what_is_wrong_with_a_media_is_told(one: Sandbox, spool: Spool) -> None:
+    """A file that cannot be decoded would end the worker instead of being INCONCLUSIVE."""
+    done = await one.inspect(await fill(spool, b"no media" * 100), JOB, Listener())
+    assert done is not None
+    assert [reason.code for reason in done.reasons] == [VerdictReason.UNSUPPORTED]
+    assert not done.coverage.complete
+
+
+async def test_an_empty_upload_is_told(one: Sandbox, spool: Spool) -> None:
+    """An upload without bytes would pass, or wait for ever."""
+    done = await one.inspect(await fill(spool, b""), JOB, Listener())
+    assert done is not None
+    assert [reason.code for reason in done.reasons] == [VerdictReason.EMPTY]
+
+
+async def test_signals_come_while_the_upload_grows(one: Sandbox, spool: Spool) -> None:
+    """A prohibited upload would be received to its end before it is refused."""
+    listener = Listener()
+    job = asyncio.create_task(one.inspect(spool, JOB, listener))
+    half = len(clip()) // 2
+    for start in range(0, half, 5000):
+        await spool.append(clip()[start : min(half, start + 5000)])
+    await asyncio.wait_for(listener.heard.wait(), 20)
+    assert not job.done()
+    assert 0 in listener.times()
+    await spool.append(clip()[half:])
+    await spool.end()
+    done = await asyncio.wait_for(job, 20)
+    assert done is not None
+    assert done.coverage.complete
+    assert listener.times() == [*range(0, 8000, 1000), 7900]
+
+
+async def test_enough_ends_early_and_the_worker_stays(
+    one: Sandbox, spool: Spool, tmp_path: Path
+) -> None:
+    """A refused upload would be decoded to its end, or cost a new process each time."""
+    before = workers()
+    for _ in range(3):
+        again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+        await again.append(clip()[: len(clip()) // 2])  # The rest never comes.
+        assert await asyncio.wait_for(one.inspect(again, JOB, Listener(enough=1)), 20) is None
+        again.close()
+    listener = Listener()
+    done = await one.inspect(await fill(spool, clip()), JOB, listener)
+    assert done is not None
+    assert done.coverage.complete
+    assert len(listener.times()) == 9
+    assert workers() == before
+
+
+async def test_a_cancelled_job_leaves_a_working_worker(
+    one: Sandbox, spool: Spool, tmp_path: Path
+) -> None:
+    """A client that hangs up would cost a worker, or have its upload finished for nobody."""
+    before = workers()
+    for pause in (0.0, 0.001, 0.05, 0.2):
+        given_up = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+        await given_up.append(clip()[: len(clip()) // 2])
+        job = asyncio.create_task(one.inspect(given_up, JOB, Listener()))
+        await asyncio.sleep(pause)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        given_up.close()
+    listener = Listener()
+    done = await one.inspect(await fill(spool, clip()), JOB, listener)
+    assert done is not None
+    assert done.coverage.complete
+    assert len(listener.times()) == 9
+    assert workers() == before
+
+
+async def test_an_error_of_the_listener_passes_through(
+    one: Sandbox, spool: Spool, tmp_path: Path
+) -> None:
+    """A fault of the search would be told as a fault of the media, and the upload be judged."""
+    before = workers()
+
+    async def failing(signals: list[Signals], so_far: Done) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await one.inspect(await fill(spool, clip()), JOB, failing)
+    again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+    assert await one.inspect(await fill(again, clip()), JOB, Listener()) is not None
+    again.close()
+    assert workers() == before
+
+
+async def test_a_killed_worker_is_replaced(one: Sandbox, spool: Spool, tmp_path: Path) -> None:
+    """One crash of a decoder would hold up every upload after it."""
+    listener = Listener()
+    job = asyncio.create_task(one.inspect(spool, JOB, listener))
+    await spool.append(clip()[: len(clip()) // 2])
+    await asyncio.wait_for(listener.heard.wait(), 20)
+    (killed,) = workers()
+    os.kill(killed, signal.SIGKILL)  # While it waits for more, which does not come.
+    with pytest.raises(MediaError) as caught:
+        await asyncio.wait_for(job, 5)
+    assert caught.value.code is VerdictReason.WORKER_DIED
+    again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+    done = await asyncio.wait_for(one.inspect(await fill(again, clip()), JOB, Listener()), 30)
+    again.close()
+    assert done is not None
+    assert done.coverage.complete
+    assert killed not in workers()
+    assert one.ready_workers == 1
+    await until(lambda: not children("Z"))
+
+
+async def test_a_worker_killed_between_jobs_costs_no_upload(one: Sandbox, spool: Spool) -> None:
+    """An upload would be INCONCLUSIVE for a death that it had nothing to do with."""
+    await until(lambda: len(workers()) == 1)
+    (killed,) = workers()
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: killed not in children())
+    done = await asyncio.wait_for(one.inspect(await fill(spool, clip()), JOB, Listener()), 30)
+    assert done is not None
+    assert done.coverage.complete
+
+
+async def test_nothing_leaks(one: Sandbox, tmp_path: Path) -> None:
+    """A server would run out of descriptors after some thousand uploads."""
+
+    async def some_jobs() -> None:
+        for enough in (1, 10**9):
+            own = Spool(SpoolBudget(30_000, 1 << 20, tmp_path))
+            await one.inspect(await fill(own, clip()), JOB, Listener(enough))
+            own.close()
+
+    await some_jobs()
+    await until(lambda: len(workers()) == 1)
+    (pid,) = workers()
+    ours, theirs = descriptors(), os.listdir(f"/proc/{pid}/fd")
+    for _ in range(5):
+        await some_jobs()
+    assert workers() == {pid}
+    assert descriptors() == ours
+    assert sorted(os.listdir(f"/proc/{pid}/fd")) == sorted(theirs)
+
+
+async def test_a_worker_sees_nothing_of_the_environment(one: Sandbox) -> None:
+    """A decoder that is taken over could read the secrets of the server."""
+    await until(lambda: len(workers()) == 1)
+    (pid,) = workers()
+    seen = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert {each.partition(b"=")[0] for each in seen if each} <= {b"NUMBA_CACHE_DIR", b"LC_CTYPE"}
+    # Standard streams, the channel, and what the interpreter needs; no file of the server's.
+    opened = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+    assert sum(each.startswith("socket:") for each in opened) == 1
+    assert not any("memfd" in each for each in opened)
+
+
+async def test_a_worker_ends_with_its_parent() -> None:
+    """Workers would go on after a server that was killed."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "hashmatch.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=ENVIRONMENT,
+        )
+    with ours:
+        prefix = ours.recv(channel.PREFIX.size, socket.MSG_WAITALL)
+        assert channel.unframe(ours.recv(channel.lengths(prefix)[0])) == {"type": "ready"}
+    assert process.wait(20) == 0
+
+
+async def test_a_hanging_worker_is_given_up(spool: Spool, tmp_path: Path) -> None:
+    """A crafted file that a decoder never finishes would hold its worker for ever."""
+    others = workers()
+    async with sandbox.running(Sandbox(1, 0.5, ENVIRONMENT)) as short:
+        # Time spent waiting for bytes does not count.
+        slow = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+        job = asyncio.create_task(short.inspect(slow, JOB, Listener()))
+        for start in range(0, len(clip()), len(clip()) // 3):
+            await asyncio.sleep(0.4)
+            await slow.append(clip()[start : start + len(clip()) // 3])
+        await slow.end()
+        assert await job is not None
+        slow.close()
+        listener = Listener()
+        job = asyncio.create_task(short.inspect(spool, JOB, listener))
+        await spool.append(clip()[: len(clip()) // 2])
+        await asyncio.wait_for(listener.heard.wait(), 20)
+        (hanging,) = workers() - others
+        os.kill(hanging, signal.SIGSTOP)
+        await spool.append(clip()[len(clip()) // 2 :])
+        began = time.monotonic()
+        with pytest.raises(MediaError, match=r"longer than 0\.5 s") as caught:
+            await job
+        assert caught.value.code is VerdictReason.DECODE_TIMEOUT
+        assert time.monotonic() - began < 2
+        again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+        done = await asyncio.wait_for(short.inspect(await fill(again, clip()), JOB, Listener()), 30)
+        again.close()
+        assert done is not None
+        assert hanging not in children()
+
+
+async def test_closing_ends_what_is_at_work(spool: Spool) -> None:
+    """A server that stops would wait for its uploads until it is killed, and leave processes."""
+    before, ours = children(), descriptors()
+    running = Sandbox(1, 60, ENVIRONMENT)
+    await running.start()
+    assert running.ready_workers == 1
+    listener = Listener()
+    job = asyncio.create_task(running.inspect(spool, JOB, listener))
+    await spool.append(clip()[: len(clip()) // 2])
+    await asyncio.wait_for(listener.heard.wait(), 20)
+    await running.close()
+    with pytest.raises(MediaError) as caught:
+        await asyncio.wait_for(job, 5)
+    assert caught.value.code is VerdictReason.WORKER_DIED
+    del job, caught
+    await until(lambda: children() == before)
+    await until(lambda: descriptors() == ours)
+
+
+# What a worker that was taken over might do. Run instead of the real one, in a process of its own:
+# it has `link`, the channel, and `say`, and acts when it has got a job.
+HOSTILE = """#!{python} -IS
+import json, os, socket, struct, sys, time
+
+link = socket.socket(fileno=int(sys.argv[-1]))
+
+def say(header, payload=b""):
+    encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
+    link.sendall(struct.pack(">II", len(encoded), len(payload)) + encoded + payload)
+
+MEDIA = dict(format="", width=0, height=0, duration_header_ms=0)
+COUNTS = dict.fromkeys(
+    ["duration_content_ms", "frames_decoded", "frames_hashed", "frames_flat", "frames_failed",
+     "largest_gap_ms", "streams"], 1)
+TALLY = dict(media=MEDIA, coverage=dict(COUNTS, complete=True), reasons=[])
+
+exec(os.environ["FIRST"])
+link.recv(65536)
+exec(os.environ["THEN"])
+"""
+READY = 'say({"type": "ready"})'
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hostile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., Sandbox]]:
+    """Makes sandboxes whose workers do as they are told here."""
+    program = tmp_path / "python"
+    program.write_text(HOSTILE.format(python=sys.executable))
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    made = []
+
+    def make(then: str, first: str = READY, seconds: float = 5) -> Sandbox:
+        made.append(Sandbox(1, seconds, {"FIRST": first, "THEN": then}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "sys.exit()",
+        "os.kill(os.getpid(), 11)",
+        READY,
+        "link.sendall(b'GET / HTTP/1.0')",
+        "link.sendall(b'\\xff' * 100)",
+        "say(b'[' * 60000)",
+        "say(b'{}')",
+        "say({'type': 'job'})",
+        "say({'type': 'wait'})",
+        "say({'type': 'wait', 'size': '1'})",
+        "say({'type': 'done'})",
+        "say({'type': 'done', **TALLY, 'coverage': {}})",
+        "say({'type': 'signals', 'parts': [], **TALLY}, b'more')",
+        "say({'type': 'signals', 'parts': [[1, 32, 1, 8, 1]], **TALLY}, b'\\xff' * 42)",
+        "say({'type': 'signals', 'parts': [[9, 0, 0, 0, 0]], **TALLY})",
+        "say({'type': 'signals', 'parts': [], 'media': {}})",
+        "link.sendall(struct.pack('>II', 100, 0)); sys.exit()",
+    ],
+)
+async def test_a_worker_that_talks_nonsense_ends_one_media(
+    hostile: Callable[..., Sandbox], spool: Spool, then: str
+) -> None:
+    """A decoder that is taken over could end the server, or have an upload pass."""
+    running = hostile(then)
+    await running.start()
+    for _ in range(2):  # The second one is a worker that replaced the first.
+        with pytest.raises(MediaError) as caught:
+            await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+        assert caught.value.code is VerdictReason.WORKER_DIED
+        await until(lambda: running.ready_workers == 1)
+
+
+async def test_a_worker_that_never_gets_ready_again_holds_nobody_up(
+    hostile: Callable[..., Sandbox], spool: Spool
+) -> None:
+    """An upload would wait for ever for a worker that has told all it had to."""
+    others = workers()
+    running = hostile("say({'type': 'done', **TALLY}); time.sleep(60)")
+    await running.start()
+    (first,) = workers() - others
+    done = await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+    assert done is not None
+    assert done.coverage.complete
+    await until(lambda: first not in children())
+    await until(lambda: running.ready_workers == 1)
+
+
+async def test_a_worker_that_asks_for_bytes_for_ever_is_given_up(
+    hostile: Callable[..., Sandbox], spool: Spool
+) -> None:
+    """A decoder that is taken over could keep the server answering."""
+    running = hostile(
+        "while True: time.sleep(0.01); say({'type': 'wait', 'size': 0}); link.recv(999)",
+        seconds=0.5,
+    )
+    await running.start()
+    with pytest.raises(MediaError) as caught:
+        await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+    assert caught.value.code is VerdictReason.DECODE_TIMEOUT
+
+
+@pytest.mark.parametrize("first", ["sys.exit()", "say({'type': 'wait', 'size': 0})", "say(b'x')"])
+async def test_a_worker_that_does_not_start_is_told(
+    hostile: Callable[..., Sandbox], first: str
+) -> None:
+    """A server without workers would say that it is ready, and every upload wait."""
+    before = descriptors()
+    running = hostile("pass", first=first)
+    with pytest.raises(Internal, match="does not start"):
+        await running.start()
+    assert running.ready_workers == 0
+    await until(lambda: not children("Z"))
+    await until(lambda: descriptors() == before)
+
+
+async def test_a_worker_is_replaced_once_there_is_room(
+    hostile: Callable[..., Sandbox], spool: Spool
+) -> None:
+    """A moment without free descriptors would cost a worker for good, and at last all of them."""
+    running = hostile("sys.exit()")
+    await running.start()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    job = asyncio.create_task(running.inspect(spool, JOB, Listener()))
+    await asyncio.sleep(0)
+    # No new descriptor from now on: the next free number is beyond what is allowed.
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        await asyncio.wait({job})
+        await asyncio.sleep(0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert isinstance(job.exception(), MediaError)
+    assert running.ready_workers == 0
+    await until(lambda: running.ready_workers == 1, seconds=5)
