@@ -18,6 +18,7 @@ from hashmatch.channel import Job
 from hashmatch.hashing import pdq
 from hashmatch.media.source import FileSource
 from hashmatch.model.verdicts import Kind
+from hashmatch.screening import CHANGE_BITS, MAX_GAP_MS
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD_JOB", "hash_clip", "rows"]
@@ -26,8 +27,8 @@ __all__ = ["UPLOAD_JOB", "hash_clip", "rows"]
 UPLOAD_JOB: Final = Job(
     kinds=(Kind.PDQ,),
     turns=True,
-    max_gap_ms=1000,
-    min_change_bits=0,
+    max_gap_ms=MAX_GAP_MS,
+    min_change_bits=CHANGE_BITS,
     max_duration_ms=3_600_000,
     max_frame_pixels=1 << 26,
 )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hashmatch.errors import InvalidField, MediaUnusable
+from hashmatch.hashing.exact import ExactHasher
 from hashmatch.index.live import usable
-from hashmatch.intake import Inspected, Intake, Looks
+from hashmatch.intake import Intake, Looks
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
     Coverage,
     Entry,
-    MediaInfo,
     Page,
+    Reason,
 )
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
@@ -98,6 +100,17 @@ class Blocklist:
         Raises `MediaUnusable` if none is rich enough to match by, `BankNotFound`, `BankArchived`,
         `RequestIdReused`.
         """
+        return await self._create_entry(request, bank, reference, label, signals, (None, ()))
+
+    async def _create_entry(
+        self,
+        request: Request,
+        bank: str,
+        reference: str,
+        label: str,
+        signals: Sequence[Signals],
+        looked_at: tuple[Coverage | None, tuple[Reason, ...]],
+    ) -> Entry:
         answered = await asyncio.to_thread(self._store.entry_answer, request)
         if answered is not None:
             return answered  # Whatever became of the bank since.
@@ -116,6 +129,7 @@ class Blocklist:
             label,
             kept,
             lambda each: int(usable(each).sum()),
+            *looked_at,
         )
         await self._replica.current()
         return entry
@@ -128,15 +142,17 @@ class Blocklist:
         label: str,
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
-    ) -> tuple[Entry, Inspected]:
+    ) -> Entry:
         """Hashes a media more closely than an upload is looked at, and makes an entry of it.
 
         Raises `MediaUnusable` if the bank wants hashes of frames and no frame gives one, what
         `create_entry` raises, `UploadMismatch`, `SpoolFull` and whatever ``chunks`` raises.
         """
-        answered = await asyncio.to_thread(self._store.entry_answer, request)
-        if answered is not None:
-            return answered, Inspected((), MediaInfo(), Coverage(complete=True), ())
+        if await asyncio.to_thread(self._store.knows, request.request_id):
+            request = _with_media(request, await _sha256(chunks))
+            answered = await asyncio.to_thread(self._store.entry_answer, request)
+            if answered is not None:
+                return answered
         found = await self.get_bank(bank)
         looks = Looks(
             frozenset(found.thresholds),
@@ -153,8 +169,15 @@ class Blocklist:
                 f"no entry can be made of this media: {reason.detail if reason else 'no frames'}",
                 media_reason=reason.code.name if reason else "NO_FRAMES",
             )
-        entry = await self.create_entry(request, bank, reference, label, inspected.signals)
-        return entry, inspected
+        request = _with_media(request, inspected.media.sha256)
+        return await self._create_entry(
+            request,
+            bank,
+            reference,
+            label,
+            inspected.signals,
+            (inspected.coverage, inspected.reasons),
+        )
 
     async def withdraw_entry(self, request: Request, entry_id: str) -> Entry:
         """Raises `EntryNotFound`, `RequestIdReused`."""
@@ -181,6 +204,18 @@ def _check_thresholds(thresholds: Mapping[Kind, int]) -> None:
                 f"a max_distance of {most} for {kind.name}; at most "
                 f"{kind.largest_threshold} is allowed",
             )
+
+
+def _with_media(request: Request, sha256: bytes) -> Request:
+    """The request as it is told from one of the same id for another media."""
+    return replace(request, fingerprint=f"{request.fingerprint} {sha256.hex()}")
+
+
+async def _sha256(chunks: AsyncIterator[bytes]) -> bytes:
+    hasher = ExactHasher(())
+    async for chunk in chunks:
+        hasher.update(chunk)
+    return hasher.sha256
 
 
 async def _never(_: Sequence[Signals]) -> bool:

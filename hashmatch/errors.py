@@ -31,6 +31,7 @@ Messages may be shown to the caller: they carry no hash, no file name of a user 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from hashmatch.model.verdicts import VerdictReason
@@ -74,6 +75,10 @@ class HashmatchError(Exception):
         """``metadata`` travels with the error as ErrorInfo.metadata."""
         super().__init__(message)
         self.metadata = metadata
+
+    def __reduce__(self) -> tuple[Callable[..., HashmatchError], tuple[object, ...]]:
+        """Errors travel between processes whatever their own arguments are."""
+        return _rebuilt, (type(self), str(self), dict(self.__dict__))
 
 
 class Internal(HashmatchError):
@@ -218,6 +223,13 @@ class MediaError(HashmatchError):
         super().__init__(detail)
         self.code = code
         self.detail = detail
+
+
+def _rebuilt(cls: type[HashmatchError], message: str, state: dict[str, object]) -> HashmatchError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
 
 
 def _leaves(root: type[HashmatchError]) -> list[type[HashmatchError]]:

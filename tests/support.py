@@ -244,10 +244,9 @@ class Parts:
 
     async def entry(self, bank: Bank, data: bytes, reference: str = "") -> Entry:
         """An entry made of a file."""
-        entry, _ = await self.blocklist.create_entry_from_media(
+        return await self.blocklist.create_entry_from_media(
             new_request(), bank.bank_id, reference, "", pieces(data)
         )
-        return entry
 
     async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
         """A screening of a file."""

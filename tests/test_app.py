@@ -26,8 +26,6 @@ from hashmatch.server.server import Server
 from tests.conftest import RunningServer, serving
 from tests.support import Parts, clip, image, workers
 
-pytestmark = pytest.mark.xdist_group("app")
-
 SECRET = "a-token-of-the-server"
 
 
@@ -228,7 +226,7 @@ def test_a_server_does_not_wait_for_ever(tmp_path: Path) -> None:
         began = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         while Path(f"/proc/{server.pid}/stat").read_text().split()[2] != "Z":
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 20
             time.sleep(0.05)
         assert not any(Path(f"/proc/{worker}").exists() for worker in decoders)
         slow.may_end.set()

@@ -37,7 +37,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._now = 0.0
-        monkeypatch.setattr(harness.time, "perf_counter", lambda: self._now)
+        monkeypatch.setattr("benchmarks.harness.time.perf_counter", lambda: self._now)
 
     def work(self, seconds: float) -> None:
         """Takes ``seconds``, more or less."""
@@ -151,7 +151,7 @@ async def load_of(service: Lying) -> tuple[Row, list[Row]]:
 
 async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
     """A server that is fast because it does not look would be praised for it."""
-    throughput, latency = await load_of(Lying(each=5))
+    throughput, latency = await load_of(Lying(each=5))  # type: ignore[abstract]
     assert "wrong" in throughput.fault
     findings = compare([throughput, *latency], [throughput, *latency])
     assert all(finding.state == "fault" for finding in findings)
@@ -159,13 +159,13 @@ async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
 
 async def test_refused_uploads_turn_the_load_rows_red() -> None:
     """A server could reach its figures by turning uploads away."""
-    throughput, _ = await load_of(Lying(each=5, hangs=True))
+    throughput, _ = await load_of(Lying(each=5, hangs=True))  # type: ignore[abstract]
     assert "refused" in throughput.fault
 
 
 async def test_right_answers_under_load_are_no_fault() -> None:
     """Every load would be red, so that no load could be told from another."""
-    throughput, latency = await load_of(Lying(each=10**9))
+    throughput, latency = await load_of(Lying(each=10**9))  # type: ignore[abstract]
     assert throughput.fault == ""
     assert all(each.fault == "" for each in latency)
 
@@ -191,7 +191,8 @@ async def test_arrivals_do_not_wait_for_answers() -> None:
     arrived: list[float] = []
     gate = asyncio.Event()
     server = aio.server()
-    pb_grpc.add_ScreeningServiceServicer_to_server(Stalled(each=1), server)
+    stalled = Stalled(each=1)  # type: ignore[abstract]
+    pb_grpc.add_ScreeningServiceServicer_to_server(stalled, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with AsyncClient(f"127.0.0.1:{port}") as client:
@@ -204,7 +205,6 @@ async def test_arrivals_do_not_wait_for_answers() -> None:
     assert (load.sent, load.lost, load.wrong) == (30, 0, 0)
 
 
-@pytest.mark.xdist_group("shared-server")
 async def test_loads_of_a_real_server_are_right(
     server: RunningServer, client: Client, media: Path
 ) -> None:

@@ -42,7 +42,7 @@ from tests.support import (
     workers,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("blocklist")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -178,7 +178,7 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
 
 async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
     """A keeper could not add what he has in front of him."""
-    entry, inspected = await parts.blocklist.create_entry_from_media(
+    entry = await parts.blocklist.create_entry_from_media(
         new_request(), bank.name, "case 7", "what it is", pieces(clip([1, 2, 3]))
     )
     assert (entry.ref.reference, entry.ref.label) == ("case 7", "what it is")
@@ -186,11 +186,9 @@ async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
     assert {each.kind for each in entry.kinds} == {Kind.PDQ, Kind.SHA256}
     assert all(each.usable for each in entry.kinds)
     assert 2000 <= entry.duration_ms <= 3000
-    assert inspected.coverage.complete
-    assert inspected.reasons == ()
-    # Turns are the upload's to have: an entry is stored as it is.
-    [pdq] = [each for each in inspected.signals if each.kind is Kind.PDQ]
-    assert len(np.unique(pdq.view)) == 1
+    assert entry.coverage is not None
+    assert entry.coverage.complete
+    assert entry.reasons == ()
 
 
 async def test_an_entry_is_looked_at_more_closely_than_an_upload(parts: Parts, bank: Bank) -> None:
@@ -231,11 +229,12 @@ async def test_a_media_that_gives_no_frame_is_refused(
 async def test_part_of_a_media_is_an_entry_all_the_same(parts: Parts, bank: Bank) -> None:
     """A damaged copy, which may be the only one there is, could not be added."""
     whole = clip(range(8), quality=1)
-    entry, inspected = await parts.blocklist.create_entry_from_media(
+    entry = await parts.blocklist.create_entry_from_media(
         new_request(), bank.name, "", "", pieces(whole[: len(whole) // 2])
     )
-    assert not inspected.coverage.complete
-    assert inspected.reasons
+    assert entry.coverage is not None
+    assert not entry.coverage.complete
+    assert entry.reasons
     assert any(each.kind is Kind.PDQ and each.usable for each in entry.kinds)
 
 
@@ -282,13 +281,13 @@ async def test_an_entry_that_does_not_exist(parts: Parts, bank: Bank) -> None:
 async def test_a_repeat_gets_the_first_entry(parts: Parts, bank: Bank) -> None:
     """A retry after a lost answer would send the media again and make a second entry."""
     request = new_request()
-    first, inspected = await parts.blocklist.create_entry_from_media(
+    first = await parts.blocklist.create_entry_from_media(
         request, bank.name, "one", "", pieces(image(1))
     )
-    assert inspected.coverage.complete
-    # The source is not read: it would wait for ever.
-    again, _ = await parts.blocklist.create_entry_from_media(
-        request, bank.name, "one", "", Gate(b"").__aiter__()
+    assert first.coverage is not None
+    assert first.coverage.complete
+    again = await parts.blocklist.create_entry_from_media(
+        request, bank.name, "one", "", pieces(image(1))
     )
     assert again == first
     assert len((await parts.blocklist.list_entries(0, 10, None, None)).items) == 1
@@ -298,7 +297,6 @@ async def test_a_repeat_gets_the_first_entry(parts: Parts, bank: Bank) -> None:
         )
 
 
-@pytest.mark.xfail(strict=True, reason="the coverage of an entry's media is not stored")
 async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> None:
     """A keeper whose retry made the entry would take half of a media for all of it."""
     request = new_request()
@@ -309,9 +307,18 @@ async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> Non
         )
         for _ in range(2)
     ]
-    assert not answers[0][1].coverage.complete
-    assert answers[1][1].coverage == answers[0][1].coverage
-    assert answers[1][1].reasons == answers[0][1].reasons
+    assert answers[0].coverage is not None
+    assert not answers[0].coverage.complete
+    assert answers[0].reasons
+    assert answers[1] == answers[0]
+
+
+async def test_another_media_under_the_same_request_id_is_refused(parts: Parts, bank: Bank) -> None:
+    """A keeper would believe that a media is listed of which no hash was made."""
+    request = new_request()
+    await parts.blocklist.create_entry_from_media(request, bank.name, "", "", pieces(image(1)))
+    with pytest.raises(RequestIdReused):
+        await parts.blocklist.create_entry_from_media(request, bank.name, "", "", pieces(image(2)))
 
 
 async def test_a_repeat_gets_the_first_entry_whatever_became_of_its_bank(
@@ -340,7 +347,7 @@ async def test_repeats_at_the_same_time_make_one_entry(parts: Parts, bank: Bank)
             for _ in range(4)
         )
     )
-    assert all(entry == made[0][0] for entry, _ in made)
+    assert all(entry == made[0] for entry in made)
     assert parts.replica.snapshot.active_entries == 1
 
 

@@ -73,7 +73,7 @@ def received(message: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 @given(some_signals(), dones)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_signals_arrive_as_they_were_sent(signals: list[Signals], so_far: Done) -> None:
     """Hashes of an upload would be searched as others."""
     header, payload = received(channel.pack_signals(signals, so_far))
@@ -86,6 +86,7 @@ def test_signals_arrive_as_they_were_sent(signals: list[Signals], so_far: Done) 
 
 
 @given(dones)
+@settings(max_examples=50, deadline=None)
 def test_the_tally_arrives_as_it_was_sent(done: Done) -> None:
     """The verdict would say that more, or less, was looked at."""
     header, payload = received(channel.pack_done(done))
@@ -94,6 +95,7 @@ def test_the_tally_arrives_as_it_was_sent(done: Done) -> None:
 
 
 @given(jobs)
+@settings(max_examples=50, deadline=None)
 def test_a_job_arrives_as_it_was_sent(job: Job) -> None:
     """An upload would be looked at by other kinds or limits than its server's."""
     header, _ = received(channel.frame(job.to_header()))
@@ -139,7 +141,7 @@ def a_signals_message() -> tuple[dict[str, Any], bytes]:
 
 
 @given(st.sampled_from(FIELDS), json_values, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 def test_a_field_of_any_other_value_is_taken_or_refused(
     field: str, value: object, remove: bool
 ) -> None:
@@ -166,7 +168,7 @@ def test_a_field_of_any_other_value_is_taken_or_refused(
     st.lists(st.lists(json_values | st.integers(0, 60), min_size=0, max_size=6), max_size=3),
     st.binary(max_size=80),
 )
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 def test_parts_and_payload_fit_together_or_are_refused(
     parts: list[list[object]], payload: bytes
 ) -> None:
@@ -185,6 +187,7 @@ def test_parts_and_payload_fit_together_or_are_refused(
 @example(b'{"type": 1}')
 @example(b"[]")
 @example(b"null")
+@settings(deadline=None)
 def test_bytes_are_a_header_or_refused(encoded: bytes) -> None:
     """A hostile worker could end the server with a header that is not one."""
     with contextlib.suppress(BadMessage):
@@ -195,6 +198,7 @@ def test_bytes_are_a_header_or_refused(encoded: bytes) -> None:
 @example(b"\0\1\0\0\4\0\0\0")
 @example(b"\0\1\0\1\0\0\0\0")
 @example(b"\0\0\0\0\4\0\0\1")
+@settings(deadline=None)
 def test_lengths_are_within_bounds_or_refused(prefix: bytes) -> None:
     """A hostile worker could have the server make room for four gigabytes."""
     header, payload = channel.PREFIX.unpack(prefix)

@@ -24,8 +24,6 @@ from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer
 from tests.support import clip, image, new_id, reencoded, signals
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 NOWHERE = "127.0.0.1:1"
 COMMANDS = [
     [],

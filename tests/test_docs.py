@@ -27,7 +27,6 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.mark.xdist_group("docs")
 def test_the_commands_of_the_readme_work_in_order(
     media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch import ids
@@ -81,6 +81,7 @@ def test_what_is_almost_an_id_is_none(text: str) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_no_text_makes_the_check_fail(text: str) -> None:
     """A strange id in a request would end as an internal error."""
     assert not ids.is_id(ids.ENTRY, text)

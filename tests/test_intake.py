@@ -31,7 +31,7 @@ from tests.support import (
     workers,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("intake")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KINDS = frozenset({Kind.PDQ, Kind.SHA256})
 LOOKS = Looks(KINDS, 1000, turns=False)

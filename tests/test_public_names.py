@@ -71,7 +71,7 @@ RECORDS = {
     "active_entries",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
     "frames_failed largest_gap_ms streams by_caller",
-    "Entry": "ref state kinds duration_ms revision create_time update_time",
+    "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons",
     "EntryRef": "entry_id reference label bank_id bank_name",
     "Evidence": "entry action kind part turn distance threshold frames segments",
     "KindCount": "kind count usable",
@@ -94,7 +94,8 @@ ENUMERATIONS = {
     "Verdict": "NO_MATCH REVIEW BLOCK INCONCLUSIVE",
     "VerdictReason": "EXACT_MATCH PERCEPTUAL_MATCH NOTHING_FOUND EMPTY UNSUPPORTED TRUNCATED "
     "CORRUPT SIZE_LIMIT DURATION_LIMIT FRAME_SIZE_LIMIT NO_FRAMES ALL_FRAMES_FLAT DECODE_TIMEOUT "
-    "WORKER_DIED BLOCKLIST_EMPTY KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY COVERAGE_GAP",
+    "WORKER_DIED BLOCKLIST_EMPTY KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY COVERAGE_GAP "
+    "UNSEEN_MEDIA SIGNALS_LIMIT",
 }
 
 SETTINGS = {

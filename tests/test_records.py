@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch.model import records
@@ -70,6 +70,7 @@ def screening(
     evidence=st.integers(0, 2),
     complete=st.booleans(),
 )
+@settings(deadline=None)
 def test_a_verdict_must_be_borne_out(
     verdict: Verdict, reasons: int, evidence: int, complete: bool
 ) -> None:
@@ -80,9 +81,8 @@ def test_a_verdict_must_be_borne_out(
         Verdict.BLOCK: reasons > 0 and evidence > 0,
         Verdict.INCONCLUSIVE: reasons > 0 and not evidence,
     }[verdict]
-    with (
-        contextlib.nullcontext() if sound else pytest.raises(ValueError, match="verdict with(out)?")
-    ):
+    refused = pytest.raises(ValueError, match="verdict with")
+    with contextlib.nullcontext() if sound else refused:
         screening(verdict, reasons=reasons, evidence=evidence, complete=complete)
 
 

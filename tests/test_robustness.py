@@ -23,9 +23,6 @@ from benchmarks.robustness.evaluate import UPLOAD, Report, evaluate
 from benchmarks.robustness.making import LONG_SIDE, Material
 from fixtures.transcode import decode, transcode
 
-# On one worker, so that what they share is made once.
-_together = pytest.mark.xdist_group("robustness")
-
 # Attacks that are as strong every time.
 _PLAIN = {"mirror", "reverse"}
 
@@ -95,13 +92,26 @@ def test_a_rotation_tag_is_what_turns_the_clip_back(
     assert turned == {90, 180, 270}
 
 
+def test_a_clean_intro_has_no_key_frame_after_its_first(
+    short: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A decoder that looks at key frames alone would pass."""
+    source, host = short
+    target = tmp_path / "intro.mp4"
+    attack("clean_intro", source, target, np.random.default_rng(1), host=host)
+    with av.open(str(target)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        assert [packet.is_keyframe for packet in packets].index(True) == 0
+        assert sum(packet.is_keyframe for packet in packets) == 1
+        assert (container.duration or 0) >= 12_000_000
+
+
 @pytest.fixture(scope="module")
 def dataset(pool: Executor) -> Dataset:
     """The set without real clips."""
     return build(pool)
 
 
-@_together
 def test_no_family_is_on_both_sides(dataset: Dataset) -> None:
     """A clean clip would be accused rightly, and the benchmark would call it an error."""
     listed = {name for clip in dataset.listed for name in clip.family}
@@ -134,7 +144,6 @@ def test_versions_of_one_film_are_one_family(media: Path, pool: Executor, tmp_pa
     assert "one--film-other-cut.mp4" in film
 
 
-@_together
 def test_cases_cover_every_attack_and_hide_nothing_in_a_listed_clip(dataset: Dataset) -> None:
     """An attack would silently not be measured, or be found by what it was hidden in."""
     few, many = dataset.cases(0.1), dataset.cases(1.0)
@@ -185,7 +194,6 @@ def report(planted: Dataset, pool: Executor) -> Report:
     return evaluate(planted, cases, pool)
 
 
-@_together
 def test_a_lost_view_shows_in_the_recall(planted: Dataset, pool: Executor, report: Report) -> None:
     """Mirrored copies would pass, and the benchmark would not say so."""
     cases = [outcome.case for outcome in report.outcomes[:2]]
@@ -204,7 +212,6 @@ def test_a_lost_view_shows_in_the_recall(planted: Dataset, pool: Executor, repor
     assert {each.attack: each.vpdq_any for each in blind.by_attack} == {"reencode": 1, "mirror": 0}
 
 
-@_together
 def test_a_clean_upload_that_is_blocked_counts_as_accused(report: Report) -> None:
     """Uploaders would be accused, and the benchmark would not say so."""
     accused = {each.case.source: each.accused for each in report.outcomes if not each.case.listed}
@@ -215,7 +222,6 @@ def test_a_clean_upload_that_is_blocked_counts_as_accused(report: Report) -> Non
     assert report.chance.nearest <= 31
 
 
-@_together
 def test_a_block_for_another_entry_counts_as_wrong_first(report: Report) -> None:
     """Reviewers would be shown the wrong item, and the benchmark would not say so."""
     first, _, spliced = report.outcomes[:3]
@@ -226,7 +232,6 @@ def test_a_block_for_another_entry_counts_as_wrong_first(report: Report) -> None
     assert spliced.distance <= 31
 
 
-@_together
 def test_a_report_can_be_printed_and_kept(report: Report) -> None:
     """A long run would end in an error, or in a table that does not fit a terminal."""
     kept = json.loads(json.dumps(command.to_json(report)))

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashmatch.sampling import Sampler, Thinner
@@ -34,6 +34,7 @@ def flat(steps: list[Chosen]) -> Chosen:
 
 
 @given(in_any_order, gaps)
+@settings(deadline=None)
 def test_first_and_last_are_chosen_in_order_and_once(times: list[int], max_gap_ms: int) -> None:
     """The last frame of a video, where a splice may hide, would not be looked at."""
     chosen = flat(sample(times, max_gap_ms)[0])
@@ -45,6 +46,7 @@ def test_first_and_last_are_chosen_in_order_and_once(times: list[int], max_gap_m
 
 
 @given(in_order, gaps)
+@settings(deadline=None)
 @example([0, 1000, 1001], 1000)
 @example([0, 999, 1999], 1000)
 def test_no_gap_that_the_media_itself_has_not(times: list[int], max_gap_ms: int) -> None:
@@ -59,6 +61,7 @@ def test_no_gap_that_the_media_itself_has_not(times: list[int], max_gap_ms: int)
 
 
 @given(st.lists(st.integers(0, 400), unique=True, max_size=60).map(sorted), gaps)
+@settings(deadline=None)
 def test_as_few_frames_as_may_be(times: list[int], max_gap_ms: int) -> None:
     """Every upload would take longer than it must."""
     chosen = flat(sample(times, max_gap_ms)[0])
@@ -72,6 +75,7 @@ def test_as_few_frames_as_may_be(times: list[int], max_gap_ms: int) -> None:
 
 
 @given(in_any_order, gaps)
+@settings(deadline=None)
 def test_a_frame_behind_a_jump_back_is_looked_at(times: list[int], max_gap_ms: int) -> None:
     """A crafted file could hide frames behind times that were there before."""
     numbers = {number for _, number in flat(sample(times, max_gap_ms)[0])}
@@ -94,6 +98,7 @@ def test_the_held_frame_comes_before_the_one_that_pushes_it_out() -> None:
 
 
 @given(in_any_order, gaps)
+@settings(deadline=None)
 def test_holds_at_most_one_frame(times: list[int], max_gap_ms: int) -> None:
     """A long video would fill the memory of the worker with frames."""
     steps, _ = sample(times, max_gap_ms)
@@ -122,14 +127,13 @@ def test_finishing_twice_adds_nothing() -> None:
     assert Sampler[str](1000).finish() == []
 
 
-digests = st.lists(st.tuples(st.integers(-100, 2000), st.integers(0, 2**32 - 1)), max_size=40).map(
-    lambda frames: [
-        (pts_ms, np.frombuffer(bits.to_bytes(4, "big"), np.uint8)) for pts_ms, bits in frames
-    ]
+digests = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=40).map(
+    lambda frames: [(pts_ms, np.frombuffer(bytes([bits]), np.uint8)) for pts_ms, bits in frames]
 )
 
 
-@given(digests, st.integers(0, 20), st.integers(1, 500))
+@given(digests, st.integers(0, 8), st.integers(1, 500))
+@settings(deadline=None)
 def test_what_is_left_out_looks_like_what_was_kept(
     frames: list[tuple[int, np.ndarray[Any, Any]]], min_change_bits: int, max_gap_ms: int
 ) -> None:

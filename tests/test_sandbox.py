@@ -32,7 +32,7 @@ from hashmatch.sandbox import Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.worker.inspect import inspect
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("sandbox")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JOB = Job(
     kinds=(Kind.PDQ,),

@@ -88,6 +88,7 @@ def test_more_pairs_than_were_expected_are_all_returned() -> None:
 
 
 @given(st.integers(0, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_words_hold_the_digest_and_zeros(n: int, width: int, seed: int) -> None:
     """Digests whose width is no multiple of eight would differ in bits that they do not have."""
     digests = np.random.default_rng(seed).integers(0, 256, (n, width), np.uint8)

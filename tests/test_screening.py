@@ -52,7 +52,7 @@ from tests.support import (
     workers,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("screening")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CLIP = clip([1, 2, 3, 4])
 
@@ -448,8 +448,8 @@ async def test_a_repeat_gets_the_first_answer(parts: Parts, bank: Bank) -> None:
     request_id = new_id()
     first = await parts.screen(image(1), request_id)
     await parts.entry(bank, image(1))
-    repeated = await parts.screenings.screen(request_id, "fingerprint", pieces(b"not read"))
-    assert repeated == first
+    with pytest.raises(RequestIdReused):
+        await parts.screen(image(2), request_id)
     confirm_id = new_id()
     confirmed = await parts.screenings.confirm(confirm_id, first.screening_id)
     assert confirmed.verdict is Verdict.BLOCK

@@ -34,7 +34,7 @@ from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.signals import signals_to_wire
 from tests.support import PATIENT, Parts, clip, image, new_id, signals, spool_budget, workers
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = ("hashmatch.v1.ScreeningService", "hashmatch.v1.BlocklistService")
 LONG = "x" * 100_000
@@ -827,7 +827,7 @@ def spools() -> int:
 
 async def until(true: Callable[[], bool]) -> None:
     """Waits until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -842,10 +842,10 @@ async def test_a_caller_who_goes_away_leaves_nothing(door: Door, how: str) -> No
             yield message
         await asyncio.Event().wait()
 
-    for _ in range(2):
+    for _ in range(1 if how == "runs out of time" else 2):
         async with aio.insecure_channel(door.address) as channel:
             stub: Any = screening_grpc.ScreeningServiceStub(channel)
-            call = stub.ScreenUpload(half(), timeout=0.4 if how == "runs out of time" else None)
+            call = stub.ScreenUpload(half(), timeout=1.5 if how == "runs out of time" else None)
             await until(lambda: spools() == 1)
             if how == "cancels":
                 call.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch.model.signals import MAX_SIGNALS, Signals, part_of, turn_of, view_code
@@ -62,6 +62,7 @@ def sound(n: int = 3, **columns: Any) -> Signals:
 
 
 @given(signals())
+@settings(deadline=None)
 def test_columns_bring_back_what_they_came_from(original: Signals) -> None:
     """A stored or sent hash would come back as another one."""
     again = Signals.from_columns(original.kind, *original.columns())
@@ -76,6 +77,7 @@ def test_columns_are_little_endian_without_padding() -> None:
 
 
 @given(signals(), st.data())
+@settings(deadline=None)
 def test_select_keeps_columns_together(original: Signals, data: st.DataObject) -> None:
     """A hash would be stored with the time, view or quality of another."""
     mask = data.draw(st.lists(st.booleans(), min_size=len(original), max_size=len(original)))
@@ -86,6 +88,7 @@ def test_select_keeps_columns_together(original: Signals, data: st.DataObject) -
 
 
 @given(st.lists(signals(), max_size=5))
+@settings(deadline=None)
 def test_concatenate_loses_and_invents_nothing(parts: list[Signals]) -> None:
     """Hashes of a media that came in several messages would be lost, or change their kind."""
     joined = Signals.concatenate(parts)
@@ -146,6 +149,7 @@ def test_more_hashes_than_any_media_has_are_refused() -> None:
 
 
 @given(st.sampled_from(Kind), st.binary(max_size=70), *[st.binary(max_size=17)] * 3)
+@settings(deadline=None)
 def test_columns_of_any_length_are_signals_or_refused(
     kind: Kind, digests: bytes, quality: bytes, pts_ms: bytes, view: bytes
 ) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import resource
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -186,22 +188,36 @@ async def test_an_upload_that_is_cancelled_gives_its_room_back(tmp_path: Path) -
     """Each upload that a client gives up would make the spool smaller, until it takes none."""
     room = budget(tmp_path, memory=0, disk=1 << 30)
     before = open_descriptors()
-    chunk = bytes(32 << 20)
-    for _ in range(4):
+    chunk = bytes(16 << 20)
+    for _ in range(3):
         spool = Spool(room)
         appending = asyncio.create_task(spool.append(chunk))
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.001)
         appending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await appending
+        assert spool.size == 0
         spool.close()
-        # A descriptor of the same number, which the thread must not write to any more.
-        other = Spool(room)
-        await asyncio.sleep(0.02)
-        memory, disk = other.open_readers()
-        assert os.fstat(disk).st_size == 0
-        os.close(memory)
-        os.close(disk)
-        other.close()
     assert room.disk_bytes == 1 << 30
     assert open_descriptors() == before
+
+
+async def test_no_write_comes_after_the_end(tmp_path: Path) -> None:
+    """Bytes of an upload that was given up would be written into another one."""
+    only_thread = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(only_thread)
+    busy = asyncio.ensure_future(asyncio.to_thread(time.sleep, 0.1))
+    spool = Spool(budget(tmp_path, memory=0))
+    appending = asyncio.create_task(spool.append(b"not yours"))
+    await asyncio.sleep(0.01)
+    appending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await appending
+    spool.close()
+    # These get the descriptors that were the spool's.
+    others = [os.open(tmp_path / name, os.O_RDWR | os.O_CREAT) for name in ("a", "b", "c")]
+    await busy
+    only_thread.shutdown()
+    assert [os.fstat(other).st_size for other in others] == [0, 0, 0]
+    for other in others:
+        os.close(other)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 import json
 import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,6 @@ from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.support import clip, image, signals
-
-pytestmark = pytest.mark.xdist_group("telemetry")
 
 FILE_NAME = "quokka-in-the-kitchen"
 REFERENCE = "case-wombat-4711"
@@ -120,12 +120,26 @@ def stored_digests(data: Path) -> Iterable[bytes]:
                 yield from (column[at : at + width] for at in range(0, len(column), width))
 
 
+class Stalled(io.RawIOBase):
+    """A file of which half comes, and then nothing for a while."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data[: len(data) // 2]
+
+    def read(self, size: int = -1) -> bytes:
+        """The half, then nothing."""
+        if not self._data:
+            time.sleep(4)
+        data, self._data = self._data, b""
+        return data
+
+
 def misuse(server: RunningServer, folder: Path) -> str:
     """Makes the server log all that it can; returns the id of a screening."""
     path = folder / FILE_NAME
     media = clip([81, 82, 83])
     path.write_bytes(media)
-    with Client(server.address, timeout_seconds=5) as client:
+    with Client(server.address, timeout_seconds=60) as client:
 
         def fails(method: Any, *given: Any, **named: Any) -> None:
             with pytest.raises(HashmatchError):
@@ -146,6 +160,9 @@ def misuse(server: RunningServer, folder: Path) -> str:
         damaged = bytearray(media)
         damaged[len(media) // 2 : len(media) // 2 + 500] = TOKEN.encode() * 28
         client.screen(bytes(damaged))
+        # An uploader who goes away half way.
+        fails(client.screen, Stalled(media), timeout_seconds=2.0)
+        client.screen(image(1))
         # Refusals that quote what was asked for.
         fails(client.get_bank, REFERENCE)
         fails(client.get_entry, REFERENCE)
@@ -217,7 +234,7 @@ def test_the_log_is_json_whatever_happens(served: Served) -> None:
 
 def test_the_log_says_what_happened(served: Served) -> None:
     """Nobody could find out why an upload was blocked, or that the store is damaged."""
-    found = lines(served.log)
+    found = lines("\n".join(re.findall(r"^{.*}$", served.log, re.MULTILINE)))
     [screened] = [line for line in found if line.get("screening_id") == served.screening_id]
     assert screened["event"] == "screened"
     assert screened["verdict"] == "BLOCK"

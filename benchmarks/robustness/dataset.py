@@ -20,7 +20,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Final, TypeVar
 
 import av
@@ -55,8 +54,8 @@ _FRAMES_PER_SECOND: Final = 25
 _NEARLY_LOSSLESS: Final = {"preset": "ultrafast", "crf": "18"}
 
 # Scripts whose change makes kept files stale.
-_OF_SOURCES: Final = (making, transcode)
-_OF_UPLOADS: Final = (*_OF_SOURCES, attacks, mixing)
+_OF_SOURCES: Final = (__file__, making.__file__, transcode.__file__)
+_OF_UPLOADS: Final = (making.__file__, transcode.__file__, attacks.__file__, mixing.__file__)
 
 # Clips with frames nearer than this are versions of one film. Twice the bits that match by default;
 # frames that have nothing to do with each other are 78 apart and more.
@@ -200,8 +199,8 @@ def _prepare(folder: Path, path: Path) -> tuple[Path, _Digests]:
 
     Digests uint8 ``[frames, turns, 32]``.
     """
-    limits = f"{_SECONDS} {_LONG_SIDE} {_FRAMES_PER_SECOND} {HASH_VERSIONS[Kind.PDQ]}"
-    target = folder / f"{_key(_OF_SOURCES, _content(path), limits)}.mp4"
+    key = _key(_OF_SOURCES, _content(path), HASH_VERSIONS[Kind.PDQ])
+    target = folder / f"{key}.mp4"
     notes = target.with_suffix(".npy")
     if not notes.exists():
         with av.open(str(path)) as container:
@@ -273,9 +272,9 @@ def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _key(scripts: Sequence[ModuleType], *parts: str) -> str:
+def _key(scripts: Sequence[str], *parts: str) -> str:
     """Names a file by all that it is made of: its inputs, the scripts and the encoder."""
-    versions = [_content(Path(str(script.__file__))) for script in scripts]
+    versions = [_content(Path(script)) for script in scripts]
     state = hashlib.sha256(" ".join((*parts, *versions, av.__version__)).encode())
     return state.hexdigest()[:32]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson, Server
@@ -15,6 +16,7 @@ from hashmatch.cli.output import (
     message_json,
     plain,
     print_json,
+    stderr,
     stdout,
     table,
     upload_progress,
@@ -239,5 +241,11 @@ def _print_entries(entries: list[Entry], context: Context) -> None:
             entry.state.name.lower(),
             hashes,
         )
-    if not context.json:
-        stdout.print(rows)
+    if context.json:
+        return
+    stdout.print(rows)
+    for entry in entries:
+        for reason in entry.reasons:
+            line = Text("partial: ", style="bold yellow")
+            line.append(f"{plain(entry.ref.reference)}: only a part of it is listed, ", "default")
+            stderr.print(line.append(f"{plain(reason.detail)} ({reason.code.name})", "default"))

@@ -7,12 +7,13 @@ script or an exotic format cannot reach a parser nobody meant to expose.
 from __future__ import annotations
 
 import enum
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hashmatch.media.source import Source
 
-__all__ = ["Family", "Format", "missing_bytes", "sniff"]
+__all__ = ["Family", "Format", "damaged_chunk", "missing_bytes", "sniff", "unseen_media"]
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -146,7 +147,18 @@ def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
 def _mp4_missing(source: Source, size: int) -> str | None:
     kinds = set()
     boxes_end = 0
-    for kind, _, end in _mp4_boxes(source):
+    fragment = 0  # Number of the newest; each has its samples in the boxes before the next.
+    has_samples = True
+    for kind, start, end in _mp4_boxes(source):
+        if kind == b"moof":
+            number = _fragment_number(source, start)
+            if not has_samples or (fragment and number != fragment + 1):
+                return f"a fragment is missing before byte {start}"
+            fragment, has_samples = number, False
+        elif kind == b"mdat":
+            if fragment and has_samples:
+                return f"a fragment's header is missing before byte {start}"
+            has_samples = True
         kinds.add(kind)
         boxes_end = size if end is None else end
         if boxes_end > size:
@@ -157,6 +169,22 @@ def _mp4_missing(source: Source, size: int) -> str | None:
     if b"moov" not in kinds and b"meta" not in kinds:
         return "the file ends before its 'moov' box"
     return None
+
+
+def _fragment_number(source: Source, start: int) -> int:
+    """The sequence number in the ``mfhd`` box that a ``moof`` box begins with."""
+    return int.from_bytes(source.read_at(start + 20, 4), "big")
+
+
+def unseen_media(source: Source, media_format: Format) -> str | None:
+    """Says in a sentence what of the media no decoder looks at; None if there is nothing.
+
+    Waits for the end of the source.
+    """
+    if media_format.name != "mov":
+        return None
+    films = [start for kind, start, _ in _mp4_boxes(source) if kind == b"moov"]
+    return f"a second film begins before byte {films[1]}" if len(films) > 1 else None
 
 
 def _ends_in_zeros(source: Source, start: int, size: int) -> bool:
@@ -235,6 +263,27 @@ def _png_ends(source: Source) -> bool:
             return True
         start += 12 + int.from_bytes(header[:4], "big")
     return False
+
+
+def damaged_chunk(source: Source, media_format: Format) -> str | None:
+    """Says in a sentence which part of a PNG does not fit its check sum: its decoder does not
+    always look. None for other formats.
+    """
+    if media_format.name != "png":
+        return None
+    start = 8
+    while len(header := source.read_at(start, 8)) == 8:
+        length = int.from_bytes(header[:4], "big")
+        check = zlib.crc32(header[4:])
+        for offset in range(0, length, _READ_BYTES):
+            size = min(_READ_BYTES, length - offset)
+            check = zlib.crc32(source.read_at(start + 8 + offset, size), check)
+        if source.read_at(start + 8 + length, 4) != check.to_bytes(4, "big"):
+            return f"the chunk at byte {start} does not fit its check sum"
+        if header[4:] == b"IEND":
+            break
+        start += 12 + length
+    return None
 
 
 def _gif_ends(source: Source) -> bool:

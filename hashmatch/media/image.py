@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageSequence
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
-from hashmatch.media.formats import Format, missing_bytes
+from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.verdicts import VerdictReason
@@ -55,9 +55,7 @@ def frames(
     Raises `MediaError` if the image cannot be decoded to its end.
     """
     tally.format = image_format.name
-    missing = missing_bytes(source, image_format)
-    if missing is not None:
-        tally.add_reason(VerdictReason.TRUNCATED, missing)
+    _check_structure(source, image_format, tally)
     sampler: Sampler[Image.Image] = Sampler(max_gap_ms)
     # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
     Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
@@ -100,8 +98,8 @@ def frames(
     except Exception as error:
         # Pillow raises a dozen types for files it cannot read; each means the same here.
         tally.frames_failed += 1
-        if missing is not None:
-            return
+        if tally.reasons:
+            return  # What is wrong with its structure is the cause.
         if "truncated" in str(error):
             tally.add_reason(VerdictReason.TRUNCATED, "the image ends before its last row")
         else:
@@ -109,6 +107,16 @@ def frames(
                 VerdictReason.CORRUPT,
                 f"the {image_format.name} decoder failed ({type(error).__name__})",
             )
+
+
+def _check_structure(source: Source, image_format: Format, tally: Tally) -> None:
+    missing = missing_bytes(source, image_format)
+    if missing is not None:
+        tally.add_reason(VerdictReason.TRUNCATED, missing)
+        return
+    damaged = damaged_chunk(source, image_format)
+    if damaged is not None:
+        tally.add_reason(VerdictReason.CORRUPT, damaged)
 
 
 def _lasts_ms(frame: Image.Image, page_ms: int) -> int:

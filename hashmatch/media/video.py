@@ -15,7 +15,7 @@ import av.video.stream
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
-from hashmatch.media.formats import Format, missing_bytes
+from hashmatch.media.formats import Format, missing_bytes, unseen_media
 from hashmatch.media.source import SeekableReader, Source, StreamReader
 from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.verdicts import VerdictReason
@@ -90,6 +90,9 @@ def frames(
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
+    unseen = unseen_media(source, video_format)
+    if unseen is not None:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
 
 
 def _decode(

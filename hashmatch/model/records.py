@@ -92,6 +92,8 @@ class Entry:
     revision: int
     create_time: datetime.datetime
     update_time: datetime.datetime
+    coverage: Coverage | None = None  # Of its media; None if it was made of hashes.
+    reasons: tuple[Reason, ...] = ()  # Why that is not all of it.
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class VerdictReason(enum.IntEnum):
     HASH_VERSION_CHANGED = 24
     DECIDED_EARLY = 25
     COVERAGE_GAP = 26
+    UNSEEN_MEDIA = 27
+    SIGNALS_LIMIT = 28
 
 
 class Action(enum.IntEnum):

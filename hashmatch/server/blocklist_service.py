@@ -16,9 +16,7 @@ from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
 from hashmatch.wire.records import (
     bank_to_wire,
-    coverage_to_wire,
     entry_to_wire,
-    reason_to_wire,
 )
 from hashmatch.wire.signals import signals_from_wire
 
@@ -102,7 +100,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.CreateEntryFromMediaResponse:
         """See the proto."""
         header, chunks = await open_upload(request_iterator)
-        entry, inspected = await self._blocklist.create_entry_from_media(
+        entry = await self._blocklist.create_entry_from_media(
             fields.change_request(header, header.request_id),
             fields.required("bank", header.bank),
             fields.text("reference", header.reference, _LONGEST_REFERENCE),
@@ -110,11 +108,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             chunks,
             fields.size_bytes(header.size_bytes),
         )
-        return pb.CreateEntryFromMediaResponse(
-            entry=entry_to_wire(entry),
-            coverage=coverage_to_wire(inspected.coverage),
-            reasons=[reason_to_wire(each) for each in inspected.reasons],
-        )
+        return pb.CreateEntryFromMediaResponse(entry=entry_to_wire(entry))
 
     async def CreateEntryFromSignals(
         self, request: pb.CreateEntryFromSignalsRequest, context: Any

@@ -17,7 +17,7 @@ from hashmatch.errors import (
     EtagMismatch,
     RequestIdReused,
 )
-from hashmatch.model.records import Bank, Entry, EntryRef, KindCount, Page
+from hashmatch.model.records import Bank, Coverage, Entry, EntryRef, KindCount, Page, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import codec
@@ -166,8 +166,11 @@ class BlocklistStore:
         label: str,
         signals: list[Signals],
         usable: Callable[[Signals], int],
+        coverage: Coverage | None = None,
+        reasons: tuple[Reason, ...] = (),
     ) -> Entry:
-        """``usable`` says how many hashes are rich enough to match by. Raises `BankNotFound`,
+        """``usable`` says how many hashes are rich enough to match by; ``coverage`` and why it is
+        not complete are those of the media, if there was one. Raises `BankNotFound`,
         `BankArchived`, `RequestIdReused`.
         """
 
@@ -186,6 +189,8 @@ class BlocklistStore:
                     kinds=codec.kinds_json(
                         KindCount(each.kind, len(each), usable(each)) for each in signals
                     ),
+                    coverage=None if coverage is None else codec.coverage_json(coverage),
+                    coverage_reasons=codec.reasons_json(reasons),
                     duration_ms=max(int(each.pts_ms.max(initial=0)) for each in signals),
                     revision=0,
                     create_ms=now,
@@ -200,6 +205,12 @@ class BlocklistStore:
             return "entry_created", row.seq, seq
 
         return self._change(request, change, self._entry_after, codec.parse_entry)
+
+    def knows(self, request_id: str) -> bool:
+        """True if a change was made under this id."""
+        query = sa.select(changes.c.revision).where(changes.c.request_id == request_id)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def entry_answer(self, request: Request) -> Entry | None:
         """What a request that makes an entry was answered before; None if it is new. Raises

@@ -84,6 +84,8 @@ def to_entry(row: sa.Row[Any]) -> Entry:
         ),
         state=EntryState(row.state),
         kinds=codec.parse_kinds(row.kinds),
+        coverage=None if row.coverage is None else codec.parse_coverage(row.coverage),
+        reasons=codec.parse_reasons(row.coverage_reasons),
         duration_ms=row.duration_ms,
         revision=row.revision,
         create_time=codec.from_ms(row.create_ms),

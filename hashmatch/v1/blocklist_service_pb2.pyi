@@ -216,6 +216,8 @@ class Entry(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     state: Global___EntryState.ValueType
     """Where it stands."""
     duration_ms: _builtins.int
@@ -238,6 +240,16 @@ class Entry(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
 
+    @_builtins.property
+    def coverage(self) -> _common_pb2.Coverage:
+        """What of its media was looked at; absent if it was made of hashes."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Reason]:
+        """Why that is not all of it: an entry made of a part of a media is made all the same, and finds
+        that part. Empty if it is all.
+        """
+
     def __init__(
         self,
         *,
@@ -248,10 +260,12 @@ class Entry(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        coverage: _common_pb2.Coverage | None = ...,
+        reasons: _abc.Iterable[_common_pb2.Reason] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration_ms", b"duration_ms", "kinds", b"kinds", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "duration_ms", b"duration_ms", "kinds", b"kinds", "reasons", b"reasons", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,30 +651,18 @@ class CreateEntryFromMediaResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENTRY_FIELD_NUMBER: _builtins.int
-    COVERAGE_FIELD_NUMBER: _builtins.int
-    REASONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> Global___Entry:
-        """The entry."""
-
-    @_builtins.property
-    def coverage(self) -> _common_pb2.Coverage:
-        """What of the media was looked at. An entry made of part of a media is made all the same."""
-
-    @_builtins.property
-    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Reason]:
-        """Why coverage is not complete; empty if it is."""
+        """The entry. Look at its reasons: it may be made of a part of the media."""
 
     def __init__(
         self,
         *,
         entry: Global___Entry | None = ...,
-        coverage: _common_pb2.Coverage | None = ...,
-        reasons: _abc.Iterable[_common_pb2.Reason] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "entry", b"entry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "entry", b"entry", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

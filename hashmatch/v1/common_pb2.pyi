@@ -220,6 +220,10 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """The rest was not looked at because a sure match had decided already."""
     VERDICT_REASON_COVERAGE_GAP: _VerdictReason.ValueType  # 26
     """A stretch of the media longer than the largest allowed gap has no hash."""
+    VERDICT_REASON_UNSEEN_MEDIA: _VerdictReason.ValueType  # 27
+    """The file holds more media than was looked at: a second film behind the first."""
+    VERDICT_REASON_SIGNALS_LIMIT: _VerdictReason.ValueType  # 28
+    """More hashes than one media may have: its picture changes with nearly every frame, for long."""
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a verdict is what it is."""
@@ -264,6 +268,10 @@ VERDICT_REASON_DECIDED_EARLY: VerdictReason.ValueType  # 25
 """The rest was not looked at because a sure match had decided already."""
 VERDICT_REASON_COVERAGE_GAP: VerdictReason.ValueType  # 26
 """A stretch of the media longer than the largest allowed gap has no hash."""
+VERDICT_REASON_UNSEEN_MEDIA: VerdictReason.ValueType  # 27
+"""The file holds more media than was looked at: a second film behind the first."""
+VERDICT_REASON_SIGNALS_LIMIT: VerdictReason.ValueType  # 28
+"""More hashes than one media may have: its picture changes with nearly every frame, for long."""
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 
 class _Action:

@@ -276,6 +276,8 @@ def entry_to_wire(entry: Entry) -> blocklist_pb.Entry:
         revision=entry.revision,
         create_time=timestamp(entry.create_time),
         update_time=timestamp(entry.update_time),
+        coverage=None if entry.coverage is None else coverage_to_wire(entry.coverage),
+        reasons=[reason_to_wire(each) for each in entry.reasons],
     )
 
 
@@ -291,4 +293,6 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
         revision=message.revision,
         create_time=_instant(message.create_time),
         update_time=_instant(message.update_time),
+        coverage=coverage_from_wire(message.coverage) if message.HasField("coverage") else None,
+        reasons=tuple(reason_from_wire(each) for each in message.reasons),
     )

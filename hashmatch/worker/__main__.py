@@ -22,8 +22,8 @@ from hashmatch.worker.warm_up import warm_up
 _EMIT_SECONDS: Final = 0.1
 
 
-class _Cancelled(Exception):
-    """The parent does not want the rest."""
+class _Cancelled(BaseException):
+    """The parent does not want the rest. No ``Exception``, so that no decoder takes it for one."""
 
 
 class _Link:
@@ -31,6 +31,7 @@ class _Link:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self.job_cancelled = False
 
     def send(self, message: bytes) -> None:
         self._socket.sendall(message)
@@ -46,10 +47,10 @@ class _Link:
 
     def cancelled(self) -> bool:
         """True if the parent has spoken unasked: that can only be ``cancel``."""
-        if not select.select([self._socket], [], [], 0)[0]:
-            return False
-        self.receive()
-        return True
+        if not self.job_cancelled and select.select([self._socket], [], [], 0)[0]:
+            self.receive()
+            self.job_cancelled = True
+        return self.job_cancelled
 
     def _exactly(self, size: int) -> bytes:
         data = b""
@@ -62,7 +63,11 @@ class _Link:
 
 
 class _SpoolSource:
-    """The parent's spool (see `hashmatch.spool`), read while it grows."""
+    """The parent's spool (see `hashmatch.spool`), read while it grows.
+
+    When the parent does not want the rest, the media ends where it is: PyAV cannot pass on what is
+    no ``Exception`` out of a read. The next to emit something, or to ask for the end, learns why.
+    """
 
     def __init__(
         self, link: _Link, memory: int, disk: int, before_waiting: Callable[[], None]
@@ -73,7 +78,6 @@ class _SpoolSource:
         self._size = 0
         self._split = 0
         self._ended = False
-        self._cancelled = False
 
     def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
         needed = offset + (size if whole else 1)
@@ -90,19 +94,19 @@ class _SpoolSource:
     def total(self) -> int:
         while not self._ended:
             self._wait(self._size + 1)
+        if self._link.job_cancelled:
+            raise _Cancelled
         return self._size
 
     def _wait(self, size: int) -> None:
-        if self._cancelled:  # A demuxer may ask again, but the parent does not answer any more.
-            raise _Cancelled
         self._before_waiting()
         self._link.send(channel.frame({"type": "wait", "size": size}))
         header, _ = self._link.receive()
-        if header["type"] != "size":
-            self._cancelled = True
-            raise _Cancelled
-        self._size, self._split = header["size"], header["memory"]
-        self._ended = header["ended"]
+        if header["type"] == "size":
+            self._size, self._split = header["size"], header["memory"]
+            self._ended = header["ended"]
+        else:
+            self._ended = self._link.job_cancelled = True
 
 
 class _Emitter:
@@ -135,10 +139,13 @@ def _work(link: _Link) -> None:
     if header["type"] != "job":
         return  # A ``cancel`` that crossed with the end of its job.
     memory, disk = descriptors
+    link.job_cancelled = False
     try:
         emitter = _Emitter(link)
         source = _SpoolSource(link, memory, disk, before_waiting=emitter.flush)
         done = inspect(source, Job.from_header(header), emitter)
+        if link.job_cancelled:
+            return
         emitter.flush()
         link.send(channel.pack_done(done))
     except _Cancelled:

@@ -14,7 +14,7 @@ from hashmatch.media.formats import Family, sniff
 from hashmatch.media.source import Source
 from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.records import Reason
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Part, VerdictReason
 from hashmatch.sampling import Thinner
 
@@ -27,18 +27,29 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], Non
     """Decodes and hashes a media; ``emit`` gets the signals of each frame as it is
     hashed, and the tally so far (see `summary`).
 
-    Whatever is wrong with the media ends up among the reasons, never as an exception; only what
-    ``emit`` and ``source`` raise passes through.
+    Whatever is wrong with the media ends up among the reasons, never as an exception. ``emit`` and
+    ``source`` stop it by raising what is no ``Exception``.
     """
     tally = Tally()
     thinner = Thinner(job.min_change_bits, job.max_gap_ms)
+    emitted = 0
     try:
         for batch in _batches(source, job, tally):
             hashed = _hash(batch, job, tally)
-            if hashed and thinner.keep(int(batch.pts_ms[0]), hashed[0].digests[0]):
-                emit(hashed, tally)
+            if not hashed or not thinner.keep(int(batch.pts_ms[0]), hashed[0].digests[0]):
+                continue
+            emitted += max(len(each) for each in hashed)
+            if emitted > MAX_SIGNALS:
+                raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
+            emit(hashed, tally)
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
+    except Exception as error:
+        # FFmpeg, PyAV and Pillow raise much that they do not promise, for files that are crafted
+        # or only unusual. Whatever it is, not all of the media was looked at.
+        tally.add_reason(
+            VerdictReason.CORRUPT, f"decoding it failed unexpectedly ({type(error).__name__})"
+        )
     if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
         tally.add_reason(
             VerdictReason.ALL_FRAMES_FLAT,

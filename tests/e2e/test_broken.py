@@ -11,8 +11,6 @@ from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Verdict, VerdictReason
 from tests.conftest import serving
 
-pytestmark = pytest.mark.xdist_group("broken")
-
 
 @pytest.fixture(scope="module")
 def screener(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:

@@ -13,8 +13,6 @@ from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Verdict
 from tests.conftest import serving
 
-pytestmark = pytest.mark.xdist_group("corpus")
-
 # One clip of each family (the corpus holds some clips in several versions). Twenty are put on the
 # blocklist, twenty others are not.
 LISTED = """

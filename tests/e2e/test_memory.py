@@ -16,8 +16,6 @@ from tests.conftest import RunningServer, serving
 MIB = 1024 * 1024
 SPOOL_MIB = 32
 
-pytestmark = pytest.mark.xdist_group("memory")
-
 
 @pytest.fixture(scope="module")
 def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:

@@ -74,6 +74,8 @@ def upgrade() -> None:
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("state", sa.Integer(), nullable=False),
         sa.Column("kinds", sa.JSON(), nullable=False),
+        sa.Column("coverage", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("coverage_reasons", sa.JSON(), nullable=False),
         sa.Column("duration_ms", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("create_ms", sa.BigInteger(), nullable=False),

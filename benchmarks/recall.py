@@ -1,0 +1,101 @@
+"""What is found after an attack, and who is accused wrongly: rows of the robustness set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from benchmarks.harness import Row
+from benchmarks.robustness.__main__ import measure
+from benchmarks.robustness.chance import MAX_DISTANCE
+from benchmarks.robustness.evaluate import Recall, Report
+from hashmatch.model.records import DEFAULT_THRESHOLDS
+from hashmatch.model.verdicts import Kind
+
+__all__ = ["rows"]
+
+_PART: Final = 0.1  # Of the set's cases, in `make bench`.
+_THRESHOLD: Final = DEFAULT_THRESHOLDS[Kind.PDQ]
+
+
+def rows(full: bool, details: dict[str, Any]) -> Iterator[Row]:
+    """``recall_*`` and ``false_*``; the plots' numbers go into ``details``.
+
+    The set is the same in every run, so these rows have no spread.
+    """
+    report = measure(1.0 if full else _PART)
+    details["recall"] = {
+        each.attack: {
+            "hashmatch": each.ours / each.cases,
+            "vPDQ any": each.vpdq_any / each.cases,
+            "vPDQ 80 % q": each.vpdq_query / each.cases,
+            "vPDQ 80 % r": each.vpdq_reference / each.cases,
+        }
+        for each in report.by_attack
+    }
+    details["false_positives"] = {
+        "threshold": list(range(MAX_DISTANCE + 1)),
+        "at_10m": [report.chance.expected(bits) for bits in range(MAX_DISTANCE + 1)],
+    }
+    details["notes"] = {"False positives": _chance_note(report)}
+    yield _recall("recall_all", report.overall)
+    for each in report.by_attack:
+        yield _recall(f"recall_{each.attack}", each)
+    yield from _false(report)
+
+
+def _recall(name: str, recall: Recall) -> Row:
+    return Row(
+        name=name,
+        what=f"found, of {recall.cases} altered copies",
+        unit="of 1",
+        value=recall.ours / recall.cases,
+        yardstick_name="vPDQ, any frame",
+        yardstick=recall.vpdq_any / recall.cases,
+        ratio=recall.ours / recall.cases,
+        spread=0.0,
+        more={
+            "vPDQ, 80 % of query": recall.vpdq_query / recall.cases,
+            "vPDQ, 80 % of reference": recall.vpdq_reference / recall.cases,
+        },
+    )
+
+
+def _false(report: Report) -> Iterator[Row]:
+    clean = report.clean_uploads
+    yield Row(
+        name="false_accused",
+        what=f"not accused, of {clean.cases} clean uploads",
+        unit="of 1",
+        value=1 - clean.ours / clean.cases,
+        yardstick_name="vPDQ, any frame",
+        yardstick=1 - clean.vpdq_any / clean.cases,
+        ratio=1 - clean.ours / clean.cases,
+        spread=0.0,
+        fault=f"{clean.ours} clean uploads are accused" if clean.ours else "",
+        more={"wrong entry first": float(report.wrong_first)},
+    )
+    nearest = report.chance.nearest or MAX_DISTANCE
+    yield Row(
+        name="false_nearest",
+        what="bits between the nearest unrelated pair",
+        unit="bits",
+        value=float(nearest),
+        yardstick_name="the threshold",
+        yardstick=float(_THRESHOLD),
+        ratio=nearest / _THRESHOLD,
+        spread=0.0,
+    )
+
+
+def _chance_note(report: Report) -> str:
+    chance = report.chance
+    bound = "at most " if chance.is_bound(_THRESHOLD) else ""
+    return (
+        f"{chance.frames} clean frames against {chance.digests} hashes of entries; the nearest pair "
+        f"is {chance.nearest} bits apart. At {_THRESHOLD} bits a clean frame would match {bound}"
+        f"{chance.expected(_THRESHOLD):.2g} of ten million hashes by chance. That assumes that all "
+        "pairs are as likely to be near, here and in the large list; frames of one clip are alike, "
+        "so the true figure may be several times as large. Where no pair came as near, it is an "
+        "upper bound at 95 % (3 over the number of pairs)."
+    )
