@@ -9,7 +9,7 @@ SERVICES := $(wildcard protos/hashmatch/v1/*_service.proto)
 # Compiled kernels are kept here, so that no test and no server compiles them twice.
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo serve test check bench protos lock format clean
+.PHONY: help demo serve test check bench bench-full bench-accept protos lock format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +41,12 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run
 	$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/installed ## Measure all of it, for longer
+	$(BIN)/python -m benchmarks --full
+
+bench-accept: $(VENV)/installed ## Make the runs of this tree the baseline: REASON="why"
+	$(BIN)/python -m benchmarks --accept "$(REASON)"
 
 protos: $(VENV)/installed ## Generate hashmatch/v1 from protos/
 	$(BIN)/python -m protos.generate

@@ -288,6 +288,9 @@ def test_reports_name_what_is_red(tmp_path: Path) -> None:
 def test_the_readme_shows_the_accepted_figures() -> None:
     """The README would boast of figures that nobody measured."""
     text = (ROOT / "README.md").read_text()
+    if not BASELINE.exists():
+        assert report.README_MARKS[0] not in text
+        return
     begin, end = map(re.escape, report.README_MARKS)
     (section,) = re.findall(f"{begin}\n\n(.*?)\n\n{end}", text, re.DOTALL)
     assert section == report.measured(read(BASELINE))
