@@ -91,11 +91,14 @@ def _false(report: Report) -> Iterator[Row]:
 def _chance_note(report: Report) -> str:
     chance = report.chance
     bound = "at most " if chance.is_bound(_THRESHOLD) else ""
-    return (
-        f"{chance.frames} clean frames against {chance.digests} hashes of entries; the nearest "
-        f"pair is {chance.nearest} bits apart. At {_THRESHOLD} bits a clean frame would match "
-        f"{bound}{chance.expected(_THRESHOLD):.2g} of ten million hashes by chance. That assumes that all "
-        "pairs are as likely to be near, here and in the large list; frames of one clip are alike, "
-        "so the true figure may be several times as large. Where no pair came as near, it is an "
-        "upper bound at 95 % (3 over the number of pairs)."
+    return " ".join(
+        [
+            f"{chance.frames} clean frames against {chance.digests} hashes of entries; the",
+            f"nearest pair is {chance.nearest} bits apart. At {_THRESHOLD} bits a clean frame",
+            f"would match {bound}{chance.expected(_THRESHOLD):.2g} of ten million hashes by",
+            "chance. That assumes that all pairs are as likely to be near, here and in the large",
+            "list; frames of one clip are alike, so the true figure may be several times as",
+            "large. Where no pair came as near, it is an upper bound at 95 % (3 over the number",
+            "of pairs).",
+        ]
     )
