@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,7 +14,7 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
-from hashmatch.sandbox import Sandbox
+from hashmatch.sandbox import Sandbox, Stalled
 from hashmatch.spool import Spool, SpoolBudget
 
 __all__ = ["Decided", "Inspected", "Intake", "IntakeLimits", "Looks"]
@@ -125,10 +126,18 @@ class Intake:
             max_frame_pixels=self._limits.max_frame_pixels,
         )
         try:
-            done = await self._sandbox.inspect(upload.spool, job, upload.take)
+            done = await self._inspect(upload, job)
         except MediaError as error:
             return upload.so_far_without(Reason(error.code, error.detail))
         return done or upload.so_far_without(_DECIDED_EARLY)
+
+    async def _inspect(self, upload: _Upload, job: Job) -> Done | None:
+        try:
+            return await self._sandbox.inspect(upload.spool, job, upload.take)
+        except Stalled:
+            upload.begin_anew()
+            await upload.spool.wait_for(sys.maxsize)  # That is, for its end.
+            return await self._sandbox.inspect(upload.spool, job, upload.take)
 
     def _too_large(self, size: int) -> Inspected:
         detail = f"more than {self._limits.max_upload_bytes} bytes"
@@ -157,6 +166,11 @@ class _Upload:
         if await self._decided(signals):
             self._has_decided = True
         return self._has_decided
+
+    def begin_anew(self) -> None:
+        """Forgets what was hashed: the media is decoded again from its beginning."""
+        self._signals = []
+        self._so_far = Done(MediaInfo(), Coverage(), ())
 
     def has_decided(self) -> bool:
         return self._has_decided

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -21,7 +22,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.spool import Spool
 
-__all__ = ["Sandbox", "running"]
+__all__ = ["Sandbox", "Stalled", "running"]
 
 # A worker that does not stop this long after it was told to is killed: a frame that it is busy
 # with is done by then.
@@ -30,6 +31,10 @@ _CANCEL_SECONDS: Final = 2.0
 # Starting takes 1 to 2 s, and some 20 s when kernels must be compiled first.
 _START_SECONDS: Final = 120.0
 _RESTART_SECONDS: Final = 1.0
+
+# An uploader who sends nothing for so long gives up the worker if others wait for one. Slow lines
+# send something more often; a client that hangs or means harm does not.
+_PATIENCE_SECONDS: Final = 2.0
 
 _log = telemetry.get_logger(__name__)
 
@@ -152,6 +157,10 @@ class _Worker:
         self._socket.close()
 
 
+class Stalled(Exception):
+    """The uploader sends nothing while others wait for a worker. Never leaves floor 2."""
+
+
 class Sandbox:
     """A fixed number of workers, each with one media at a time."""
 
@@ -167,6 +176,7 @@ class Sandbox:
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._all: set[_Worker] = set()
         self._starting: set[asyncio.Task[None]] = set()
+        self._queued = 0  # Media that wait for a worker.
         self._closed = False
 
     async def start(self) -> None:
@@ -191,7 +201,8 @@ class Sandbox:
 
         ``on_signals`` gets hashes as they come, with the tally so far; when it returns true the
         rest is not wanted, and the answer is None. Raises `MediaError` if the worker died or took
-        too long.
+        too long, and `Stalled` if the worker was given to others because nothing came: then try
+        again, from the beginning, once all has come.
         """
         worker = await self._alive()
         job_is_over = False
@@ -213,9 +224,24 @@ class Sandbox:
 
     async def _alive(self) -> _Worker:
         """A worker that has nothing to do, and has not died since."""
-        while (worker := await self._idle.get()).process.returncode is not None:
-            self._in_background(self._recover(worker))
+        self._queued += 1
+        try:
+            while (worker := await self._idle.get()).process.returncode is not None:
+                self._in_background(self._recover(worker))
+        finally:
+            self._queued -= 1
         return worker
+
+    async def _patiently(self, growth: Callable[[], Awaitable[None]]) -> None:
+        """Waits for bytes, for as long as nobody else wants the worker."""
+        while True:
+            try:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await growth()
+                return
+            except TimeoutError:
+                if self._queued:
+                    raise Stalled from None
 
     async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
         busy_left = self._decode_seconds
@@ -231,7 +257,8 @@ class Sandbox:
                 ) from error
             busy_left -= time.monotonic() - began
             if header["type"] == "wait":
-                await worker.outlives(spool.wait_for(_wanted(header)))
+                size = _wanted(header)
+                await worker.outlives(self._patiently(functools.partial(spool.wait_for, size)))
                 await worker.send(
                     channel.frame(
                         {

@@ -345,3 +345,24 @@ async def test_more_uploads_than_workers(
         assert inspected.coverage.complete
         assert same_signals(inspected.signals, expected)
     assert budget == spool_budget(tmp_path)
+
+
+async def test_a_stalled_upload_gives_its_worker_to_others(intake: Intake) -> None:
+    """A few clients that hang would stop the uploads of all others."""
+    gate = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield CLIP[: len(CLIP) // 2]
+        await gate.wait()
+        yield CLIP[len(CLIP) // 2 :]
+
+    stalled = asyncio.create_task(intake.inspect(stalling(), 0, LOOKS, never))
+    await asyncio.sleep(0.3)
+    other = await inspect(intake, CLIP)
+    assert other.coverage.complete
+    assert not stalled.done()
+    gate.set()
+    async with asyncio.timeout(30):
+        late = await stalled
+    assert (late.coverage, late.reasons) == (other.coverage, ())
+    assert same_signals(late.signals, other.signals)

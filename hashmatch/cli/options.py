@@ -10,9 +10,9 @@ import typer
 
 from hashmatch.cli.output import Context, failed
 from hashmatch.client import Client
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, Unreachable
 
-__all__ = ["AsJson", "Server", "connected", "of"]
+__all__ = ["AsJson", "Server", "connected", "no_server", "of"]
 
 Server = Annotated[
     str | None,
@@ -30,11 +30,21 @@ def of(context: typer.Context, server: str | None, as_json: bool) -> Context:
     return shared.merged(server, as_json)
 
 
+def no_server(server: str) -> Unreachable:
+    """What to tell somebody who would wait in vain: a person can start it or name another."""
+    return Unreachable(
+        f"no server is ready at {server}; start it by 'hashmatch serve', or name it by --server "
+        "or HASHMATCH_SERVER"
+    )
+
+
 @contextlib.contextmanager
 def connected(context: Context) -> Iterator[Client]:
     """A client; an error ends the command with exit code 1."""
     try:
         with Client(context.server, timeout_seconds=30.0) as client:
+            if not client.is_ready():
+                raise no_server(client.server)
             yield client
     except HashmatchError as error:
         failed(error, context)

@@ -72,6 +72,12 @@ async def _screen_all(
             async with places:
                 return await client.screen(sys.stdin.buffer if file == "-" else file)
 
+        if not await client.is_ready():
+            error = options.no_server(client.server)
+            # A script gets an answer for each file; a person needs to read it once.
+            for about in [{"file": file} for file in files] if context.json else [{}]:
+                failed(error, context, **about)
+            raise typer.Exit(1)
         tasks = [asyncio.create_task(one(file)) for file in files]
         outcomes: list[Screening | None] = []
         with progress_bar(len(files), "screening") as advance:

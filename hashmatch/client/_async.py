@@ -68,7 +68,7 @@ class AsyncClient:
         127.0.0.1:50051. ``timeout_seconds`` is the deadline of a call, retries included; 0 means
         that a call is tried once and waits as long as it takes.
         """
-        target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
+        self.server = target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
         self._timeout_seconds = timeout_seconds
         self._channel = (
             aio.secure_channel(target, credentials, _OPTIONS)

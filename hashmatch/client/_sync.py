@@ -46,6 +46,7 @@ class Client:
             return AsyncClient(server, timeout_seconds=timeout_seconds, credentials=credentials)
 
         self._client = self._run(connect())
+        self.server = self._client.server
 
     def __enter__(self) -> Self:
         """The client itself."""

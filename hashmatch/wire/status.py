@@ -21,6 +21,9 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 _DOMAIN: Final = "hashmatch"
 
+# What gRPC itself says of a message that is too long, before any handler sees it.
+_TOO_LONG: Final = "larger than max"
+
 # What gRPC itself says, as INTERNAL, if the connection breaks off while a message is being sent.
 _BROKEN_OFF: Final = "Internal error from Core"
 
@@ -65,6 +68,8 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
         error.metadata = dict(info.metadata)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         error = errors.DeadlineExceeded("no answer within the deadline")
+    elif code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LONG in message:
+        error = errors.InvalidField("message", message)
     elif (
         code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
         or message == _BROKEN_OFF
