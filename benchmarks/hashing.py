@@ -73,7 +73,7 @@ def _pdq() -> Row:
 
 def _clip_row(name: str, yardstick_name: str, path: Path, yardstick: Any) -> Row:
     values, yardsticks = interleaved(
-        lambda: hash_clip(path), lambda: cpu_seconds(lambda: yardstick(path)), rounds=9
+        lambda: hash_clip(path), lambda: cpu_seconds(lambda: yardstick(path)), rounds=6
     )
     return row(name, "10 s of 720p, bytes to signals", yardstick_name, values, yardsticks)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from hashmatch.errors import InvalidField, MediaUnusable
+from hashmatch.errors import BankArchived, InvalidField, MediaUnusable
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.index.live import usable
 from hashmatch.intake import Intake, Looks
@@ -154,6 +154,8 @@ class Blocklist:
             if answered is not None:
                 return answered
         found = await self.get_bank(bank)
+        if found.state is BankState.ARCHIVED:  # Said before the media is received for nothing.
+            raise BankArchived(f"bank {found.name!r} is archived and takes no entries")
         looks = Looks(
             frozenset(found.thresholds),
             ENTRY_GAP_MS,

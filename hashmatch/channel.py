@@ -50,6 +50,7 @@ _MAX_PAYLOAD: Final = 64 * 1024 * 1024
 _MAX_TEXT: Final = 200
 _MAX_REASONS: Final = 16
 _MAX_COUNT: Final = 2**62
+_MAX_SMALL: Final = 2**31  # Of what callers are told in 32 bits.
 
 Message = tuple[dict[str, Any], bytes]
 
@@ -165,13 +166,13 @@ def parse_done(header: Mapping[str, Any]) -> Done:
             Reason(VerdictReason(code), _text(detail)) for code, detail in header["reasons"]
         )
         counts: dict[str, Any] = {
-            name: _count(header["media"][name])
+            name: _count(name, header["media"][name])
             for name in ("width", "height", "duration_header_ms")
         }
         media = MediaInfo(format=_text(header["media"]["format"]), **counts)
         stated = header["coverage"]
         counts = {
-            name: _count(stated[name])
+            name: _count(name, stated[name])
             for name in Coverage.__slots__
             if name not in ("complete", "by_caller")
         }
@@ -183,8 +184,9 @@ def parse_done(header: Mapping[str, Any]) -> Done:
     return Done(media, coverage, reasons)
 
 
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MAX_COUNT:
+def _count(name: str, value: object) -> int:
+    most = _MAX_SMALL if name in ("width", "height", "streams") else _MAX_COUNT
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < most:
         raise ValueError("not a count")
     return value
 

@@ -19,15 +19,20 @@ from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn, VerdictReason
 
 counts = st.integers(0, 2**62 - 1)
+small = st.integers(0, 2**31 - 1)
 texts = st.text(max_size=200).filter(str.isprintable)
 reasons = st.lists(st.builds(Reason, st.sampled_from(VerdictReason), texts), max_size=16).map(tuple)
 coverages = st.builds(
     Coverage,
-    **{name: counts for name in Coverage.__slots__ if name not in ("complete", "by_caller")},
+    **{
+        name: small if name == "streams" else counts
+        for name in Coverage.__slots__
+        if name not in ("complete", "by_caller")
+    },
 )
 dones = st.builds(
     lambda media, coverage, why: Done(media, replace(coverage, complete=not why), why),
-    st.builds(MediaInfo, format=texts, width=counts, height=counts, duration_header_ms=counts),
+    st.builds(MediaInfo, format=texts, width=small, height=small, duration_header_ms=counts),
     coverages,
     reasons,
 )
