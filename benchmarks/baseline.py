@@ -51,8 +51,9 @@ def _judge(row: Row, before: Row | None) -> Finding:
         return Finding(row.name, "new", f"{row.ratio:.2f}, no baseline yet")
     least = before.ratio * (1 - before.spread) * (1 - _DRIFT)
     best_case = row.ratio * (1 + row.spread)
-    change = row.ratio / before.ratio - 1
-    detail = f"{before.ratio:.2f} -> {row.ratio:.2f} ({change:+.0%})"
+    detail = f"{before.ratio:.2f} -> {row.ratio:.2f}"
+    if before.ratio:
+        detail += f" ({row.ratio / before.ratio - 1:+.0%})"
     return Finding(row.name, "short" if best_case < least else "ok", detail)
 
 
@@ -73,7 +74,7 @@ def accepted(runs: Sequence[Result], reason: str) -> Result:
             raise ValueError(f"{row.name}: {faults[0]}; a baseline has no faults")
         ratios = [other.ratio for other in same]
         middle = statistics.median(ratios)
-        between = (max(ratios) - min(ratios)) / 2 / middle
+        between = (max(ratios) - min(ratios)) / 2 / middle if middle else 0.0
         spread = max(between, *(other.spread for other in same))
         rows.append(replace(row, ratio=middle, spread=spread))
     return replace(newest, rows=tuple(rows), reason=reason)

@@ -131,10 +131,12 @@ def plots(result: Result, baseline: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _ratios(result: Result, baseline: Sequence[Row], path: Path) -> Path:
-    before = {row.name: row.ratio for row in baseline}
-    names = [row.name for row in result.rows]
-    changes = [row.ratio / before.get(row.name, row.ratio) for row in result.rows]
-    noise = [row.spread * change for row, change in zip(result.rows, changes, strict=True)]
+    # What was 0 before (an attack that hides everything) has no ratio to be a part of.
+    before = {row.name: row.ratio for row in baseline if row.ratio}
+    rows = [row for row in result.rows if before.get(row.name, row.ratio)]
+    names = [row.name for row in rows]
+    changes = [row.ratio / before.get(row.name, row.ratio) for row in rows]
+    noise = [row.spread * change for row, change in zip(rows, changes, strict=True)]
     drawing, axes = _canvas(8, 0.3 * len(names) + 1.2)
     axes.barh(names, changes, xerr=noise, color="#4477aa", ecolor="#222222")
     axes.axvline(1.0, color="#222222", linewidth=1)

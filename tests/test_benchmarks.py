@@ -285,6 +285,18 @@ def test_reports_name_what_is_red(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_what_is_never_found_can_be_reported(tmp_path: Path) -> None:
+    """An attack that hides everything would break the run that says so."""
+    result = result_of(plain("recall_tilt", 0.0, spread=0.0), plain("pdq", 2.0))
+    baseline = accepted([result, result], "first")
+    findings = compare(result.rows, baseline.rows)
+    assert [finding.state for finding in findings] == ["ok", "ok"]
+    assert report.plots(result, (), tmp_path)
+    assert report.plots(result, baseline.rows, tmp_path)
+    found = compare([plain("recall_tilt", 0.5), plain("pdq", 2.0)], baseline.rows)
+    assert not [finding for finding in found if finding.is_red]
+
+
 def test_the_readme_shows_the_accepted_figures() -> None:
     """The README would boast of figures that nobody measured."""
     text = (ROOT / "README.md").read_text()

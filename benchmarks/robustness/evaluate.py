@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.hashing import UPLOAD_JOB as UPLOAD
 from benchmarks.robustness import vpdq
 from benchmarks.robustness.attacks import ATTACKS
 from benchmarks.robustness.chance import Curve, curve
@@ -28,20 +29,11 @@ from hashmatch.media.source import FileSource
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind, Turn, Verdict
-from hashmatch.screening import MAX_GAP_MS
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 
-# As `hashmatch.screening` and `hashmatch.blocklist` ask for.
-UPLOAD: Final = Job(
-    kinds=(Kind.PDQ,),
-    turns=True,
-    max_gap_ms=MAX_GAP_MS,
-    min_change_bits=0,
-    max_duration_ms=3_600_000,
-    max_frame_pixels=1 << 26,
-)
+# As `hashmatch.blocklist` asks for.
 _ENTRY: Final = Job(
     kinds=(Kind.PDQ,),
     turns=False,
