@@ -225,7 +225,7 @@ def test_a_bank_from_its_making_to_its_end() -> None:
         "KIND_MD5": 0,
     }
     shown = run("bank", "list")
-    line = next(line for line in shown.out.splitlines() if bank["bankId"] in line)
+    line = next(line for line in shown.out.splitlines() if line.startswith(name))
     assert "block" in line
     assert [each["bank"] for each in run("bank", "list", "--json").objects].count(
         changed.object["bank"]
@@ -596,7 +596,7 @@ def test_a_table_is_plain_text_in_a_pipe(bank: str) -> None:
     """A script that reads the list would meet escape sequences."""
     done = spawn("bank", "list")
     assert done.returncode == 0
-    assert b"bnk_" in done.stdout
+    assert bank.encode() in done.stdout
     assert b"\x1b" not in done.stdout
     assert done.stderr == b""
 

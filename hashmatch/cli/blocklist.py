@@ -13,6 +13,7 @@ from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import (
     Context,
     failed,
+    limited,
     message_json,
     plain,
     print_json,
@@ -167,7 +168,7 @@ def entry_list(
     wanted = None if state is None else EntryState[state.upper()]
     with options.connected(shared) as client:
         entries = client.list_entries(bank=bank, state=wanted)
-        _print_entries([entry for _, entry in zip(range(limit), entries, strict=False)], shared)
+        _print_entries(list(limited(entries, limit)), shared)
 
 
 @entry_app.command("withdraw")
@@ -207,7 +208,8 @@ def _thresholds(kinds: list[str] | None) -> dict[Kind, int] | None:
 
 
 def _print_banks(banks: list[Bank], context: Context) -> None:
-    rows = table("BANK", "NAME", "ACTION", "KINDS", "ENTRIES", "STATE", "LABEL")
+    # Without its id: a bank's name will do wherever its id does, and leaves room for the rest.
+    rows = table("NAME", "ACTION", "KINDS", "ENTRIES", "STATE", "LABEL")
     for bank in banks:
         if context.json:
             print_json({"bank": message_json(bank_to_wire(bank))})
@@ -216,7 +218,6 @@ def _print_banks(banks: list[Bank], context: Context) -> None:
             for kind, most in bank.thresholds.items()
         )
         rows.add_row(
-            bank.bank_id,
             plain(bank.name),
             bank.action.name.lower(),
             kinds,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from google.protobuf.json_format import MessageToDict
@@ -32,6 +32,7 @@ __all__ = [
     "VERDICT_STYLES",
     "Context",
     "failed",
+    "limited",
     "message_json",
     "plain",
     "print_json",
@@ -42,6 +43,8 @@ __all__ = [
     "table",
     "upload_progress",
 ]
+
+T = TypeVar("T")
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -102,6 +105,15 @@ def failed(error: Exception, context: Context, **about: str) -> None:
 
 def _os_error(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def limited(items: Iterable[T], limit: int) -> Iterator[T]:
+    """The first ``limit`` items; says on stderr if there are more."""
+    for number, item in enumerate(items):
+        if number == limit:
+            stderr.print(f"there are more than {limit}; --limit shows them", style="dim")
+            return
+        yield item
 
 
 def table(*columns: str) -> Table:

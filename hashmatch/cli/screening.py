@@ -14,6 +14,7 @@ from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import (
     Context,
     failed,
+    limited,
     message_json,
     print_json,
     print_screening,
@@ -178,7 +179,7 @@ def list_(
     rows = table("SCREENING", "VERDICT", "WHY", "WHEN (UTC)")
     with options.connected(shared) as client:
         screenings = client.list_screenings(verdict=wanted, since=instant)
-        for _, screening in zip(range(limit), screenings, strict=False):
+        for screening in limited(screenings, limit):
             if shared.json:
                 print_json({"screening": message_json(screening_to_wire(screening))})
             else:
