@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,6 @@ import numpy.typing as npt
 __all__ = ["Sampler", "Thinner"]
 
 Frame = TypeVar("Frame")
-
-_PDQ_BYTES: Final = 32
 
 
 class Sampler(Generic[Frame]):
@@ -62,8 +60,7 @@ class Sampler(Generic[Frame]):
 
 
 class Thinner:
-    """Leaves out hashed frames that look like the last one kept. Bits are counted of 256; of
-    shorter digests, as large a part.
+    """Leaves out hashed frames that look like the last one kept.
 
     What is kept stands for the whole: no frame differs by more than ``min_change_bits`` from the
     kept one before it, and none is further from it than ``max_gap_ms``. So a still scene costs a
@@ -80,8 +77,7 @@ class Thinner:
         """Whether to keep the next frame; ``digest`` uint8 ``[width]``."""
         if self._kept is not None and self._min_change_bits:
             kept_ms, kept = self._kept
-            changed = int(np.bitwise_count(kept ^ digest).sum()) * _PDQ_BYTES
-            near = changed <= self._min_change_bits * len(digest)
+            near = int(np.bitwise_count(kept ^ digest).sum()) <= self._min_change_bits
             if near and 0 <= pts_ms - kept_ms < self._max_gap_ms:
                 return False
         self._kept = pts_ms, digest

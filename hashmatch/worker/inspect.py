@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
+from hashmatch.hashing import pdq
 from hashmatch.hashing.frames import FrameBatch, hash_frames
-from hashmatch.hashing.pdq import MIN_QUALITY
 from hashmatch.media import image, video
 from hashmatch.media.formats import Family, sniff
 from hashmatch.media.source import Source
@@ -32,12 +35,15 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], Non
     """
     tally = Tally()
     thinner = Thinner(job.min_change_bits, job.max_gap_ms)
+    looks = any(not kind.exact for kind in job.kinds)
     emitted = 0
     try:
         for batch in _batches(source, job, tally):
-            hashed = _hash(batch, job, tally)
-            if not hashed or not thinner.keep(int(batch.pts_ms[0]), hashed[0].digests[0]):
+            # Most frames look like the one before: one plain hash says so, the rest of the work is
+            # for those that do not.
+            if not looks or not thinner.keep(int(batch.pts_ms[0]), _glance(batch, tally)):
                 continue
+            hashed = hash_frames(batch, job.kinds, turns=job.turns)
             emitted += max(len(each) for each in hashed)
             if emitted > MAX_SIGNALS:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
@@ -53,7 +59,7 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], Non
     if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
         tally.add_reason(
             VerdictReason.ALL_FRAMES_FLAT,
-            f"all {tally.frames_hashed} frames have a quality below {MIN_QUALITY} of 100",
+            f"all {tally.frames_hashed} frames have a quality below {pdq.MIN_QUALITY} of 100",
         )
     return summary(tally)
 
@@ -79,14 +85,14 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     return video.frames(source, media_format, limits, gap_ms, tally)
 
 
-def _hash(batch: FrameBatch, job: Job, tally: Tally) -> list[Signals]:
-    hashed = hash_frames(batch, job.kinds, turns=job.turns)
-    if hashed and batch.part is Part.FULL:
-        # Every view and kind of a frame has the frame's quality.
-        views = len(hashed[0]) // len(batch.pts_ms)
-        tally.frames_hashed += len(batch.pts_ms)
-        tally.frames_flat += int((hashed[0].quality < MIN_QUALITY).sum()) // views
-    return hashed
+def _glance(batch: FrameBatch, tally: Tally) -> npt.NDArray[np.uint8]:
+    """The plain hash of a frame, which is counted: uint8 ``[32]``."""
+    digests, quality = pdq.digest(batch.luma, gain=batch.gain)
+    if batch.part is Part.FULL:
+        tally.frames_hashed += 1
+        tally.frames_flat += int(quality[0] < pdq.MIN_QUALITY)
+    plain: npt.NDArray[np.uint8] = digests[0]
+    return plain
 
 
 def _printable(text: Iterable[str]) -> str:
