@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import alembic.command
 import alembic.config
@@ -16,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from hashmatch.errors import StoreUnavailable
 
 __all__ = ["Database"]
+
+# How long one who writes waits for others that do.
+_BUSY_SECONDS: Final = 10
 
 
 class Database:
@@ -83,11 +88,24 @@ def _translated() -> Iterator[None]:
 def _set_up_sqlite(connection: Any, _: object) -> None:
     # Transactions are begun by _begin_sqlite, not by the driver.
     connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
     # Readers do not wait for the writer, and what was committed survives a loss of power.
-    connection.execute("PRAGMA journal_mode = WAL")
+    _set_journal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _set_journal(connection: Any) -> None:
+    """Makes a new database a WAL one. SQLite does not wait for another that does the same."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
