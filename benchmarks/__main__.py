@@ -6,17 +6,18 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import hashing, recall, report, search, service
+from benchmarks import recall, report, service
 from benchmarks.baseline import accepted, compare
+from benchmarks.functions.suite import measure as functions
 from benchmarks.harness import Row
 from benchmarks.results import BASELINE, RESULTS, Result, measured_now, read, write
 
+_GROUPS: Final = ("functions", "recall", "service")
 _README: Final = Path(__file__).resolve().parent.parent / "README.md"
 
 console = Console(highlight=False)
@@ -26,7 +27,7 @@ def main() -> int:
     """The command; 0 unless a row is red."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="measure all, for longer")
-    parser.add_argument("--only", nargs="+", metavar="GROUP", choices=list(_groups(False, {})))
+    parser.add_argument("--only", nargs="+", metavar="GROUP", choices=_GROUPS)
     parser.add_argument("--accept", metavar="REASON", help="make the runs so far the baseline")
     arguments = parser.parse_args()
     if arguments.accept is not None:
@@ -35,27 +36,22 @@ def main() -> int:
     return _report(result, whole=arguments.only is None)
 
 
-def _groups(full: bool, details: dict[str, Any]) -> dict[str, Iterator[Row]]:
-    """Rows by group, measured when they are asked for; ``details`` takes what plots need."""
-    return {
-        "hashing": hashing.rows(),
-        "search": search.rows(full),
-        "recall": recall.rows(full, details),
-        "service": service.rows(full),
-    }
-
-
 def _measure(full: bool, only: list[str] | None) -> Result:
     details: dict[str, Any] = {}
     measured: list[Row] = []
     began = time.monotonic()
-    for group, rows in _groups(full, details).items():
-        if only is not None and group not in only:
-            continue
-        for row in rows:
-            elapsed = time.monotonic() - began
-            console.print(f"{elapsed:5.0f} s  {row.name}: {row.ratio:.2f}", style="dim")
-            measured.append(row)
+
+    def tell(row: Row) -> None:
+        elapsed = time.monotonic() - began
+        console.print(f"{elapsed:5.0f} s  {row.name}: {row.ratio:.2f}", style="dim")
+        measured.append(row)
+
+    for group in only or _GROUPS:
+        if group == "functions":
+            functions(full=full, tell=tell)
+        else:
+            for row in recall.rows(full, details) if group == "recall" else service.rows(full):
+                tell(row)
     command = "make bench-full" if full else "make bench"
     return measured_now(measured, command, details)
 
@@ -70,6 +66,12 @@ def _report(result: Result, *, whole: bool) -> int:
     (RESULTS / "history.json").write_text(report.history(result.rows))
     report.plots(result, baseline, RESULTS)
     console.print(report.table(result.rows, findings))
+    if (
+        whole
+        and baseline
+        and not {row.media for row in baseline} <= {row.media for row in result.rows}
+    ):
+        console.print("Other clips than the baseline's: set HASHMATCH_CORPUS to compare recall.")
     red = [finding for finding in findings if finding.is_red]
     for finding in red:
         console.print(f"{finding.name}: {finding.state}, {finding.detail}", style="bold red")
@@ -84,15 +86,16 @@ def _accept(reason: str) -> int:
         console.print("there is no run to accept; run 'make bench' first", style="bold red")
         return 1
     try:
-        baseline = accepted(runs, reason)
+        baseline = accepted(runs, reason, read(BASELINE).rows if BASELINE.exists() else ())
     except ValueError as error:
         console.print(str(error), style="bold red")
         return 1
     write(baseline, BASELINE)
-    before, rest = _README.read_text().split(report.README_MARKS[0])
-    after = rest.split(report.README_MARKS[1])[1]
+    text = _README.read_text()
+    head, rest = text.split(report.README_MARKS[0])
+    tail = rest.split(report.README_MARKS[1])[1]
     section = f"\n\n{report.measured(baseline)}\n\n"
-    _README.write_text(before + section.join(report.README_MARKS) + after)
+    _README.write_text(head + section.join(report.README_MARKS) + tail)
     shutil.rmtree(RESULTS / "runs")
     console.print(f"accepted {len(runs)} runs; commit baseline.json and README.md with the reason")
     return 0

@@ -34,13 +34,19 @@ class Finding:
 def compare(rows: Sequence[Row], baseline: Sequence[Row], *, whole: bool = True) -> list[Finding]:
     """One finding a row.
 
-    ``whole``: rows that the baseline has and the run has not are missing, else left out.
+    ``whole``: rows that the baseline has and the run has not are missing, else left out. Rows of
+    media that this run did not see at all are left out in any case.
     """
-    before = {row.name: row for row in baseline}
-    findings = [_judge(row, before.get(row.name)) for row in rows]
+    before = {row.key: row for row in baseline}
+    findings = [_judge(row, before.get(row.key)) for row in rows]
     if whole:
-        gone = before.keys() - {row.name for row in rows}
-        findings += [Finding(name, "missing", "was measured before") for name in sorted(gone)]
+        seen = {row.media for row in rows} | {""}
+        gone = before.keys() - {row.key for row in rows}
+        findings += [
+            Finding(name, "missing", "was measured before")
+            for name, media in sorted(gone)
+            if media in seen
+        ]
     return findings
 
 
@@ -57,24 +63,31 @@ def _judge(row: Row, before: Row | None) -> Finding:
     return Finding(row.name, "short" if best_case < least else "ok", detail)
 
 
-def accepted(runs: Sequence[Result], reason: str) -> Result:
+def accepted(runs: Sequence[Result], reason: str, before: Sequence[Row] = ()) -> Result:
     """A baseline out of runs of one tree, the newest last.
 
     A row's ratio is the median of all runs, its spread the largest of what each run saw within
-    itself and half the range between them. Raises ``ValueError`` without a reason, or if a row
-    has a fault.
+    itself and half the range between them. Rows of the baseline ``before`` that depend on media
+    that none of the runs saw are kept. Raises ``ValueError`` without a reason, or if a row has a
+    fault.
     """
     if not reason.strip():
         raise ValueError("a baseline needs a reason: what changed, and why it is right")
-    newest = runs[-1]
-    rows = []
-    for row in newest.rows:
-        same = [other for run in runs for other in run.rows if other.name == row.name]
-        if faults := [other.fault for other in same if other.fault]:
-            raise ValueError(f"{row.name}: {faults[0]}; a baseline has no faults")
-        ratios = [other.ratio for other in same]
-        middle = statistics.median(ratios)
-        between = (max(ratios) - min(ratios)) / 2 / middle if middle else 0.0
-        spread = max(between, *(other.spread for other in same))
-        rows.append(replace(row, ratio=middle, spread=spread))
-    return replace(newest, rows=tuple(rows), reason=reason)
+    by_key: dict[tuple[str, str], list[Row]] = {}
+    for run in runs:
+        for row in run.rows:
+            by_key.setdefault(row.key, []).append(row)
+    seen = {media for _, media in by_key} | {""}
+    rows = [_merged(same) for same in by_key.values()]
+    rows += [row for row in before if row.media not in seen]
+    return replace(runs[-1], rows=tuple(rows), reason=reason)
+
+
+def _merged(same: Sequence[Row]) -> Row:
+    newest = same[-1]
+    if faults := [row.fault for row in same if row.fault]:
+        raise ValueError(f"{newest.name}: {faults[0]}; a baseline has no faults")
+    ratios = [row.ratio for row in same]
+    middle = statistics.median(ratios)
+    between = (max(ratios) - min(ratios)) / 2 / middle if middle else 0.0
+    return replace(newest, ratio=middle, spread=max(between, *(row.spread for row in same)))

@@ -1,4 +1,4 @@
-"""Measures a subject and its yardstick in turns, so that both meet the same noise."""
+"""Rows: what was measured, how it stands to its yardstick, and how much of that is noise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Measure", "Row", "cpu_seconds", "interleaved", "row", "wall_seconds"]
-
-# Calls that return their own measure: seconds, bytes.
-Measure = Callable[[], float]
+__all__ = ["Row", "cpu_seconds", "row"]
 
 # Half the width of the 95 % interval of a median of n values, in standard deviations over the
 # square root of n, and the standard deviation as a multiple of the median absolute deviation.
@@ -28,6 +25,8 @@ class Row:
     the yardstick's. ``spread`` is half the 95 % interval of the ratio, as a part of it: what the
     noise of this run allows. ``fault`` is not empty where the figure does not matter because
     something went wrong (an answer lost, or a wrong one). ``more`` holds other numbers of note.
+    ``media`` names the clips that a row depends on, where a machine may have others; rows are
+    compared only with rows of the same.
     """
 
     name: str
@@ -40,13 +39,12 @@ class Row:
     spread: float
     fault: str = ""
     more: dict[str, float] = field(default_factory=dict)
+    media: str = ""
 
-
-def wall_seconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a row is told from others by."""
+        return self.name, self.media
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -54,16 +52,6 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
-
-
-def interleaved(
-    subject: Measure, yardstick: Measure, rounds: int
-) -> tuple[list[float], list[float]]:
-    """Measures both ``rounds`` times, in turns, after one of each that does not count."""
-    subject()
-    yardstick()
-    pairs = [(subject(), yardstick()) for _ in range(rounds)]
-    return [value for value, _ in pairs], [value for _, value in pairs]
 
 
 def row(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 from benchmarks.harness import Row
 from benchmarks.robustness.__main__ import measure
 from benchmarks.robustness.chance import MAX_DISTANCE
 from benchmarks.robustness.evaluate import Recall, Report
+from benchmarks.robustness.strength import by_strength
 from hashmatch.model.records import DEFAULT_THRESHOLDS
 from hashmatch.model.verdicts import Kind
 
@@ -23,7 +25,9 @@ def rows(full: bool, details: dict[str, Any]) -> Iterator[Row]:
 
     The set is the same in every run, so these rows have no spread.
     """
-    report = measure(1.0 if full else _PART)
+    part = 1.0 if full else _PART
+    report = measure(part)
+    media = f"{report.clips} clips ({report.set_id}), {part:.0%} of the attacks"
     details["recall"] = {
         each.attack: {
             "hashmatch": each.ours / each.cases,
@@ -33,18 +37,19 @@ def rows(full: bool, details: dict[str, Any]) -> Iterator[Row]:
         }
         for each in report.by_attack
     }
+    details["strength"] = {each.attack: asdict(each) for each in by_strength(report.outcomes)}
     details["false_positives"] = {
         "threshold": list(range(MAX_DISTANCE + 1)),
         "at_10m": [report.chance.expected(bits) for bits in range(MAX_DISTANCE + 1)],
     }
     details["notes"] = {"False positives": _chance_note(report)}
-    yield _recall("recall_all", report.overall)
+    yield _recall("recall_all", report.overall, media)
     for each in report.by_attack:
-        yield _recall(f"recall_{each.attack}", each)
-    yield from _false(report)
+        yield _recall(f"recall_{each.attack}", each, media)
+    yield from _false(report, media)
 
 
-def _recall(name: str, recall: Recall) -> Row:
+def _recall(name: str, recall: Recall, media: str) -> Row:
     return Row(
         name=name,
         what=f"found, of {recall.cases} altered copies",
@@ -58,10 +63,11 @@ def _recall(name: str, recall: Recall) -> Row:
             "vPDQ, 80 % of query": recall.vpdq_query / recall.cases,
             "vPDQ, 80 % of reference": recall.vpdq_reference / recall.cases,
         },
+        media=media,
     )
 
 
-def _false(report: Report) -> Iterator[Row]:
+def _false(report: Report, media: str) -> Iterator[Row]:
     clean = report.clean_uploads
     yield Row(
         name="false_accused",
@@ -74,6 +80,7 @@ def _false(report: Report) -> Iterator[Row]:
         spread=0.0,
         fault=f"{clean.ours} clean uploads are accused" if clean.ours else "",
         more={"wrong entry first": float(report.wrong_first)},
+        media=media,
     )
     nearest = report.chance.nearest or MAX_DISTANCE
     yield Row(
@@ -85,6 +92,7 @@ def _false(report: Report) -> Iterator[Row]:
         yardstick=float(_THRESHOLD),
         ratio=nearest / _THRESHOLD,
         spread=0.0,
+        media=media,
     )
 
 

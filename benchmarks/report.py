@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -91,15 +92,30 @@ def _markdown_rows(rows: Sequence[Row]) -> list[str]:
 
 def measured(result: Result) -> str:
     """The README's section, without its marks."""
-    return "\n".join(
-        [
-            f"Measured on {result.time[:10]} with `{result.command}` on "
-            f"{result.machine['cores']} cores of {result.machine['processor']}. A ratio says how a "
-            "row stands to its yardstick in the same run; more is better.",
+    recall = [row for row in result.rows if row.media]
+    media = recall[0].media if recall else ""
+    lines = [
+        f"On {result.time[:10]}, `{result.command}` on {result.machine['cores']} cores of "
+        f"{result.machine['processor']}. A ratio says how a row stands to its yardstick in the "
+        "same run: 2 is twice as good, ± is the noise.",
+        "",
+        *_markdown_rows([row for row in result.rows if not row.media]),
+    ]
+    if recall:
+        own = [row for row in recall if row.media == media]
+        lines += [
             "",
-            *_markdown_rows(result.rows),
+            f"What is found after an attack, and who is accused: {media}. The yardstick is vPDQ's "
+            "rule that one frame in common is enough.",
+            "",
+            "| row | what | hashmatch | vPDQ |",
+            "|---|---|---|---|",
+            *(
+                f"| `{row.name}` | {row.what} | {row.value:.3g} | {row.yardstick:.3g} |"
+                for row in own
+            ),
         ]
-    )
+    return "\n".join(lines)
 
 
 def history(rows: Sequence[Row]) -> str:
@@ -124,7 +140,9 @@ def plots(result: Result, baseline: Sequence[Row], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     made = [_ratios(result, baseline, folder / "ratios.png")]
     if recall := result.details.get("recall"):
-        made.append(_heat_map(recall, folder / "recall.png"))
+        made.append(_by_rule(recall, folder / "recall.png"))
+    if strength := result.details.get("strength"):
+        made.append(_by_strength(strength, folder / "recall_by_strength.png"))
     if curve := result.details.get("false_positives"):
         made.append(_false_positives(curve, folder / "false_positives.png"))
     return made
@@ -145,20 +163,50 @@ def _ratios(result: Result, baseline: Sequence[Row], path: Path) -> Path:
     return _save(drawing, path)
 
 
-def _heat_map(recall: dict[str, dict[str, float]], path: Path) -> Path:
+def _by_rule(recall: dict[str, dict[str, float]], path: Path) -> Path:
     """Recall by attack (rows) and rule (columns), 0 to 1."""
     attacks = sorted(recall)
     rules = list(recall[attacks[0]])
     values = [[recall[attack][rule] for rule in rules] for attack in attacks]
-    drawing, axes = _canvas(6, 0.3 * len(attacks) + 1.5)
-    axes.imshow(values, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    texts = [[f"{value:.2f}" for value in line] for line in values]
+    drawing, axes = _heat_map(attacks, values, texts, 6)
     axes.set_xticks(range(len(rules)), rules)
-    axes.set_yticks(range(len(attacks)), attacks)
-    for y, line in enumerate(values):
-        for x, value in enumerate(line):
-            axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8)
     axes.set_title("recall")
     return _save(drawing, path)
+
+
+def _by_strength(levels: dict[str, dict[str, Any]], path: Path) -> Path:
+    """Recall by attack (rows) and its strength (columns, weakest first), 0 to 1."""
+    attacks = list(levels)
+    cells = [levels[attack]["cells"] for attack in attacks]
+    width = max(map(len, cells))
+    values = [
+        [cell["found"] / cell["cases"] for cell in line] + [math.nan] * (width - len(line))
+        for line in cells
+    ]
+    texts = [
+        [f"{cell['found']}/{cell['cases']}  {cell['label']}" for cell in line] for line in cells
+    ]
+    names = [f"{attack} ({by})" if (by := levels[attack]["by"]) else attack for attack in attacks]
+    drawing, axes = _heat_map(names, values, texts, 10)
+    axes.set_xticks([0, width - 1], ["weakest", "strongest"])
+    axes.set_title("recall by strength: found of copies, and the range of the strength")
+    return _save(drawing, path)
+
+
+def _heat_map(
+    names: Sequence[str],
+    values: Sequence[Sequence[float]],
+    texts: Sequence[Sequence[str]],
+    width: float,
+) -> tuple[Figure, Any]:
+    drawing, axes = _canvas(width, 0.3 * len(names) + 1.5)
+    axes.imshow(values, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    axes.set_yticks(range(len(names)), names)
+    for y, line in enumerate(texts):
+        for x, text in enumerate(line):
+            axes.text(x, y, text, ha="center", va="center", fontsize=8)
+    return drawing, axes
 
 
 def _false_positives(curve: dict[str, list[float]], path: Path) -> Path:

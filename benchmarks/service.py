@@ -12,19 +12,20 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from grpc import aio
 
+from benchmarks.digests import digests, signals_of
 from benchmarks.harness import Row, row
-from benchmarks.hashing import hash_clip
-from benchmarks.load import Load, Sample, closed_loop, open_loop
+from benchmarks.load import Sample
+from benchmarks.load_rows import load_rows
 from benchmarks.media import fixtures, short_clip
-from benchmarks.search import digests, signals_of
-from hashmatch.client import AsyncClient, Client
+from benchmarks.pipeline import hash_clip
+from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore, Request
 from hashmatch.store.database import Database
@@ -32,16 +33,13 @@ from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.signals import signals_to_wire
 
-__all__ = ["latency_rows", "rows", "serving", "throughput_row"]
+__all__ = ["rows", "serving"]
 
 # What an uploader on a slow line may wait for once the last byte is sent.
 _SLOW_BOUND_SECONDS: Final = 0.1
 _SLOW_SECONDS: Final = 2.0
 _SLOW_PIECES: Final = 40
 _SLOW_ROUNDS: Final = 5
-
-_CONCURRENCIES: Final = (1, 2, 4, 8, 16)
-_WINDOWS: Final = 4  # A load is cut into so many parts, to see how its figures spread.
 
 _UPDATE_BOUND_SECONDS: Final = 1.0
 _UPDATE_ROUNDS: Final = 7
@@ -75,7 +73,6 @@ def serving(folder: Path | None = None) -> Iterator[str]:
 
 def rows(full: bool) -> Iterator[Row]:
     """``service_*``, ``slow_upload_*`` and ``update_latency``."""
-    seconds = 20.0 if full else 5.0
     with serving() as address:
         samples, paths = _samples()
         with Client(address) as client:
@@ -83,11 +80,15 @@ def rows(full: bool) -> Iterator[Row]:
             client.add_entry("bench", paths["pan_coffee.mp4"])
             for sample in samples:  # So that nothing is met for the first time.
                 client.screen(sample.data)
-        single = [statistics.fmean(hash_clip(path) for path in paths.values()) for _ in range(5)]
-        throughput, best = asyncio.run(throughput_row(address, samples, single, seconds))
-        yield throughput
-        for part in (0.5, 0.9):
-            yield from asyncio.run(latency_rows(address, samples, single, best, part, seconds * 2))
+        yield from asyncio.run(
+            load_rows(
+                address,
+                samples,
+                lambda: statistics.fmean(hash_clip(path) for path in paths.values()),
+                rounds=10 if full else 5,
+                seconds=10.0 if full else 2.5,
+            )
+        )
         for suffix in (".mp4", ".webm"):
             data = short_clip(suffix).read_bytes()
             values = [asyncio.run(_slow_upload(address, data)) for _ in range(_SLOW_ROUNDS)]
@@ -118,64 +119,6 @@ def _samples() -> tuple[list[Sample], dict[str, Path]]:
         for name, path in paths.items()
     ]
     return samples, paths
-
-
-async def throughput_row(
-    address: str, samples: Sequence[Sample], single: Sequence[float], seconds: float
-) -> tuple[Row, float]:
-    """``service_throughput`` and the best rate, in uploads a second.
-
-    ``single``: seconds that one upload takes in one thread without a server, measured some times.
-    """
-    rates, faults = {}, []
-    async with AsyncClient(address) as client:
-        for concurrency in _CONCURRENCIES:
-            load, rates[concurrency] = await closed_loop(
-                client, samples, concurrency, seconds / len(_CONCURRENCIES) * 2
-            )
-            faults.append(load.fault)
-    best = max(rates.values())
-    cores = os.cpu_count() or 1
-    made = row(
-        "service_throughput",
-        "seconds an upload at the best concurrency",
-        f"one thread's, over {cores} cores",
-        [1 / best] * len(single),
-        [each / cores for each in single],
-        fault=next((fault for fault in faults if fault), ""),
-        more={f"uploads/s at {concurrency}": rate for concurrency, rate in rates.items()},
-    )
-    return made, best
-
-
-async def latency_rows(
-    address: str,
-    samples: Sequence[Sample],
-    single: Sequence[float],
-    best: float,
-    part: float,
-    seconds: float,
-) -> list[Row]:
-    """``service_latency_*`` at ``part`` of the best rate, for three percentiles."""
-    loads: list[Load] = []
-    async with AsyncClient(address) as client:
-        for window in range(_WINDOWS):
-            load = await open_loop(client, samples, best * part, seconds / _WINDOWS, seed=window)
-            loads.append(load)
-    fault = next((load.fault for load in loads if load.fault), "")
-    yardstick = statistics.median(single)
-    return [
-        row(
-            f"service_latency_{part:.0%}_p{percentile}".replace("%", ""),
-            f"last byte to verdict at {part:.0%} load, {percentile}th percentile",
-            "one upload in one thread",
-            [max(1e-4, load.percentiles(percentile)[0]) for load in loads],
-            [yardstick] * len(loads),
-            fault=fault,
-            more={"late": float(sum(load.late(1.0) for load in loads))},
-        )
-        for percentile in (50, 95, 99)
-    ]
 
 
 async def _slow_upload(address: str, data: bytes) -> float:

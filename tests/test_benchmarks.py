@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from grpc import aio
 
-from benchmarks import harness, report
+from benchmarks import report
 from benchmarks.baseline import accepted, compare
-from benchmarks.harness import Row, interleaved, row
+from benchmarks.functions import suite
+from benchmarks.harness import Row, row
 from benchmarks.load import Load, Sample, closed_loop, open_loop
+from benchmarks.load_rows import load_rows
 from benchmarks.results import BASELINE, Result, measured_now, read, write
-from benchmarks.service import latency_rows, throughput_row
 from hashmatch.client import AsyncClient, Client
+from hashmatch.hashing import pdq
 from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.v1 import common_pb2
 from hashmatch.v1 import screening_service_pb2 as pb
@@ -31,59 +33,90 @@ from tests.conftest import ROOT, RunningServer
 NOISE = 0.08  # Standard deviation of one measure on a noisy machine, as a part of it.
 
 
-class Machine:
-    """A machine whose work takes a known time and some noise: no test waits or hopes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._now = 0.0
-        monkeypatch.setattr("benchmarks.harness.time.perf_counter", lambda: self._now)
-
-    def work(self, seconds: float) -> None:
-        """Takes ``seconds``, more or less."""
-        self._now += seconds * max(0.2, self._rng.normal(1, NOISE))
-
-
-def measured(machine: Machine, name: str, seconds: float, *, rounds: int = 31) -> Row:
-    """A row whose subject takes ``seconds`` and whose yardstick takes one."""
-    values, yardsticks = interleaved(
-        lambda: harness.wall_seconds(lambda: machine.work(seconds)),
-        lambda: harness.wall_seconds(lambda: machine.work(1.0)),
-        rounds,
-    )
-    return row(name, "", "one second", values, yardsticks)
+def measured(rng: np.random.Generator, name: str, seconds: float, *, rounds: int = 31) -> Row:
+    """A row whose subject takes ``seconds`` and whose yardstick takes one, on a noisy machine."""
+    noise = np.maximum(0.2, rng.normal(1, NOISE, (2, rounds)))
+    return row(name, "", "one second", list(seconds * noise[0]), list(noise[1]))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_unchanged_tree_is_not_red(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_an_unchanged_tree_is_not_red(seed: int) -> None:
     """Developers would learn to ignore a benchmark that cries wolf."""
-    machine = Machine(monkeypatch, seed)
-    before = [measured(machine, name, 0.5) for name in ("pdq", "search")]
-    after = [measured(machine, name, 0.5) for name in ("pdq", "search")]
+    rng = np.random.default_rng(seed)
+    before = [measured(rng, name, 0.5) for name in ("pdq", "search")]
+    after = [measured(rng, name, 0.5) for name in ("pdq", "search")]
     assert not [finding for finding in compare(after, before) if finding.is_red]
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("slower", ["pdq", "search"])
-def test_a_sleep_of_30_percent_turns_its_row_red_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, slower: str, seed: int
-) -> None:
+def test_a_sleep_of_30_percent_turns_its_row_red_and_no_other(slower: str, seed: int) -> None:
     """A hash or a search that got a third slower would land unseen."""
-    machine = Machine(monkeypatch, seed)
+    rng = np.random.default_rng(seed)
     names = ("pdq", "search")
-    before = [measured(machine, name, 0.5) for name in names]
-    after = [measured(machine, name, 0.5 * (1.3 if name == slower else 1)) for name in names]
+    before = [measured(rng, name, 0.5) for name in names]
+    after = [measured(rng, name, 0.5 * (1.3 if name == slower else 1)) for name in names]
     red = [finding.name for finding in compare(after, before) if finding.is_red]
     assert red == [slower]
 
 
-def test_the_pdq_row_times_the_real_hash(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The row could measure something else than the hash."""
-    from benchmarks import hashing
-    from hashmatch.hashing import pdq
+# A function to measure, on a machine whose work takes a known time: no test waits or hopes.
+FUNCTIONS = """
+import pytest
 
+now, order = 0.0, []
+
+def work(name, seconds):
+    global now
+    now += seconds
+    order.append(name)
+
+@pytest.mark.benchmark(timer=lambda: now)
+def test_slow(against):
+    against(
+        "slow", "", "one second", lambda _: work("ours", {seconds}), lambda _: work("theirs", 1.0),
+        rounds=3, arguments=lambda: (work("set-up", 5.0),), calls=2,
+    )
+    assert order == ["set-up", "theirs", "ours"] * 4
+"""
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `make bench` runs: pytest-benchmark measures nothing beside other tests."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
+def functions_row(folder: Path, seconds: float) -> Row:
+    """Measures a function that takes ``seconds``."""
+    folder.mkdir()
+    (folder / "conftest.py").write_text("from benchmarks.functions.suite import against\n")
+    (folder / f"test_{folder.name}.py").write_text(FUNCTIONS.format(seconds=seconds))
+    (made,) = suite.measure(path=folder)
+    return made
+
+
+@pytest.mark.usefixtures("alone")
+def test_functions_are_timed_in_turns_with_their_yardstick(tmp_path: Path) -> None:
+    """A third more time in a function would not show in its row, or its set-up would."""
+    before = functions_row(tmp_path / "before", 0.5)
+    assert (before.name, before.value, before.yardstick) == ("slow", 0.25, 1.0)
+    assert before.ratio == 4.0
+    after = functions_row(tmp_path / "after", 0.65)
+    (finding,) = compare([after], [before])
+    assert finding.state == "short"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_function_that_fails_is_not_left_out(tmp_path: Path) -> None:
+    """A benchmark that breaks would look like one that was deleted."""
+    with pytest.raises(RuntimeError, match="test_broken"):
+        functions_row(tmp_path / "broken", float("nan"))  # "nan" is no name there.
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_pdq_row_times_the_real_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row could measure something else than the hash."""
     calls = 0
     digest = pdq.digest
 
@@ -93,8 +126,8 @@ def test_the_pdq_row_times_the_real_hash(
         return digest(*arguments, **options)
 
     monkeypatch.setattr(pdq, "digest", counted)
-    (measured_pdq,) = [next(iter(hashing.rows()))]
-    assert measured_pdq.name == "pdq"
+    (made,) = suite.measure("-k", "test_pdq")
+    assert made.name == "pdq"
     assert calls >= 31
 
 
@@ -134,7 +167,7 @@ def _screening(blocked: bool) -> common_pb2.Screening:
 SAMPLES = [Sample("clip", b"x" * 1000, Verdict.BLOCK)]
 
 
-async def load_of(service: Lying) -> tuple[Row, list[Row]]:
+async def rows_of(service: Lying) -> list[Row]:
     """The load rows, measured against a service."""
     server = aio.server()
     pb_grpc.add_ScreeningServiceServicer_to_server(service, server)
@@ -142,32 +175,29 @@ async def load_of(service: Lying) -> tuple[Row, list[Row]]:
     await server.start()
     try:
         address = f"127.0.0.1:{port}"
-        throughput, best = await throughput_row(address, SAMPLES, [0.01] * 3, 0.5)
-        latency = await latency_rows(address, SAMPLES, [0.01] * 3, min(best, 200), 0.5, 0.8)
+        return await load_rows(address, SAMPLES, lambda: 0.01, rounds=2, seconds=0.15)
     finally:
         await server.stop(None)
-    return throughput, latency
 
 
 async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
     """A server that is fast because it does not look would be praised for it."""
-    throughput, latency = await load_of(Lying(each=5))  # type: ignore[abstract]
-    assert "wrong" in throughput.fault
-    findings = compare([throughput, *latency], [throughput, *latency])
-    assert all(finding.state == "fault" for finding in findings)
+    rows = await rows_of(Lying(each=5))  # type: ignore[abstract]
+    assert [row.name for row in rows][:2] == ["service_throughput", "service_latency_50_p50"]
+    assert all("wrong" in row.fault for row in rows)
+    assert all(finding.state == "fault" for finding in compare(rows, rows))
 
 
 async def test_refused_uploads_turn_the_load_rows_red() -> None:
     """A server could reach its figures by turning uploads away."""
-    throughput, _ = await load_of(Lying(each=5, hangs=True))  # type: ignore[abstract]
-    assert "refused" in throughput.fault
+    rows = await rows_of(Lying(each=5, hangs=True))  # type: ignore[abstract]
+    assert all("refused" in row.fault for row in rows)
 
 
 async def test_right_answers_under_load_are_no_fault() -> None:
     """Every load would be red, so that no load could be told from another."""
-    throughput, latency = await load_of(Lying(each=10**9))  # type: ignore[abstract]
-    assert throughput.fault == ""
-    assert all(each.fault == "" for each in latency)
+    rows = await rows_of(Lying(each=10**9))  # type: ignore[abstract]
+    assert [row.fault for row in rows] == [""] * 7
 
 
 def test_what_is_not_answered_is_lost() -> None:
@@ -244,6 +274,33 @@ def test_a_row_that_is_gone_or_new_is_said() -> None:
     assert not [each for each in compare([], [plain("old", 1)], whole=False) if each.is_red]
 
 
+def test_recall_is_compared_on_the_same_clips_alone() -> None:
+    """A run without the corpus would be red, or its figures would be held against others."""
+    corpus = replace(plain("recall_all", 0.9, 0.0), media="80 clips")
+    fixtures = replace(plain("recall_all", 0.5, 0.0), media="20 clips")
+    (finding,) = compare([fixtures], [corpus])
+    assert finding.state == "new"
+    (finding,) = compare([replace(corpus, ratio=0.8)], [corpus, fixtures])
+    assert finding.state == "short"
+    gone = compare([corpus], [corpus, replace(corpus, name="recall_mirror")])
+    assert [each.state for each in gone] == ["ok", "missing"]
+
+
+def test_accepting_runs_keeps_the_rows_of_other_clips() -> None:
+    """To accept a run on the fixtures would throw the corpus's figures away, or mix the two."""
+    corpus = replace(plain("recall_all", 0.9, 0.0), media="80 clips")
+    fixtures = replace(plain("recall_all", 0.5, 0.0), media="20 clips")
+    gone = plain("removed", 1.0)
+    once = accepted([result_of(plain("pdq", 2), corpus)], "first", [gone])
+    assert [row.key for row in once.rows] == [("pdq", ""), ("recall_all", "80 clips")]
+    both = accepted([result_of(plain("pdq", 4), fixtures)], "then", once.rows)
+    assert {row.key: row.ratio for row in both.rows} == {
+        ("pdq", ""): 4,
+        ("recall_all", "20 clips"): 0.5,
+        ("recall_all", "80 clips"): 0.9,
+    }
+
+
 def test_a_baseline_has_a_reason_and_no_fault() -> None:
     """A worse figure could become the rule without anyone saying why."""
     with pytest.raises(ValueError, match="reason"):
@@ -277,11 +334,26 @@ def test_reports_name_what_is_red(tmp_path: Path) -> None:
         result,
         details={
             "recall": {"mirror": {"hashmatch": 1.0, "vPDQ any": 0.1}},
+            "strength": {
+                "mirror": {"by": "", "cells": [{"label": "always", "cases": 2, "found": 2}]},
+                "scale": {
+                    "by": "long_side",
+                    "cells": [
+                        {"label": "200 to 280", "cases": 2, "found": 2},
+                        {"label": "120", "cases": 1, "found": 0},
+                    ],
+                },
+            },
             "false_positives": {"threshold": [30, 31], "at_10m": [1e-9, 1e-8]},
         },
     )
     drawn = report.plots(detailed, before, tmp_path)
-    assert [path.name for path in drawn] == ["ratios.png", "recall.png", "false_positives.png"]
+    assert [path.name for path in drawn] == [
+        "ratios.png",
+        "recall.png",
+        "recall_by_strength.png",
+        "false_positives.png",
+    ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
@@ -301,7 +373,7 @@ def test_the_readme_shows_the_accepted_figures() -> None:
     """The README would boast of figures that nobody measured."""
     text = (ROOT / "README.md").read_text()
     if not BASELINE.exists():
-        assert report.README_MARKS[0] not in text
+        assert "\n".join(report.README_MARKS) in text  # Nothing is claimed.
         return
     begin, end = map(re.escape, report.README_MARKS)
     (section,) = re.findall(f"{begin}\n\n(.*?)\n\n{end}", text, re.DOTALL)

@@ -19,8 +19,10 @@ from benchmarks.robustness import __main__ as command
 from benchmarks.robustness import chance, vpdq
 from benchmarks.robustness.attacks import ATTACKS, attack
 from benchmarks.robustness.dataset import Case, Clip, Dataset, build
-from benchmarks.robustness.evaluate import UPLOAD, Report, evaluate
+from benchmarks.robustness.evaluate import UPLOAD, Outcome, Report, evaluate
 from benchmarks.robustness.making import LONG_SIDE, Material
+from benchmarks.robustness.strength import by_strength
+from benchmarks.robustness.vpdq import Rules
 from fixtures.transcode import decode, transcode
 
 # Attacks that are as strong every time.
@@ -243,6 +245,30 @@ def test_a_report_can_be_printed_and_kept(report: Report) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == "attack n ours vPDQ any 80 % q 80 % r".split()
     assert ["mirror", "1", "100%", "0%", "0%", "0%"] in [line.split() for line in lines]
+
+
+def outcome(attack: str, found: bool, **strength: float | str) -> Outcome:
+    """Of a listed clip."""
+    case = Case("clip", listed=True, attack=attack)
+    return Outcome(case, dict(strength), "", found, found, found, None, Rules(False, False, False))
+
+
+def test_strengths_are_ordered_by_the_harm_they_do() -> None:
+    """A heat map would show what a strength hides in the wrong place."""
+    outcomes = [outcome("tilt", abs(turn) < 4, degrees=turn) for turn in (-5, 2, 4, -3, 6, 3, -2)]
+    outcomes += [outcome("scale", side > 200, long_side=side) for side in (120, 280)]
+    outcomes += [outcome("codec_mp4", True, codec=name) for name in ("mpeg4", "libx265")]
+    outcomes += [outcome("mirror", True)]
+    levels = {each.attack: each for each in by_strength(outcomes)}
+    assert list(levels) == ["codec_mp4", "scale", "mirror", "tilt"]  # As attacks are listed.
+    tilt = levels["tilt"]
+    assert tilt.by == "degrees"
+    assert [cell.found for cell in tilt.cells] == [2, 2, 0, 0]
+    assert [cell.cases for cell in tilt.cells] == [2, 2, 1, 2]
+    assert [cell.label for cell in tilt.cells] == ["-2 to 2", "-3 to 3", "4", "-5 to 6"]
+    assert [cell.label for cell in levels["scale"].cells] == ["280", "120"]
+    assert [cell.label for cell in levels["codec_mp4"].cells] == ["libx265", "mpeg4"]
+    assert [cell.label for cell in levels["mirror"].cells] == ["always"]
 
 
 def test_chance_counts_every_frame_by_its_nearest_view() -> None:

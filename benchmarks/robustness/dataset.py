@@ -106,6 +106,12 @@ class Dataset:
         """The others."""
         return [clip for clip in self.clips.values() if not clip.listed]
 
+    @property
+    def set_id(self) -> str:
+        """Eight hex digits that say which clips these are, and which of them are listed."""
+        names = sorted(f"{clip.name} {clip.listed}" for clip in self.clips.values())
+        return f"{zlib.crc32(' '.join(names).encode()):08x}"
+
     def cases(self, fraction: float = 1.0, seed: int = SEED) -> list[Case]:
         """Of all attacks on all listed clips a part, but each attack at least once; every clean
         clip as it is; and a part of the attacks on clean clips.

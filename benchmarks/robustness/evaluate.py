@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.hashing import UPLOAD_JOB as UPLOAD
+from benchmarks.pipeline import UPLOAD_JOB as UPLOAD
 from benchmarks.robustness import vpdq
 from benchmarks.robustness.attacks import ATTACKS
 from benchmarks.robustness.chance import Curve, curve
@@ -83,8 +83,9 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was measured."""
+    """All that was measured. ``set_id`` names the sources: other clips, other figures."""
 
+    set_id: str
     listed: int
     clean: int
     by_attack: tuple[Recall, ...]
@@ -94,6 +95,11 @@ class Report:
     clean_uploads: Recall  # Of uploads that nothing should match: how many were accused.
     chance: Curve
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def clips(self) -> int:
+        """All sources."""
+        return self.listed + self.clean
 
     @property
     def clean_accused(self) -> int:
@@ -221,6 +227,7 @@ def _report(dataset: Dataset, outcomes: Sequence[Outcome], chance: Curve) -> Rep
     listed = [each for each in outcomes if each.case.listed]
     by_attack = [[each for each in listed if each.case.attack == name] for name in ATTACKS]
     return Report(
+        set_id=dataset.set_id,
         listed=len(dataset.listed),
         clean=len(dataset.clean),
         by_attack=tuple(_recall(own[0].case.attack, own) for own in by_attack if own),

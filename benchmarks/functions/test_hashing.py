@@ -1,0 +1,91 @@
+"""How fast frames and clips are hashed, and how much of that is decoding."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pdqhash
+import pytest
+
+from benchmarks.functions.suite import Against
+from benchmarks.media import clip_720p
+from benchmarks.pipeline import signals_of_clip
+from hashmatch.hashing import pdq
+
+_PDQ_CALLS: Final = 40
+_ROUNDS: Final = 8
+
+
+def test_pdq(against: Against) -> None:
+    """``pdq``: one frame, one thread."""
+    with av.open(str(clip_720p("each_second"))) as container:
+        frame = next(container.decode(video=0))
+    rgb = frame.to_ndarray(format="rgb24")
+    luma = np.asarray(frame.to_ndarray(format="gray"), np.uint8)[None]
+
+    def ours() -> None:
+        for _ in range(_PDQ_CALLS):
+            pdq.digest(luma)
+
+    against(
+        "pdq",
+        "one 720p luma frame",
+        "pdqhash.compute",
+        ours,
+        lambda: pdqhash.compute(rgb),
+        rounds=31,
+        calls=_PDQ_CALLS,
+    )
+
+
+def _vpdq(path: Path) -> list[npt.NDArray[Any]]:
+    """What vPDQ does: decodes every frame, and hashes one a second as RGB."""
+    hashes = []
+    with av.open(io.BytesIO(path.read_bytes()), "r") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        each = round(float(stream.average_rate or 25))
+        for number, frame in enumerate(container.decode(stream)):
+            if number % each == 0:
+                hashes.append(pdqhash.compute(frame.to_ndarray(format="rgb24"))[0])
+    return hashes
+
+
+def _decode(path: Path) -> int:
+    """PyAV alone, decoding what the sampler of today needs: every frame."""
+    with av.open(io.BytesIO(path.read_bytes()), "r") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+@pytest.mark.parametrize("key_frames", ["each_second", "one"])
+@pytest.mark.parametrize(
+    ("name", "yardstick_name", "yardstick"),
+    [("hash_clip", "the vPDQ recipe", _vpdq), ("decode_floor", "decoding alone", _decode)],
+)
+def test_clip(
+    against: Against,
+    name: str,
+    yardstick_name: str,
+    yardstick: Callable[[Path], object],
+    key_frames: str,
+) -> None:
+    """``hash_clip_*`` and ``decode_floor_*``: processor seconds, one thread."""
+    against(
+        f"{name}_{key_frames}",
+        "10 s of 720p, bytes to signals",
+        yardstick_name,
+        signals_of_clip,
+        yardstick,
+        rounds=_ROUNDS,
+        arguments=lambda: (clip_720p(key_frames),),
+    )

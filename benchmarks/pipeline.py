@@ -1,0 +1,40 @@
+"""The pipeline of one upload as a worker runs it, without a server around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.harness import cpu_seconds
+from hashmatch.channel import Job
+from hashmatch.media.source import FileSource
+from hashmatch.model.verdicts import Kind
+from hashmatch.screening import CHANGE_BITS, MAX_GAP_MS
+from hashmatch.worker.inspect import inspect
+
+__all__ = ["UPLOAD_JOB", "hash_clip", "signals_of_clip"]
+
+# As a server asks for it: see hashmatch.screening.
+UPLOAD_JOB: Final = Job(
+    kinds=(Kind.PDQ,),
+    turns=True,
+    max_gap_ms=MAX_GAP_MS,
+    min_change_bits=CHANGE_BITS,
+    max_duration_ms=3_600_000,
+    max_frame_pixels=1 << 26,
+)
+
+
+def signals_of_clip(path: Path) -> None:
+    """From the bytes of a clip to its signals, one thread."""
+    with path.open("rb") as file:
+        inspect(FileSource(file), UPLOAD_JOB, _discard)
+
+
+def hash_clip(path: Path) -> float:
+    """Processor seconds that `signals_of_clip` takes."""
+    return cpu_seconds(lambda: signals_of_clip(path))
+
+
+def _discard(signals: Any, tally: Any) -> None:
+    """Nobody wants these hashes."""
