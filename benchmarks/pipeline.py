@@ -9,7 +9,7 @@ from benchmarks.harness import cpu_seconds
 from hashmatch.channel import Job
 from hashmatch.media.source import FileSource
 from hashmatch.model.verdicts import Kind
-from hashmatch.screening import CHANGE_BITS, MAX_GAP_MS
+from hashmatch.screening import UPLOAD_DENSITY
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD_JOB", "hash_clip", "signals_of_clip"]
@@ -18,8 +18,7 @@ __all__ = ["UPLOAD_JOB", "hash_clip", "signals_of_clip"]
 UPLOAD_JOB: Final = Job(
     kinds=(Kind.PDQ,),
     turns=True,
-    max_gap_ms=MAX_GAP_MS,
-    min_change_bits=CHANGE_BITS,
+    density=UPLOAD_DENSITY,
     max_duration_ms=3_600_000,
     max_frame_pixels=1 << 26,
 )

@@ -27,6 +27,7 @@ from typing import Any, Final
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling.frames import Density
 
 __all__ = [
     "PREFIX",
@@ -65,10 +66,10 @@ class Job:
 
     kinds: tuple[Kind, ...]
     turns: bool
-    max_gap_ms: int
-    min_change_bits: int  # See `hashmatch.sampling.Thinner`.
+    density: Density
     max_duration_ms: int
     max_frame_pixels: int
+    threads: int = 1  # That one decoder may use.
 
     def to_header(self) -> dict[str, Any]:
         """As the header of a ``job`` message."""
@@ -78,7 +79,8 @@ class Job:
     def from_header(cls, header: Mapping[str, Any]) -> Job:
         """From `to_header`."""
         fields = {name: header[name] for name in cls.__slots__}
-        return cls(**{**fields, "kinds": tuple(Kind(kind) for kind in header["kinds"])})
+        fields["kinds"] = tuple(Kind(kind) for kind in header["kinds"])
+        return cls(**{**fields, "density": Density(**header["density"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox, Stalled
 from hashmatch.spool import Spool, SpoolBudget
 
@@ -34,9 +35,8 @@ class Looks:
     """How closely a media is looked at."""
 
     kinds: frozenset[Kind]
-    max_gap_ms: int  # No stretch longer than this goes without a hash.
+    density: Density
     turns: bool  # Also hash every turn and mirror of a frame.
-    min_change_bits: int = 0  # Not 0: hash every frame, and keep those that differ by more.
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,7 @@ class Intake:
         job = Job(
             kinds=tuple(sorted(looks.kinds)),
             turns=looks.turns,
-            max_gap_ms=looks.max_gap_ms,
-            min_change_bits=looks.min_change_bits,
+            density=looks.density,
             max_duration_ms=self._limits.max_duration_ms,
             max_frame_pixels=self._limits.max_frame_pixels,
         )

@@ -24,6 +24,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
 from hashmatch.policy import Judgement
 from hashmatch.replica import Replica
+from hashmatch.sampling.frames import Density
 from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["Screenings"]
@@ -31,11 +32,12 @@ __all__ = ["Screenings"]
 # No stretch of a media longer than this goes without a hash that is searched.
 MAX_GAP_MS: Final = 1000
 
-# Every frame is hashed, and searched at once if it differs by more than this many of 256 bits from
-# the last one searched. Unrelated frames differ by 78 and more (measured on 35 real clips against
-# 5,200 hashes of others), so no scene is too short to be searched, and no trick with timestamps
-# hides one.
-CHANGE_BITS: Final = 60
+# A frame is searched at once if it differs by more than this many of 256 bits from the last one
+# searched. Unrelated frames differ by 78 and more (measured on 35 real clips against 5,200 hashes
+# of others), so a scene that is decoded at all is searched however short it is.
+_CHANGE_BITS: Final = 60
+
+UPLOAD_DENSITY: Final = Density(MAX_GAP_MS, _CHANGE_BITS)
 
 _log = telemetry.get_logger(__name__)
 
@@ -74,9 +76,8 @@ class Screenings:
             search = _Search(await self._replica.current())
             looks = Looks(
                 search.snapshot.kinds_to_compute,
-                MAX_GAP_MS,
+                UPLOAD_DENSITY,
                 turns=True,
-                min_change_bits=CHANGE_BITS,
             )
             inspected = await self._intake.inspect(chunks, announced_size, looks, search.add)
             kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.

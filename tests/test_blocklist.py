@@ -26,6 +26,7 @@ from hashmatch.intake import Looks
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, KindCount
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, VerdictReason
+from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox
 from hashmatch.store.blocklist import BankEdit, Request
 from tests.support import (
@@ -75,7 +76,7 @@ async def found(parts: Parts, sent: Signals) -> list[str]:
 
 async def hashes(parts: Parts, data: bytes) -> tuple[Signals, ...]:
     """What an upload is looked up by."""
-    looks = Looks(frozenset({Kind.PDQ}), 1000, turns=False)
+    looks = Looks(frozenset({Kind.PDQ}), Density(1000, change_bits=256), turns=False)
 
     async def never(_: list[Signals]) -> bool:
         return False

@@ -17,6 +17,7 @@ from hashmatch.channel import BadMessage, Done, Job
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn, VerdictReason
+from hashmatch.sampling.frames import Density
 
 counts = st.integers(0, 2**62 - 1)
 small = st.integers(0, 2**31 - 1)
@@ -40,8 +41,14 @@ jobs = st.builds(
     Job,
     kinds=st.lists(st.sampled_from(Kind), unique=True).map(tuple),
     turns=st.booleans(),
-    max_gap_ms=st.integers(1, 10**9),
-    min_change_bits=st.integers(0, 256),
+    density=st.builds(
+        Density,
+        max_gap_ms=st.integers(1, 10**9),
+        change_bits=st.integers(0, 256),
+        same_bits=st.integers(-1, 256),
+        every_frame=st.booleans(),
+    ),
+    threads=st.integers(1, 64),
     max_duration_ms=counts,
     max_frame_pixels=counts,
 )

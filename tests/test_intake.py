@@ -16,6 +16,7 @@ from hashmatch.errors import SpoolFull, UploadMismatch
 from hashmatch.intake import Inspected, Intake, Looks
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox
 from hashmatch.spool import SpoolBudget
 from tests.support import (
@@ -34,7 +35,8 @@ from tests.support import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KINDS = frozenset({Kind.PDQ, Kind.SHA256})
-LOOKS = Looks(KINDS, 1000, turns=False)
+BY_TIME = Density(1000, change_bits=256, every_frame=True)
+LOOKS = Looks(KINDS, BY_TIME, turns=False)
 
 CLIP = clip([1, 2, 3, 4])
 TEXT = b"no media at all\n" * 1000
@@ -89,7 +91,7 @@ def spools() -> int:
 async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:
     """An entry of one of the kinds would not be found."""
     kinds = frozenset(Kind)
-    inspected = await intake.inspect(pieces(image(1)), 0, Looks(kinds, 1000, turns=False), never)
+    inspected = await intake.inspect(pieces(image(1)), 0, Looks(kinds, BY_TIME, turns=False), never)
     assert {each.kind for each in inspected.signals} == kinds
     for kind in (Kind.SHA256, Kind.SHA1, Kind.MD5):
         expected = hashlib.new(kind.name.lower(), image(1)).digest()
@@ -110,7 +112,7 @@ async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:
 @pytest.mark.parametrize("kinds", [{Kind.PDQ}, {Kind.PHASH}, {Kind.MD5}, set()])
 async def test_only_what_is_asked_for_is_computed(intake: Intake, kinds: set[Kind]) -> None:
     """Every upload would cost the hashes that no bank uses."""
-    looks = Looks(frozenset(kinds), 1000, turns=False)
+    looks = Looks(frozenset(kinds), BY_TIME, turns=False)
     inspected = await intake.inspect(pieces(image(1)), 0, looks, never)
     # SHA-256 names the media, so it is there in any case.
     assert {each.kind for each in inspected.signals} == kinds | {Kind.SHA256}

@@ -28,6 +28,7 @@ from hashmatch.errors import Internal, MediaError
 from hashmatch.media.source import FileSource
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.worker.inspect import inspect
@@ -37,8 +38,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 JOB = Job(
     kinds=(Kind.PDQ,),
     turns=True,
-    max_gap_ms=1000,
-    min_change_bits=0,
+    density=Density(max_gap_ms=1000, change_bits=256, every_frame=True),
     max_duration_ms=600_000,
     max_frame_pixels=1 << 20,
 )

@@ -21,7 +21,7 @@ from benchmarks.robustness.dataset import Case, Dataset
 from benchmarks.robustness.making import Strength
 from benchmarks.robustness.vpdq import Rules
 from hashmatch import policy
-from hashmatch.blocklist import ENTRY_CHANGE_BITS, ENTRY_GAP_MS
+from hashmatch.blocklist import ENTRY_DENSITY
 from hashmatch.channel import Job
 from hashmatch.index.live import Snapshot, usable
 from hashmatch.index.scan import to_words
@@ -37,8 +37,7 @@ __all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 _ENTRY: Final = Job(
     kinds=(Kind.PDQ,),
     turns=False,
-    max_gap_ms=ENTRY_GAP_MS,
-    min_change_bits=ENTRY_CHANGE_BITS,
+    density=ENTRY_DENSITY,
     max_duration_ms=3_600_000,
     max_frame_pixels=1 << 26,
 )

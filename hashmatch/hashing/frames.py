@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ class FrameBatch:
 
     ``luma`` uint8 or float32 ``[n, h, w]``; times ``gain`` it spans 0 to 255. ``pts_ms`` int64
     ``[n]``. ``part`` says what of the frame this is. ``full_luma`` uint8 ``[n, H, W]`` is the
-    frame before it was made smaller for PDQ, absent where it was not.
+    frame before it was made smaller for PDQ, absent where it was not. ``stream`` is the number of
+    the stream that they are of; ``key``: a decoder could begin at them.
     """
 
     luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -29,6 +31,13 @@ class FrameBatch:
     part: Part = Part.FULL
     gain: float = 1.0
     full_luma: npt.NDArray[np.uint8] | None = None
+    stream: int = 0
+    key: bool = True
+
+
+@functools.cache
+def _views(part: Part, turns: int) -> npt.NDArray[np.uint8]:
+    return np.array([view_code(part, turn) for turn in list(Turn)[:turns]], np.uint8)
 
 
 def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> list[Signals]:
@@ -44,14 +53,13 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     digests, quality = pdq.dihedral(batch.luma, gain=batch.gain, turns=count)
     hashed = []
     if Kind.PDQ in wanted:
-        views = np.array([view_code(batch.part, turn) for turn in list(Turn)[:count]], np.uint8)
         hashed.append(
             Signals(
                 Kind.PDQ,
                 digests.reshape(-1, pdq.DIGEST_BYTES),
                 np.repeat(quality, count),
                 np.repeat(batch.pts_ms, count),
-                np.tile(views, len(quality)),
+                np.tile(_views(batch.part, count), len(quality)),
             )
         )
     if Kind.PHASH in wanted:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
@@ -16,8 +17,7 @@ from hashmatch.media import luma
 from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import DecodeLimits, Tally
-from hashmatch.model.verdicts import VerdictReason
-from hashmatch.sampling import Sampler
+from hashmatch.model.verdicts import Part, VerdictReason
 
 __all__ = ["frames"]
 
@@ -31,6 +31,7 @@ _DEFAULT_FRAME_MS: Final = 100
 
 # What these formats have several of are pages, not moments: every one is looked at.
 _PAGED = frozenset({"jpeg", "tiff"})
+_PAGE_MS: Final = 1000
 
 # What turns a picture upright, by its EXIF orientation. Source: EXIF 2.32, tag 0x0112.
 _ORIENTATION_TAG: Final = 0x0112
@@ -48,15 +49,14 @@ _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
 
 def frames(
-    source: Source, image_format: Format, limits: DecodeLimits, max_gap_ms: int, tally: Tally
+    source: Source, image_format: Format, limits: DecodeLimits, tally: Tally, *, stream: int = 0
 ) -> Iterator[FrameBatch]:
-    """Yields the frames of an image, one batch for each frame and ground, and fills ``tally``.
+    """Yields all frames of an image, one batch for each frame and ground, and fills ``tally``.
 
     Raises `MediaError` if the image cannot be decoded to its end.
     """
     tally.format = image_format.name
     _check_structure(source, image_format, tally)
-    sampler: Sampler[Image.Image] = Sampler(max_gap_ms)
     # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
     Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
     try:
@@ -75,19 +75,16 @@ def frames(
                 if frame.width * frame.height > limits.max_frame_pixels:
                     raise Image.DecompressionBombError
                 frame.load()
-                lasts_ms = _lasts_ms(frame, max_gap_ms if tally.format in _PAGED else 0)
-                tally.saw_frame(pts_ms, lasts_ms)
+                lasts_ms = _lasts_ms(frame, _PAGE_MS if tally.format in _PAGED else 0)
+                tally.frames_decoded += 1
+                tally.saw_time(pts_ms, lasts_ms)
                 if pts_ms > limits.max_duration_ms:
                     raise MediaError(
                         VerdictReason.DURATION_LIMIT,
                         f"lasts longer than {limits.max_duration_ms} ms",
                     )
-                for chosen_ms, chosen in sampler.offer(pts_ms, frame.copy()):
-                    yield from _batches(chosen, chosen_ms)
+                yield from _batches(frame, pts_ms, stream)
                 pts_ms += lasts_ms
-            for chosen_ms, chosen in sampler.finish():
-                yield from _batches(chosen, chosen_ms)
-            tally.largest_gap_ms = sampler.largest_gap_ms
     except MediaError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -135,7 +132,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _batches(image: Image.Image, pts_ms: int) -> Iterator[FrameBatch]:
+def _batches(image: Image.Image, pts_ms: int, stream: int) -> Iterator[FrameBatch]:
     """An image of any mode as luma, turned as its EXIF orientation says."""
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
@@ -145,17 +142,18 @@ def _batches(image: Image.Image, pts_ms: int) -> Iterator[FrameBatch]:
         grounds = luma.from_rgba(np.asarray(_to_rgba(image)))
         pictures = {part: Image.fromarray(rgb) for part, rgb in grounds.items()}
         for part, rgb in pictures.items():
-            yield _batch(rgb, times, part=part)
+            yield _batch(rgb, times, part, stream)
     else:
-        yield _batch(_to_rgb(image), times)
+        yield _batch(_to_rgb(image), times, Part.FULL, stream)
 
 
-def _batch(rgb: Image.Image, times: np.ndarray, **part: object) -> FrameBatch:
+def _batch(rgb: Image.Image, times: npt.NDArray[np.int64], part: Part, stream: int) -> FrameBatch:
     full = np.asarray(rgb.convert("L"))[None]
     if rgb.width > _PDQ_SIZE[0] or rgb.height > _PDQ_SIZE[1]:
         rgb = rgb.copy()
         rgb.thumbnail(_PDQ_SIZE)
-    return FrameBatch(luma.from_rgb(np.asarray(rgb))[None], times, full_luma=full, **part)  # type: ignore[arg-type]
+    shown = luma.from_rgb(np.asarray(rgb))[None]
+    return FrameBatch(shown, times, part, full_luma=full, stream=stream)
 
 
 def _to_rgba(image: Image.Image) -> Image.Image:

@@ -57,34 +57,41 @@ def from_rgba(rgba: npt.NDArray[np.uint8]) -> dict[Part, npt.NDArray[np.uint8]]:
     }
 
 
-def from_video_frame(frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
+def from_video_frame(frame: av.VideoFrame, pts_ms: int, *, stream: int = 0) -> list[FrameBatch]:
     """The luma of one decoded frame, turned as it is displayed.
 
     8-bit luma is taken from the decoded plane as it is, with its range as the gain; other formats
     are converted first. Frames with transparency give one batch before black and one before white.
     """
+    key = bool(frame.key_frame)
     times = np.array([pts_ms], np.int64)
     quarter_turns = round(frame.rotation / 90) % 4
     name = frame.format.name
-    if any(component.is_alpha for component in frame.format.components):
+    has_luma = name in _LUMA_FIRST
+    if not has_luma and any(component.is_alpha for component in frame.format.components):
         grounds = from_rgba(_pixels(frame, "rgba"))
         return [
-            FrameBatch(np.rot90(from_rgb(rgb), quarter_turns)[None], times, part)
+            FrameBatch(
+                np.rot90(from_rgb(rgb), quarter_turns)[None], times, part, stream=stream, key=key
+            )
             for part, rgb in grounds.items()
         ]
-    if frame.format.is_rgb or name == "pal8":
+    if not has_luma and (frame.format.is_rgb or name == "pal8"):
         luma = np.rot90(from_rgb(_pixels(frame, "rgb24")), quarter_turns)
-        return [FrameBatch(luma[None], times)]
+        return [FrameBatch(luma[None], times, stream=stream, key=key)]
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name == "gray" and frame.color_range != _LIMITED_RANGE:
         full_range = True
-    if name not in _LUMA_FIRST:
+    if not has_luma:
         # High bit depths and packed formats: the scaler takes the luma out and stretches it.
         frame, full_range = frame.reformat(format="gray"), True
     plane = frame.planes[0]
     luma8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
-    luma8 = np.rot90(luma8[: frame.height, : frame.width], quarter_turns)
-    return [FrameBatch(luma8[None], times, gain=1.0 if full_range else _LIMITED_GAIN)]
+    luma8 = luma8[: frame.height, : frame.width]
+    if quarter_turns:
+        luma8 = np.rot90(luma8, quarter_turns)
+    gain = 1.0 if full_range else _LIMITED_GAIN
+    return [FrameBatch(luma8[None], times, gain=gain, stream=stream, key=key)]
 
 
 def _pixels(frame: av.VideoFrame, pixel_format: str) -> npt.NDArray[np.uint8]:

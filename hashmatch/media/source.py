@@ -6,7 +6,7 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
-__all__ = ["FileSource", "SeekableReader", "Source", "StreamReader"]
+__all__ = ["BytesSource", "FileSource", "SeekableReader", "Source", "StreamReader"]
 
 
 class Source(Protocol):
@@ -35,6 +35,22 @@ class FileSource:
     def total(self) -> int:
         """See `Source`."""
         return os.fstat(self._descriptor).st_size
+
+
+class BytesSource:
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        """All of it."""
+        self._data = data
+
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:  # noqa: ARG002
+        """See `Source`."""
+        return self._data[offset : offset + size]
+
+    def total(self) -> int:
+        """See `Source`."""
+        return len(self._data)
 
 
 class StreamReader:

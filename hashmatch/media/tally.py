@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["DecodeLimits", "Tally"]
+__all__ = ["Costs", "DecodeLimits", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,18 @@ class DecodeLimits:
 
     max_duration_ms: int
     max_frame_pixels: int
+
+
+@dataclass(slots=True)
+class Costs:
+    """Where the time of a media went, in seconds: reading it and taking it apart, decoding,
+    making luma of frames, hashing.
+    """
+
+    demux_s: float = 0.0
+    decode_s: float = 0.0
+    scale_s: float = 0.0
+    hash_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -35,15 +47,21 @@ class Tally:
     first_ms: int | None = None
     end_ms: int = 0
     reasons: list[Reason] = field(default_factory=list)
+    costs: Costs = field(default_factory=Costs)
+
+    def begin_anew(self) -> None:
+        """Forgets all counts but the costs, as the media is decoded again from its start."""
+        fresh = Tally(format=self.format, costs=self.costs)
+        for each in fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
 
     def add_reason(self, code: VerdictReason, detail: str) -> None:
         """Adds why coverage is not complete; each reason once."""
         if all(reason.code is not code for reason in self.reasons):
             self.reasons.append(Reason(code, detail))
 
-    def saw_frame(self, pts_ms: int, lasts_ms: int) -> None:
-        """Counts a decoded frame."""
-        self.frames_decoded += 1
+    def saw_time(self, pts_ms: int, lasts_ms: int) -> None:
+        """A frame is there that is shown at ``pts_ms``, decoded or not."""
         self.first_ms = pts_ms if self.first_ms is None else min(self.first_ms, pts_ms)
         self.end_ms = max(self.end_ms, pts_ms + lasts_ms)
 

@@ -36,7 +36,8 @@ def turn_of(view: int) -> Turn:
     return Turn((view & 7) + 1)
 
 
-_KNOWN_VIEWS = np.array([view_code(part, turn) for part in Part for turn in Turn], np.uint8)
+_KNOWN_VIEWS = np.zeros(256, np.bool_)
+_KNOWN_VIEWS[[view_code(part, turn) for part in Part for turn in Turn]] = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +76,7 @@ class Signals:
             raise ValueError(f"quality {int(self.quality.max())} is above 100")
         if ((self.pts_ms < -_MAX_PTS_MS) | (self.pts_ms > _MAX_PTS_MS)).any():
             raise ValueError("a presentation time is more than 100 days from the start")
-        if not np.isin(self.view, _KNOWN_VIEWS).all():
+        if not _KNOWN_VIEWS[self.view].all():
             raise ValueError("a view is not known")
 
     def __len__(self) -> int:

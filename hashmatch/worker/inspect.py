@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -19,35 +20,34 @@ from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Part, VerdictReason
-from hashmatch.sampling import Thinner
+from hashmatch.sampling.frames import Chosen, FrameChooser
 
-__all__ = ["inspect", "summary"]
+__all__ = ["Emit", "Observe", "inspect", "summary"]
+
+Emit = Callable[[list[Signals], Tally], None]
+Observe = Callable[[Chosen[FrameBatch]], None]
 
 _SHOWN_DETAIL: Final = 200
 
 
-def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], None]) -> Done:
+def _ignore(chosen: Chosen[FrameBatch]) -> None:
+    """Nobody looks on."""
+
+
+def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) -> Done:
     """Decodes and hashes a media; ``emit`` gets the signals of each frame as it is
     hashed, and the tally so far (see `summary`).
 
-    Whatever is wrong with the media ends up among the reasons, never as an exception. ``emit`` and
-    ``source`` stop it by raising what is no ``Exception``.
+    ``observe`` sees every frame that is kept. Whatever is wrong with the media ends up among the
+    reasons, never as an exception. ``emit`` and ``source`` stop it by raising what is no
+    ``Exception``.
     """
     tally = Tally()
-    thinner = Thinner(job.min_change_bits, job.max_gap_ms)
-    looks = any(not kind.exact for kind in job.kinds)
-    emitted = 0
+    hasher = _Hasher(job, tally, emit, observe)
     try:
         for batch in _batches(source, job, tally):
-            # Most frames look like the one before: one plain hash says so, the rest of the work is
-            # for those that do not.
-            if not looks or not thinner.keep(int(batch.pts_ms[0]), _glance(batch, tally)):
-                continue
-            hashed = hash_frames(batch, job.kinds, turns=job.turns)
-            emitted += max(len(each) for each in hashed)
-            if emitted > MAX_SIGNALS:
-                raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
-            emit(hashed, tally)
+            hasher.look(batch)
+        hasher.finish()
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
     except Exception as error:
@@ -62,6 +62,57 @@ def inspect(source: Source, job: Job, emit: Callable[[list[Signals], Tally], Non
             f"all {tally.frames_hashed} frames have a quality below {pdq.MIN_QUALITY} of 100",
         )
     return summary(tally)
+
+
+class _Hasher:
+    """Hashes what is to be kept of each stream, on each ground."""
+
+    def __init__(self, job: Job, tally: Tally, emit: Emit, observe: Observe) -> None:
+        self._job, self._tally = job, tally
+        self._emit, self._observe = emit, observe
+        self._looks = any(not kind.exact for kind in job.kinds)
+        self._choosers: dict[tuple[int, Part], FrameChooser[FrameBatch]] = {}
+        self._emitted = 0
+
+    def look(self, batch: FrameBatch) -> None:
+        """Most frames look like the one before: a sketch says so, the rest of the work is for
+        those that do not.
+        """
+        if not self._looks:
+            return
+        began = time.perf_counter()
+        key = batch.stream, batch.part
+        if key not in self._choosers:
+            self._choosers[key] = FrameChooser(self._job.density, _sketch)
+        chooser = self._choosers[key]
+        chosen = chooser.offer(int(batch.pts_ms[0]), batch)
+        self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, chooser.largest_gap_ms)
+        self._tally.costs.hash_s += time.perf_counter() - began
+        self._hash(chosen)
+
+    def finish(self) -> None:
+        """The last frame of each."""
+        for chooser in self._choosers.values():
+            self._hash(chooser.finish())
+
+    def _hash(self, chosen: list[Chosen[FrameBatch]]) -> None:
+        for each in chosen:
+            began = time.perf_counter()
+            hashed = hash_frames(each.frame, self._job.kinds, turns=self._job.turns)
+            if each.frame.part is Part.FULL:
+                self._tally.frames_hashed += 1
+                self._tally.frames_flat += int(hashed[0].quality[0] < pdq.MIN_QUALITY)
+            self._tally.costs.hash_s += time.perf_counter() - began
+            self._emitted += max(len(signals) for signals in hashed)
+            if self._emitted > MAX_SIGNALS:
+                raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
+            self._observe(each)
+            self._emit(hashed, self._tally)
+
+
+def _sketch(batch: FrameBatch) -> npt.NDArray[np.uint8]:
+    only: npt.NDArray[np.uint8] = pdq.sketch(batch.luma)[0]
+    return only
 
 
 def summary(tally: Tally) -> Done:
@@ -79,20 +130,10 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     if media_format is None:
         raise MediaError(VerdictReason.UNSUPPORTED, "no image or video format that is known here")
     limits = DecodeLimits(job.max_duration_ms, job.max_frame_pixels)
-    gap_ms = 1 if job.min_change_bits else job.max_gap_ms  # What is alike is thinned out later.
     if media_format.family is Family.IMAGE:
-        return image.frames(source, media_format, limits, gap_ms, tally)
-    return video.frames(source, media_format, limits, gap_ms, tally)
-
-
-def _glance(batch: FrameBatch, tally: Tally) -> npt.NDArray[np.uint8]:
-    """The plain hash of a frame, which is counted: uint8 ``[32]``."""
-    digests, quality = pdq.digest(batch.luma, gain=batch.gain)
-    if batch.part is Part.FULL:
-        tally.frames_hashed += 1
-        tally.frames_flat += int(quality[0] < pdq.MIN_QUALITY)
-    plain: npt.NDArray[np.uint8] = digests[0]
-    return plain
+        return image.frames(source, media_format, limits, tally)
+    gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
+    return video.frames(source, media_format, limits, tally, max_gap_ms=gap_ms, threads=job.threads)
 
 
 def _printable(text: Iterable[str]) -> str:

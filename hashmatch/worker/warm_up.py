@@ -16,6 +16,7 @@ from hashmatch.media.source import FileSource
 from hashmatch.media.tally import Tally
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
+from hashmatch.sampling.frames import Density
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["warm_up"]
@@ -23,8 +24,7 @@ __all__ = ["warm_up"]
 _JOB = Job(
     kinds=(Kind.PDQ,),
     turns=True,
-    max_gap_ms=1000,
-    min_change_bits=0,
+    density=Density(max_gap_ms=1000, change_bits=60),
     max_duration_ms=60_000,
     max_frame_pixels=1 << 20,
 )

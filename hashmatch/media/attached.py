@@ -1,0 +1,58 @@
+"""Pictures attached to a video, as players show them while nothing plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import av
+
+from hashmatch.errors import MediaError
+from hashmatch.hashing.frames import FrameBatch
+from hashmatch.media import image
+from hashmatch.media.formats import Family, sniff
+from hashmatch.media.source import BytesSource
+from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.model.verdicts import VerdictReason
+
+__all__ = ["AttachedPicture"]
+
+
+class AttachedPicture:
+    """A stream of one packet, which is an image as a whole and screened as one."""
+
+    def __init__(self, stream: int, limits: DecodeLimits, tally: Tally) -> None:
+        """``stream`` is its number."""
+        self._stream, self._limits, self._tally = stream, limits, tally
+
+    def feed(self, packet: av.Packet[Any]) -> Iterator[FrameBatch]:
+        """Yields the picture's frames."""
+        if not packet.size:
+            return
+        source = BytesSource(bytes(packet))
+        picture_format = sniff(source)
+        if picture_format is None or picture_format.family is not Family.IMAGE:
+            self._add_reason(VerdictReason.UNSUPPORTED, "of no known format")
+            return
+        tally = Tally()
+        try:
+            for batch in image.frames(source, picture_format, self._limits, tally):
+                yield replace(batch, stream=self._stream)
+        except MediaError as error:
+            self._add_reason(error.code, error.detail)
+        for reason in tally.reasons:
+            self._add_reason(reason.code, reason.detail)
+        self._tally.frames_decoded += tally.frames_decoded
+        self._tally.frames_failed += tally.frames_failed
+
+    def finish(self) -> Iterator[FrameBatch]:
+        """Nothing is left."""
+        yield from ()
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        """Nothing is left."""
+        yield from ()
+
+    def _add_reason(self, code: VerdictReason, detail: str) -> None:
+        self._tally.add_reason(code, f"an attached picture: {detail}")

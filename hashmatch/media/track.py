@@ -1,0 +1,213 @@
+"""One video stream on its way through its decoder: packets in, the frames to look at out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import av
+import av.container
+import av.error
+import av.video.stream
+
+from hashmatch.errors import MediaError
+from hashmatch.hashing.frames import FrameBatch
+from hashmatch.media import luma
+from hashmatch.media.access import classifier
+from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.model.verdicts import VerdictReason
+from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
+
+__all__ = ["Track"]
+
+# Containers that have no presentation times; what FFmpeg makes of those of their frames is a guess.
+_TIMELESS = frozenset({"avi"})
+
+_MS_A_SECOND: Final = 1000
+
+# Of frames that follow each other faster than this part of the gap, some are not looked at: it is
+# scenes that are looked for.
+_LOOK_PART: Final = 5
+
+
+class Track:
+    """A stream that is decoded as `hashmatch.sampling.packets` chooses, or as a whole.
+
+    ``max_gap_ms`` 0: as a whole, every frame. Else `Doubt` is raised where that might show more.
+    """
+
+    def __init__(
+        self,
+        stream: av.video.stream.VideoStream,
+        container: av.container.InputContainer,
+        limits: DecodeLimits,
+        tally: Tally,
+        *,
+        max_gap_ms: int,
+        threads: int,
+    ) -> None:
+        """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if
+        its times cannot be trusted.
+        """
+        context = stream.codec_context
+        if context is None:
+            raise MediaError(VerdictReason.UNSUPPORTED, "no decoder for one of its video streams")
+        if context.width * context.height > limits.max_frame_pixels:
+            raise MediaError(
+                VerdictReason.FRAME_SIZE_LIMIT,
+                f"{context.width} x {context.height} pixels, "
+                f"{limits.max_frame_pixels} pixels are allowed",
+            )
+        self._look_ms = max_gap_ms // _LOOK_PART
+        self._looked_ms: int | None = None
+        self._only_dts = container.format.name in _TIMELESS
+        self._chooser: PacketChooser[av.Packet[Any]] | None = None
+        if max_gap_ms:
+            if self._only_dts:
+                raise Doubt("no presentation times")
+            self._chooser = PacketChooser(max_gap_ms)
+            self._classify = classifier(stream)
+            # What no frame refers to is left out by the decoder itself.
+            context.skip_frame = "NONREF"
+        context.thread_count = threads
+        context.thread_type = "AUTO" if threads > 1 else "SLICE"
+        # "explode" turns damage that the decoder would paint over into an error that is counted.
+        context.options = {"max_pixels": str(limits.max_frame_pixels), "err_detect": "explode"}
+        rate = stream.average_rate or stream.base_rate
+        self._stream, self._context = stream, context
+        self._limits, self._tally = limits, tally
+        self._start_ms = (container.start_time or 0) / 1000
+        self._frame_ms = float(_MS_A_SECOND / rate) if rate else 0.0
+        # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
+        self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
+        self._packets = self._frames = self._last_ms = 0
+        self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
+
+    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
+        """Takes the next packet; gives frames that come out by now."""
+        if not packet.size:
+            return ()
+        self._packets += 1
+        if packet.is_corrupt:
+            self._fail()
+        if self._chooser is None:
+            return self._decode(packet)
+        if packet.pts is None or not self._tick_ms:
+            raise Doubt("a packet without a time")
+        hidden = bool(packet.is_discard)
+        pts_ms = self._ms(packet.pts)
+        if not hidden:
+            self._check_duration(pts_ms)
+            self._tally.saw_time(pts_ms, round(self._frame_ms))
+        access = Access.NEEDED if hidden else self._classify(packet)
+        self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
+        due = self._chooser.due()
+        return () if due is None else self._decode_due(due)
+
+    def finish(self) -> Iterator[FrameBatch]:
+        """Yields what is left when no more packets come."""
+        if self._chooser is None:
+            yield from self._decode(None)
+        else:
+            self._chooser.end(round(self._frame_ms))
+            yield from self._decode_due(self._chooser.due())
+            yield from self._decode(None)
+            self._chooser.check()
+        if not self._frames and not self._tally.frames_failed:
+            self._tally.add_reason(VerdictReason.NO_FRAMES, "a video stream without a frame")
+        expected = _listed_packets(self._stream)
+        if self._packets < expected:
+            self._tally.add_reason(
+                VerdictReason.TRUNCATED,
+                f"{self._packets} of the {expected} frames that its header lists",
+            )
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        """Yields what is still in the decoder, when reading has failed."""
+        yield from self._decode(None)
+
+    def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
+        assert self._chooser is not None
+        while due is not None:
+            if due.jumps:
+                yield from self._decode(None)
+                self._context.flush_buffers()
+                self._jumped_to = due.packet.pts
+            yield from self._decode(due.packet)
+            due = self._chooser.due()
+
+    def _decode(self, packet: av.Packet[Any] | None) -> Iterator[FrameBatch]:
+        """The frames that a packet completes; for none, those left in the decoder."""
+        began = time.perf_counter()
+        try:
+            decoded = self._stream.decode(packet)
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
+            self._fail()
+            return
+        finally:
+            self._tally.costs.decode_s += time.perf_counter() - began
+        for frame in decoded:
+            if isinstance(frame, av.VideoFrame):
+                yield from self._look(frame)
+
+    def _look(self, frame: av.VideoFrame) -> list[FrameBatch]:
+        if frame.is_corrupt:
+            self._fail()
+        if self._jumped_to is not None:
+            if frame.pts != self._jumped_to or not frame.key_frame:
+                raise Doubt("what was jumped to is no key frame")
+            self._jumped_to = None
+        pts_ms = self._pts_ms(frame)
+        self._check_duration(pts_ms)
+        if self._chooser is None:
+            self._tally.saw_time(pts_ms, round(self._frame_ms))
+        else:
+            self._chooser.shown(pts_ms)
+        self._tally.frames_decoded += 1
+        self._frames += 1
+        self._last_ms = pts_ms
+        if self._looked_ms is not None and 0 <= pts_ms - self._looked_ms < self._look_ms:
+            return []
+        self._looked_ms = pts_ms
+        began = time.perf_counter()
+        batches = luma.from_video_frame(frame, pts_ms, stream=self._stream.index)
+        self._tally.costs.scale_s += time.perf_counter() - began
+        return batches
+
+    def _fail(self) -> None:
+        """Counts a frame that the decoder could not give."""
+        if self._chooser is not None:
+            raise Doubt("a frame could not be decoded")
+        self._tally.frames_failed += 1
+
+    def _check_duration(self, pts_ms: int) -> None:
+        if abs(pts_ms) > self._limits.max_duration_ms:  # Below zero only in a crafted file.
+            raise MediaError(
+                VerdictReason.DURATION_LIMIT,
+                f"lasts longer than {self._limits.max_duration_ms} ms",
+            )
+
+    def _pts_ms(self, frame: av.VideoFrame) -> int:
+        """Presentation time from the start of the media; where the file gives none, what the
+        frame rate says.
+        """
+        stamp = frame.dts if self._only_dts or frame.pts is None else frame.pts
+        if stamp is None or not self._tick_ms:
+            return self._last_ms + round(self._frame_ms) if self._frames else 0
+        return self._ms(stamp)
+
+    def _ms(self, stamp: int) -> int:
+        return round(stamp * self._tick_ms - self._start_ms)
+
+
+def _listed_packets(stream: av.video.stream.VideoStream) -> int:
+    """How many frames the header lists; 0 if it does not say.
+
+    MP4's own number counts those that its edit list leaves out; the demuxer's index does not.
+    """
+    if "mov" in stream.container.format.name:
+        return len(stream.index_entries)
+    return stream.frames
