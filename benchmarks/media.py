@@ -9,15 +9,15 @@ from fixtures.clips import pan
 from fixtures.generate import build
 from fixtures.transcode import transcode, write_clip
 
-__all__ = ["clip_720p", "fixtures", "short_clip"]
+__all__ = ["CACHE", "clip_720p", "fixtures", "short_clip"]
 
-_CACHE: Final = Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"
+CACHE: Final = Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"
 _SECONDS: Final = 10.0
 
 
 def fixtures() -> Path:
     """Folder of the generated media."""
-    return build(_CACHE.parent / "fixtures")
+    return build(CACHE.parent / "fixtures")
 
 
 def clip_720p(key_frames: str) -> Path:
@@ -25,9 +25,9 @@ def clip_720p(key_frames: str) -> Path:
 
     ``key_frames``: "each_second" or "one".
     """
-    target = _CACHE / f"720p_{key_frames}.mp4"
+    target = CACHE / f"720p_{key_frames}.mp4"
     if not target.exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         making = target.with_suffix(".making.mp4")
         write_clip(
             making,
@@ -42,7 +42,7 @@ def clip_720p(key_frames: str) -> Path:
 
 def short_clip(suffix: str) -> Path:
     """10 s of 360p: faststart MP4 with H.264 (".mp4"), or WebM with VP8 (".webm")."""
-    target = _CACHE / f"360p{suffix}"
+    target = CACHE / f"360p{suffix}"
     if not target.exists():
         making = target.with_suffix(f".making{suffix}")
         options = {"b": "500k", "deadline": "realtime", "cpu-used": "8"}

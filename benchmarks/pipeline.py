@@ -8,11 +8,12 @@ from typing import Any, Final
 from benchmarks.harness import cpu_seconds
 from hashmatch.channel import Job
 from hashmatch.media.source import FileSource
+from hashmatch.model.records import Coverage
 from hashmatch.model.verdicts import Kind
 from hashmatch.screening import UPLOAD_DENSITY
 from hashmatch.worker.inspect import inspect
 
-__all__ = ["UPLOAD_JOB", "hash_clip", "signals_of_clip"]
+__all__ = ["UPLOAD_JOB", "coverage_of_clip", "hash_clip", "signals_of_clip"]
 
 # As a server asks for it: see hashmatch.screening.
 UPLOAD_JOB: Final = Job(
@@ -26,8 +27,13 @@ UPLOAD_JOB: Final = Job(
 
 def signals_of_clip(path: Path) -> None:
     """From the bytes of a clip to its signals, one thread."""
+    coverage_of_clip(path)
+
+
+def coverage_of_clip(path: Path) -> Coverage:
+    """Likewise; what was looked at."""
     with path.open("rb") as file:
-        inspect(FileSource(file), UPLOAD_JOB, _discard)
+        return inspect(FileSource(file), UPLOAD_JOB, _discard).coverage
 
 
 def hash_clip(path: Path) -> float:

@@ -15,12 +15,13 @@ import pdqhash
 import pytest
 
 from benchmarks.functions.suite import Against
-from benchmarks.media import clip_720p
+from benchmarks.long import looped, short_1080p
+from benchmarks.media import CACHE, clip_720p
 from benchmarks.pipeline import signals_of_clip
 from hashmatch.hashing import pdq
 
 _PDQ_CALLS: Final = 40
-_ROUNDS: Final = 8
+_ROUNDS: Final = 15
 
 
 def test_pdq(against: Against) -> None:
@@ -93,4 +94,22 @@ def test_clip(
         yardstick,
         rounds=_ROUNDS,
         arguments=lambda: (clip_720p(key_frames),),
+    )
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_long(against: Against, tmp_path: Path) -> None:
+    """``hash_long_1080p``: a second of five minutes costs what a second of thirty does."""
+    short = short_1080p(CACHE)
+    long = looped(short, tmp_path / "long.mp4", 75)
+    less = looped(short, tmp_path / "less.mp4", 8)
+    against(
+        "hash_long_1080p",
+        "a second of five minutes of 1080p",
+        "a second of half a minute",
+        lambda: signals_of_clip(long),
+        lambda: signals_of_clip(less),
+        rounds=3,
+        calls=300,
+        yardstick_calls=32,
     )

@@ -61,6 +61,7 @@ class Track:
             )
         self._look_ms = max_gap_ms // _LOOK_PART
         self._looked_ms: int | None = None
+        self._passed: tuple[av.VideoFrame, int] | None = None  # The newest, if not looked at.
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
         if max_gap_ms:
@@ -112,7 +113,7 @@ class Track:
         else:
             self._chooser.end(round(self._frame_ms))
             yield from self._decode_due(self._chooser.due())
-            yield from self._decode(None)
+            yield from self._drain()
             self._chooser.check()
         if not self._frames and not self._tally.frames_failed:
             self._tally.add_reason(VerdictReason.NO_FRAMES, "a video stream without a frame")
@@ -131,11 +132,17 @@ class Track:
         assert self._chooser is not None
         while due is not None:
             if due.jumps:
-                yield from self._decode(None)
+                yield from self._drain()
                 self._context.flush_buffers()
                 self._jumped_to = due.packet.pts
             yield from self._decode(due.packet)
             due = self._chooser.due()
+
+    def _drain(self) -> Iterator[FrameBatch]:
+        """What is left before a stretch that is not decoded: up to there, all was looked at."""
+        yield from self._decode(None)
+        if self._passed is not None:
+            yield from self._batches(*self._passed)
 
     def _decode(self, packet: av.Packet[Any] | None) -> Iterator[FrameBatch]:
         """The frames that a packet completes; for none, those left in the decoder."""
@@ -170,8 +177,12 @@ class Track:
         self._frames += 1
         self._last_ms = pts_ms
         if self._looked_ms is not None and 0 <= pts_ms - self._looked_ms < self._look_ms:
+            self._passed = frame, pts_ms
             return []
-        self._looked_ms = pts_ms
+        return self._batches(frame, pts_ms)
+
+    def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
+        self._looked_ms, self._passed = pts_ms, None
         began = time.perf_counter()
         batches = luma.from_video_frame(frame, pts_ms, stream=self._stream.index)
         self._tally.costs.scale_s += time.perf_counter() - began
