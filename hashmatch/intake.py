@@ -18,7 +18,7 @@ from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox, Stalled
 from hashmatch.spool import Spool, SpoolBudget
 
-__all__ = ["Decided", "Inspected", "Intake", "IntakeLimits", "Looks"]
+__all__ = ["Decided", "Inspected", "Intake", "IntakeLimits", "Known", "Looks", "nothing_known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,27 @@ class Inspected:
     media: MediaInfo
     coverage: Coverage
     reasons: tuple[Reason, ...]  # Why coverage is not complete.
+    again: bool = False  # From what was known of the same bytes; nothing was decoded.
 
 
 # Gets hashes as they come; true if by now nothing that still comes could matter.
 Decided = Callable[[list[Signals]], Awaitable[bool]]
 
+# Gets the SHA-256 of a media; what is known of the same bytes already, if it is enough.
+Known = Callable[[bytes], Awaitable[Inspected | None]]
+
+# Decoding begins so long after the upload, unless all of it has come by then: whoever sends that
+# quickly is told at once whether the same bytes were screened before.
+_GRACE_SECONDS: Final = 0.02
+
 _DECIDED_EARLY: Final = Reason(
     VerdictReason.DECIDED_EARLY, "the rest was not looked at: a sure match had decided already"
 )
+
+
+async def nothing_known(sha256: bytes) -> Inspected | None:  # noqa: ARG001
+    """Of no media."""
+    return None
 
 
 class Intake:
@@ -72,18 +85,20 @@ class Intake:
         announced_size: int,
         looks: Looks,
         decided: Decided,
+        known: Known = nothing_known,
     ) -> Inspected:
         """Hashes a media while its ``chunks`` arrive.
 
         ``announced_size`` in bytes, 0 if not known. ``decided`` gets signals as they come; as soon
-        as it returns true nothing more is received or decoded. Raises `UploadMismatch`,
-        `SpoolFull` and whatever ``chunks`` raises.
+        as it returns true nothing more is received or decoded. ``known`` is asked when all bytes
+        are there; what it knows is the answer. Raises `UploadMismatch`, `SpoolFull` and whatever
+        ``chunks`` raises.
         """
         if announced_size > self._limits.max_upload_bytes:
             return self._too_large(announced_size)
         upload = _Upload(self._budget, looks, decided)
         receiving = asyncio.create_task(self._receive(upload, chunks, announced_size))
-        decoding = asyncio.create_task(self._decode(upload, looks))
+        decoding = asyncio.create_task(self._decode(upload, looks, receiving))
         try:
             await asyncio.wait({receiving, decoding}, return_when=asyncio.FIRST_COMPLETED)
             if upload.has_decided():
@@ -92,7 +107,9 @@ class Intake:
             await receiving
             if upload.has_decided():
                 return upload.decided_early()
-            return upload.inspected(await decoding)
+            same = None if decoding.done() else await known(upload.hasher.sha256)
+            upload.looked_up.set()
+            return same or upload.inspected(await decoding)
         except _TooLarge:
             return self._too_large(upload.spool.size)
         finally:
@@ -116,7 +133,10 @@ class Intake:
         await upload.spool.end()
         await upload.take(upload.hasher.signals(), None)
 
-    async def _decode(self, upload: _Upload, looks: Looks) -> Done:
+    async def _decode(self, upload: _Upload, looks: Looks, receiving: asyncio.Task[None]) -> Done:
+        await asyncio.wait({receiving}, timeout=_GRACE_SECONDS)
+        if receiving.done():
+            await upload.looked_up.wait()
         job = Job(
             kinds=tuple(sorted(looks.kinds)),
             turns=looks.turns,
@@ -154,6 +174,7 @@ class _Upload:
     def __init__(self, budget: SpoolBudget, looks: Looks, decided: Decided) -> None:
         self.spool = Spool(budget)
         self.hasher = ExactHasher(looks.kinds)
+        self.looked_up = asyncio.Event()  # Whether its bytes are known.
         self._has_decided = False
         self._decided = decided
         self._signals: list[Signals] = []

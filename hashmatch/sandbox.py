@@ -23,7 +23,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.spool import Spool
 
-__all__ = ["Sandbox", "Stalled", "running"]
+__all__ = ["OnSignals", "Sandbox", "Stalled", "running"]
 
 # A worker that does not stop this long after it was told to is killed: a frame that it is busy
 # with is done by then.

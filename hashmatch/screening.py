@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -79,7 +80,12 @@ class Screenings:
                 UPLOAD_DENSITY,
                 turns=True,
             )
-            inspected = await self._intake.inspect(chunks, announced_size, looks, search.add)
+            inspected = await self._intake.inspect(
+                chunks, announced_size, looks, search.add, functools.partial(self._known, looks)
+            )
+            if inspected.again:
+                search = _Search(search.snapshot)
+                await search.add(inspected.signals)
             kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
             return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
 
@@ -145,6 +151,17 @@ class Screenings:
         async with lock:
             yield
 
+    async def _known(self, looks: Looks, sha256: bytes) -> Inspected | None:
+        """What an earlier screening saw of the same bytes, if it saw all that is looked at now."""
+        stored = await asyncio.to_thread(self._store.find_whole, sha256)
+        if stored is None:
+            return None
+        screening = stored.screening
+        present = {kind: HASH_VERSIONS[kind] for kind in looks.kinds}
+        if not present.items() <= screening.hash_versions.items():
+            return None
+        return Inspected(stored.signals, screening.media, screening.coverage, (), again=True)
+
     async def _conclude(
         self,
         request_id: str,
@@ -194,6 +211,7 @@ class Screenings:
             size_bytes=stored.media.size_bytes,
             format=stored.media.format,
             revision=stored.blocklist_revision,
+            again=inspected.again,
             elapsed_ms=round(stored.elapsed_ms, 1),
         )
         return stored

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashmatch import screening as screening_module
+from hashmatch.channel import Done, Job
 from hashmatch.errors import (
     RequestIdReused,
     ScreeningNotFound,
@@ -30,8 +31,8 @@ from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.model.records import Bank, Screening
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
-from hashmatch.sandbox import Sandbox
-from hashmatch.spool import SpoolBudget
+from hashmatch.sandbox import OnSignals, Sandbox
+from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.store.blocklist import BankEdit
 from tests.support import (
     LIMITS,
@@ -358,6 +359,108 @@ async def test_a_sure_match_is_told_before_the_upload_ends(parts: Parts, bank: B
     assert VerdictReason.DECIDED_EARLY in codes(screening)
     assert not screening.coverage.complete
     assert references(screening) == ["long"]
+
+
+# The same bytes again
+
+
+@pytest.fixture
+def decoded(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Jobs that workers were given from now on."""
+    jobs: list[Job] = []
+    sandbox = parts.intake._sandbox
+    inspect = sandbox.inspect
+
+    async def counted(spool: Spool, job: Job, on_signals: OnSignals) -> Done | None:
+        jobs.append(job)
+        return await inspect(spool, job, on_signals)
+
+    monkeypatch.setattr(sandbox, "inspect", counted)
+    return jobs
+
+
+@pytest.mark.parametrize("media", [image(1), CLIP])
+async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded(
+    parts: Parts, bank: Bank, decoded: list[Job], media: bytes
+) -> None:
+    """What goes viral would be decoded a thousand times; or what was listed since would pass."""
+    first = await parts.screen(media)
+    assert len(decoded) == 1
+    again = await parts.screen(media)
+    assert again.screening_id != first.screening_id
+    assert (again.verdict, again.coverage, again.media) == (
+        Verdict.NO_MATCH,
+        first.coverage,
+        first.media,
+    )
+    await parts.entry(bank, reencoded(1), "listed since")
+    decoded.clear()
+    found = await parts.screen(media)
+    assert found.verdict is Verdict.BLOCK
+    assert references(found) == ["listed since"]
+    assert found.blocklist_revision == parts.store.revision()
+    confirmed = await parts.screenings.confirm(new_id(), found.screening_id)
+    assert confirmed.verdict is Verdict.BLOCK
+    assert decoded == []
+
+
+async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
+    parts: Parts, bank: Bank, decoded: list[Job]
+) -> None:
+    """Evidence would be counted twice: from what was decoded by then, and from what was known."""
+    await parts.entry(bank, clip([2], frames=2), "half a second")
+    first = await parts.screen(CLIP)
+    gate = Gate(CLIP)
+    screening = asyncio.create_task(parts.screenings.screen(new_id(), "fingerprint", aiter(gate)))
+    await gate.waiting.wait()
+    await asyncio.sleep(0.3)
+    gate.open()
+    again = await screening
+    assert len(decoded) == 3  # The entry, and each screening.
+    assert (again.verdict, again.coverage) == (Verdict.BLOCK, first.coverage)
+    assert again.evidence == first.evidence
+
+
+async def test_what_was_not_seen_as_a_whole_is_decoded_again(
+    parts: Parts, bank: Bank, decoded: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coverage that was incomplete once, or hashes of another version, would stay so for ever."""
+    cut = CLIP[: len(CLIP) * 3 // 4]
+    for _ in range(2):
+        assert (await parts.screen(cut)).verdict is Verdict.INCONCLUSIVE
+    assert len(decoded) == 2
+    await parts.screen(CLIP)
+    newer = {**HASH_VERSIONS, Kind.PDQ: "of the future"}
+    monkeypatch.setattr(screening_module, "HASH_VERSIONS", newer)
+    await parts.screen(CLIP)
+    assert len(decoded) == 4
+
+
+async def test_a_kind_that_came_since_is_computed(
+    parts: Parts, bank: Bank, decoded: list[Job]
+) -> None:
+    """An entry of a new kind would find nothing among what was screened before."""
+    await parts.screen(image(1))
+    other = await parts.bank(thresholds={Kind.PHASH: 8})
+    await parts.entry(other, reencoded(1), "by pHash")
+    decoded.clear()
+    screening = await parts.screen(image(1))
+    assert references(screening) == ["by pHash"]
+    assert len(decoded) == 1
+
+
+async def test_a_callers_word_is_not_taken_for_what_was_seen(
+    parts: Parts, bank: Bank, decoded: list[Job]
+) -> None:
+    """A caller could have its next upload passed by telling wrong hashes of it first."""
+    digest = np.frombuffer(hashlib.sha256(image(1)).digest(), np.uint8)
+    told = Signals.of_file(Kind.SHA256, digest.tobytes())
+    await parts.entry(bank, reencoded(1), "listed")
+    claim = await claimed(parts, [hashed([0], [100]), told], 0)
+    assert claim.verdict is Verdict.NO_MATCH
+    decoded.clear()
+    assert (await parts.screen(image(1))).verdict is Verdict.BLOCK
+    assert len(decoded) == 1
 
 
 # Confirmations

@@ -165,6 +165,28 @@ def test_hashes_come_back_as_they_went(
     assert found.screening == stored
 
 
+def test_the_newest_that_was_seen_here_as_a_whole_is_found(store: ScreeningStore) -> None:
+    """What was seen in part, or only told by a caller, would stand for the media."""
+    sha256 = screening().media.sha256
+    assert store.find_whole(sha256) is None
+    whole = Coverage(complete=True, frames_decoded=5)
+    add(store, screening())
+    assert store.find_whole(sha256) is None
+    given = (signals(3),)
+    first = add(store, screening(Verdict.NO_MATCH, coverage=whole), given)
+    add(store, screening(Verdict.NO_MATCH, coverage=replace(whole, by_caller=True)))
+    add(store, screening(coverage=replace(whole, complete=False)))
+    found = store.find_whole(sha256)
+    assert found is not None
+    assert found.screening.screening_id == first.screening_id
+    assert found.signals[0].digests.tolist() == given[0].digests.tolist()
+    second = add(store, screening(Verdict.NO_MATCH, coverage=whole), given)
+    newest = store.find_whole(sha256)
+    assert newest is not None
+    assert newest.screening.screening_id == second.screening_id
+    assert store.find_whole(bytes(32)) is None
+
+
 def test_a_screening_that_does_not_exist(store: ScreeningStore) -> None:
     """A misspelled id would be confirmed."""
     for look in (store.get, store.get_stored):

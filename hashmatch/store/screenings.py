@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -20,6 +20,9 @@ from hashmatch.store.rows import signals_values, to_signals
 from hashmatch.store.tables import judgements, screening_signals, screenings
 
 __all__ = ["ScreeningStore", "Stored"]
+
+# Screenings of the same bytes that are asked for one that was whole: the newest ones.
+_SAME_BYTES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +126,25 @@ class ScreeningStore:
     def get_stored(self, screening_id: str) -> Stored:
         """With all that is needed to judge it again. Raises `ScreeningNotFound`."""
         screening, row = self._newest(screening_id)
-        query = sa.select(screening_signals).where(screening_signals.c.screening_seq == row.seq)
         with self._database.read() as connection:
-            signals = tuple(to_signals(each) for each in connection.execute(query))
+            signals = _signals(connection, row.seq)
         return Stored(screening, signals, codec.parse_reasons(row.coverage_reasons))
+
+    def find_whole(self, sha256: bytes) -> Stored | None:
+        """The newest screening of the same bytes that was looked at here and as a whole."""
+        query = (
+            _select_newest()
+            .where(screenings.c.sha256 == sha256)
+            .order_by(screenings.c.seq.desc())
+            .limit(_SAME_BYTES)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            for row in rows:
+                screening = _to_screening(row)
+                if screening.coverage.complete and not screening.coverage.by_caller:
+                    return Stored(screening, _signals(connection, row.seq), ())
+        return None
 
     def list(
         self, before: int, limit: int, verdict: Verdict | None, since_ms: int | None
@@ -157,6 +175,11 @@ class ScreeningStore:
         if answer is None:
             raise RuntimeError("a row breaks a rule of the schema that is not request_id's")
         return answer
+
+
+def _signals(connection: sa.Connection, seq: int) -> tuple[Signals, ...]:
+    query = sa.select(screening_signals).where(screening_signals.c.screening_seq == seq)
+    return tuple(to_signals(each) for each in connection.execute(query))
 
 
 def _select() -> sa.Select[Any]:
