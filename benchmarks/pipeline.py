@@ -10,7 +10,7 @@ from hashmatch.channel import Job
 from hashmatch.media.source import FileSource
 from hashmatch.model.records import Coverage
 from hashmatch.model.verdicts import Kind
-from hashmatch.screening import UPLOAD_DENSITY
+from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD_JOB", "coverage_of_clip", "hash_clip", "signals_of_clip"]
@@ -19,7 +19,7 @@ __all__ = ["UPLOAD_JOB", "coverage_of_clip", "hash_clip", "signals_of_clip"]
 UPLOAD_JOB: Final = Job(
     kinds=(Kind.PDQ,),
     turns=True,
-    density=UPLOAD_DENSITY,
+    density=densities.UPLOAD,
     max_duration_ms=3_600_000,
     max_frame_pixels=1 << 26,
 )

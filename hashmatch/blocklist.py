@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from hashmatch.errors import BankArchived, InvalidField, MediaUnusable
 from hashmatch.hashing.exact import ExactHasher
@@ -22,17 +21,10 @@ from hashmatch.model.records import (
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
-from hashmatch.sampling.frames import Density
+from hashmatch.sampling import densities
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
 
 __all__ = ["Blocklist"]
-
-
-# An entry is hashed once and closely, so that wherever an upload of it is sampled, a hash is near:
-# every frame that differs by more than 16 of 256 bits from the one before, and one every 250 ms
-# unless it is within 4 bits of that. Measured on moving clips at 360p: with a hash every 250 ms
-# alone a third of the sampled frames were more than 31 bits from the nearest, so chosen none were.
-ENTRY_DENSITY: Final = Density(max_gap_ms=250, change_bits=16, same_bits=4, every_frame=True)
 
 
 class Blocklist:
@@ -158,7 +150,7 @@ class Blocklist:
             raise BankArchived(f"bank {found.name!r} is archived and takes no entries")
         looks = Looks(
             frozenset(found.thresholds),
-            ENTRY_DENSITY,
+            densities.ENTRY,
             turns=False,
         )
         inspected = await self._intake.inspect(chunks, announced_size, looks, _never)

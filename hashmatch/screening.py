@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
@@ -25,20 +24,10 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
 from hashmatch.policy import Judgement
 from hashmatch.replica import Replica
-from hashmatch.sampling.frames import Density
+from hashmatch.sampling import densities
 from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["Screenings"]
-
-# No stretch of a media longer than this goes without a hash that is searched.
-MAX_GAP_MS: Final = 1000
-
-# A frame is searched at once if it differs by more than this many of 256 bits from the last one
-# searched. Unrelated frames differ by 78 and more (measured on 35 real clips against 5,200 hashes
-# of others), so a scene that is decoded at all is searched however short it is.
-_CHANGE_BITS: Final = 60
-
-UPLOAD_DENSITY: Final = Density(MAX_GAP_MS, _CHANGE_BITS)
 
 _log = telemetry.get_logger(__name__)
 
@@ -77,7 +66,7 @@ class Screenings:
             search = _Search(await self._replica.current())
             looks = Looks(
                 search.snapshot.kinds_to_compute,
-                UPLOAD_DENSITY,
+                densities.UPLOAD,
                 turns=True,
             )
             inspected = await self._intake.inspect(
@@ -295,11 +284,11 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
     flat = [len(np.unique(each.pts_ms[~usable(each)])) for each in signals if not each.kind.exact]
     all_flat = [count for count, each in zip(flat, times, strict=True) if count == len(each)]
     reasons = []
-    if largest_gap > MAX_GAP_MS:
+    if largest_gap > densities.MAX_GAP_MS:
         reasons.append(
             Reason(
                 VerdictReason.COVERAGE_GAP,
-                f"{largest_gap} ms without a hash, {MAX_GAP_MS} ms are allowed",
+                f"{largest_gap} ms without a hash, {densities.MAX_GAP_MS} ms are allowed",
             )
         )
     if all_flat:

@@ -30,6 +30,8 @@ COMMANDS = [
     ["serve"],
     ["screen"],
     ["doctor"],
+    ["hash"],
+    ["storyboard"],
     ["screening"],
     ["screening", "show"],
     ["screening", "confirm"],

@@ -117,6 +117,8 @@ COMMANDS = {
     "serve": "--data --json --listen --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
     "doctor": "--json --server",
+    "hash": "--entry --json --phash --turns FILE...",
+    "storyboard": "--entry --json --output -o FILE",
     "screening": "",
     "screening show": "--json --server ID",
     "screening confirm": "--json --server ID",

@@ -21,7 +21,6 @@ from benchmarks.robustness.dataset import Case, Dataset
 from benchmarks.robustness.making import Strength
 from benchmarks.robustness.vpdq import Rules
 from hashmatch import policy
-from hashmatch.blocklist import ENTRY_DENSITY
 from hashmatch.channel import Job
 from hashmatch.index.live import Snapshot, usable
 from hashmatch.index.scan import to_words
@@ -29,6 +28,7 @@ from hashmatch.media.source import FileSource
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind, Turn, Verdict
+from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
@@ -37,7 +37,7 @@ __all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 _ENTRY: Final = Job(
     kinds=(Kind.PDQ,),
     turns=False,
-    density=ENTRY_DENSITY,
+    density=densities.ENTRY,
     max_duration_ms=3_600_000,
     max_frame_pixels=1 << 26,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Final
@@ -74,7 +75,9 @@ def frames(
             for frame in ImageSequence.Iterator(image):
                 if frame.width * frame.height > limits.max_frame_pixels:
                     raise Image.DecompressionBombError
+                began = time.perf_counter()
                 frame.load()
+                tally.costs.decode_s += time.perf_counter() - began
                 lasts_ms = _lasts_ms(frame, _PAGE_MS if tally.format in _PAGED else 0)
                 tally.frames_decoded += 1
                 tally.saw_time(pts_ms, lasts_ms)
@@ -83,7 +86,10 @@ def frames(
                         VerdictReason.DURATION_LIMIT,
                         f"lasts longer than {limits.max_duration_ms} ms",
                     )
-                yield from _batches(frame, pts_ms, stream)
+                began = time.perf_counter()
+                batches = list(_batches(frame, pts_ms, stream))
+                tally.costs.scale_s += time.perf_counter() - began
+                yield from batches
                 pts_ms += lasts_ms
     except MediaError:
         raise

@@ -612,17 +612,19 @@ class Coverage(_message.Message):
     complete: _builtins.bool
     """True if all of it was."""
     duration_content_ms: _builtins.int
-    """Time of the last decoded frame and what it lasts, less the time of the first."""
+    """Time of the last frame and what it lasts, less the time of the first."""
     frames_decoded: _builtins.int
-    """Frames that were decoded."""
+    """Frames that were decoded. Of a video this is not all: where no stretch longer than a second would
+    go unseen, frames are left out.
+    """
     frames_hashed: _builtins.int
-    """Frames that were hashed, the flat ones included."""
+    """Frames that were hashed, the flat ones included: those that stand for all others."""
     frames_flat: _builtins.int
     """Hashed frames that were too flat to match by."""
     frames_failed: _builtins.int
     """Frames or packets that the decoder could not give."""
     largest_gap_ms: _builtins.int
-    """The longest time between two hashed frames."""
+    """The longest time between two frames that were looked at."""
     streams: _builtins.int
     """Video streams and attached pictures that were looked at."""
     by_caller: _builtins.bool

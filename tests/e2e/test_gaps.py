@@ -23,12 +23,13 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.source import FileSource
 from hashmatch.model.verdicts import Kind
+from hashmatch.sampling import densities
+from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen
 from hashmatch.sampling.packets import Access
-from hashmatch.screening import MAX_GAP_MS, UPLOAD_DENSITY
 from hashmatch.worker.inspect import inspect
 
-JOB = Job((Kind.PDQ,), True, UPLOAD_DENSITY, max_duration_ms=3_600_000, max_frame_pixels=1 << 24)
+JOB = Job((Kind.PDQ,), True, densities.UPLOAD, max_duration_ms=3_600_000, max_frame_pixels=1 << 24)
 
 # Digests by stream and time.
 Hashed = dict[tuple[int, int], bytes]
