@@ -69,7 +69,6 @@ class Job:
     density: Density
     max_duration_ms: int
     max_frame_pixels: int
-    threads: int = 1  # That one decoder may use.
 
     def to_header(self) -> dict[str, Any]:
         """As the header of a ``job`` message."""

@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Final
 
 from hashmatch import channel, telemetry
@@ -208,7 +207,7 @@ class Sandbox:
         worker = await self._alive()
         job_is_over = False
         try:
-            await worker.send_job(replace(job, threads=self._threads()), spool)
+            await worker.send_job(job, spool)
             done = await self._converse(worker, spool, on_signals)
             job_is_over = done is not None and await worker.is_ready()
             return done
@@ -222,13 +221,6 @@ class Sandbox:
                 self._idle.put_nowait(worker)
             else:
                 self._in_background(self._recover(worker))
-
-    def _threads(self) -> int:
-        """Of the decoder of the next media: a lone upload may use the machine, else the workers
-        share it.
-        """
-        busy = max(1, len(self._all) - self._idle.qsize() + self._queued)
-        return max(1, min(self._count, os.cpu_count() or 1) // busy)
 
     async def _alive(self) -> _Worker:
         """A worker that has nothing to do, and has not died since."""

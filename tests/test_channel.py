@@ -48,7 +48,6 @@ jobs = st.builds(
         same_bits=st.integers(-1, 256),
         every_frame=st.booleans(),
     ),
-    threads=st.integers(1, 64),
     max_duration_ms=counts,
     max_frame_pixels=counts,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -36,7 +36,7 @@ class Decoder:
 
     def take(self) -> None:
         while (due := self.chooser.due()) is not None:
-            if due.jumps:
+            if due.left_out:
                 assert due.packet.access is Access.ENTRY
                 self.flush()
             self.sent.append(due.packet)
@@ -57,7 +57,7 @@ class Decoder:
 
 
 def decode(
-    packets: list[Packet], max_gap_ms: int = 1000, *, delay: int = 0, frame_ms: int = 0
+    packets: list[Packet], max_gap_ms: int = 1000, *, delay: int = 0, lasts_ms: int = 0
 ) -> Decoder:
     """Has a stream decoded as it is chosen. Raises `Doubt`."""
     chooser: PacketChooser[Packet] = PacketChooser(max_gap_ms)
@@ -65,7 +65,7 @@ def decode(
     for packet in packets:
         chooser.offer(packet.pts_ms, packet, packet.size, packet.access, hidden=packet.hidden)
         decoder.take()
-    chooser.end(frame_ms)
+    chooser.end(max((each.pts_ms for each in packets), default=0) + lasts_ms)
     decoder.take()
     decoder.flush()
     chooser.check()
@@ -108,11 +108,11 @@ delays = st.integers(0, 4)
 @settings(deadline=None, max_examples=500)
 @example([Packet(0, Access.ENTRY), *(Packet(i, kept=False) for i in range(1, 400, 10))], 100, 0, 1)
 def test_no_stretch_goes_unseen_or_there_is_doubt(
-    some: list[Packet], max_gap_ms: int, delay: int, frame_ms: int
+    some: list[Packet], max_gap_ms: int, delay: int, lasts_ms: int
 ) -> None:
     """A prohibited second could lie where nothing was decoded, and the upload be passed."""
     try:
-        decoder = decode(some, max_gap_ms, delay=delay, frame_ms=frame_ms)
+        decoder = decode(some, max_gap_ms, delay=delay, lasts_ms=lasts_ms)
     except Doubt:
         return
     shown = decoder.shown
@@ -155,7 +155,7 @@ def test_entries_a_second_apart_are_all_that_is_decoded() -> None:
 
 def test_between_distant_entries_only_what_it_takes_is_decoded() -> None:
     """Every frame of a two-second group would be decoded, where half of them will do."""
-    sent = [each.pts_ms for each in decode(stream(6, keys=(0.0, 2.0, 4.0)), frame_ms=40).sent]
+    sent = [each.pts_ms for each in decode(stream(6, keys=(0.0, 2.0, 4.0)), lasts_ms=40).sent]
     assert sent == [
         *range(0, 1001, 40),
         *range(2000, 3001, 40),
@@ -165,7 +165,7 @@ def test_between_distant_entries_only_what_it_takes_is_decoded() -> None:
 
 def test_one_entry_in_a_minute_means_that_all_is_decoded() -> None:
     """The uploader could hide content by placing key frames."""
-    decoder = decode(stream(60, kept=2), delay=2, frame_ms=40)
+    decoder = decode(stream(60, kept=2), delay=2, lasts_ms=40)
     last_ms = decoder.sent[-1].pts_ms
     assert 59_000 <= last_ms <= 59_200  # What is left of it comes out at the end.
     assert [each.pts_ms for each in decoder.sent] == list(range(0, last_ms + 1, 40))
@@ -207,8 +207,27 @@ def test_frames_before_an_entry_that_was_jumped_to_are_left_out() -> None:
     packets = stream(3, keys=(0.0, 1.0, 2.0))
     at = packets.index(Packet(1000, Access.ENTRY))
     # An open group of pictures: two of its frames are shown before its first.
-    packets[at - 2 : at + 1] = [packets[at], packets[at - 2], packets[at - 1]]
+    before = [replace(each, access=Access.LEADING) for each in packets[at - 2 : at]]
+    packets[at - 2 : at + 1] = [packets[at], *before]
     assert [each.pts_ms for each in decode(packets).sent] == [0, 1000, 2000]
+
+
+def test_only_by_the_streams_own_word_is_a_frame_one_that_comes_before() -> None:
+    """The container could have the frame left out that a scene begins with, and we would see all
+    that follows as changes of another.
+    """
+    packets = stream(3, keys=(0.0, 1.0, 2.0))
+    at = packets.index(Packet(1000, Access.ENTRY))
+    packets[at + 1] = replace(packets[at + 1], pts_ms=980)
+    with pytest.raises(Doubt):
+        decode(packets)
+
+
+def test_a_last_frame_that_is_shown_for_long_is_decoded() -> None:
+    """A minute of a still picture could follow a second of something else."""
+    packets = stream(1.08, keys=(0.0,))
+    assert decode(packets, lasts_ms=40).sent[-1].pts_ms < 200
+    assert decode(packets, lasts_ms=60_000).sent[-1].pts_ms == 1040
 
 
 def test_more_frames_than_a_screen_shows_are_not_passed_over() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +27,9 @@ def hash_files(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", show_default=False)],
     as_entry: AsEntry = False,
-    turns: Annotated[bool, typer.Option("--turns", help="Every turn and mirror of a frame too.")] = False,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Every turn and mirror of a frame too.")
+    ] = False,
     phash: Annotated[bool, typer.Option("--phash", help="pHash besides PDQ.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +89,7 @@ def _looked(context: Context, file: Path, kinds: tuple[Kind, ...], **how: Any) -
     try:
         look: Callable[..., Any] = _server_part("worker.local").look
         with stderr.status(f"looking at {plain(file.name)}"):
-            return look(file, kinds, threads=os.cpu_count() or 1, **how)
+            return look(file, kinds, **how)
     except (HashmatchError, OSError) as error:
         failed(error, context, file=str(file))
         return None

@@ -1,13 +1,12 @@
-"""Where a decoder can begin: entries of a video stream, by what is in its packets.
+"""Where a decoder can begin, and what it can do without: asked of the stream itself.
 
 A container says which of its packets are key frames, but an uploader writes the container: a frame
-that refers to others, called a key frame and decoded alone, would show us what nobody is shown. So
-the stream itself is asked. What it may carry in a packet that is left out is asked as well.
+that refers to others, called a key frame and decoded alone, would show us what nobody is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,16 +15,16 @@ import av.video.stream
 
 from hashmatch.sampling.packets import Access
 
-__all__ = ["Classify", "classifier"]
-
-# What may be done with a packet.
-Classify = Callable[["av.Packet[Any]"], Access]
+__all__ = ["Classifier"]
 
 _START_CODE: Final = b"\x00\x00\x01"
 
 # Their frames say of themselves whether they are key frames, which is held against the container's
 # word when they are decoded; nothing but a key frame carries what outlasts it.
 _SELF_TELLING = frozenset({"vp8", "vp9", "libdav1d", "av1"})
+
+# What a container may put beside a packet that changes how all that follow are decoded.
+_CHANGES: Final = ("new_extradata", "param_change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,70 +35,143 @@ class _NalUnits:
     mask: int
     slices: frozenset[int]
     entries: frozenset[int]  # Slices that refer to no other picture: the decoder refuses others.
-    harmless: frozenset[int]  # What may be left out.
+    leading: frozenset[int]
+    sets: frozenset[int]  # Parameter sets.
+    harmless: frozenset[int]  # Of the rest, what a decoder learns nothing from.
 
-    def classify(self, packet: av.Packet[Any], length: int) -> Access:
-        """``length``: bytes in which the size of a unit is told; 0: start codes lie between."""
-        data = memoryview(packet)
-        kinds = {data[at] >> self.shift & self.mask for at in _units(data, length)}
+    def kind(self, header: int) -> int:
+        """The type of a unit by its first byte."""
+        return header >> self.shift & self.mask
+
+    def access(self, kinds: set[int]) -> Access:
+        """Of a packet with units of these types."""
         slices = kinds & self.slices
-        if slices and slices <= self.entries:
+        if not slices:
+            return Access.NEEDED
+        if slices <= self.entries:
             return Access.ENTRY
-        return Access.SKIPPABLE if slices and kinds <= self.harmless else Access.NEEDED
+        return Access.LEADING if slices <= self.leading else Access.SKIPPABLE
 
 
-# Source: ITU-T H.264, table 7-1. An IDR picture; and SEI, delimiter, ends and filler.
+# Source: ITU-T H.264, table 7-1. IDR pictures; sequence and picture parameter sets; SEI, delimiter,
+# ends and filler.
 _H264 = _NalUnits(
-    0, 31, frozenset(range(1, 6)), frozenset({5}), frozenset({*range(1, 7), *range(9, 13)})
+    shift=0,
+    mask=31,
+    slices=frozenset(range(1, 6)),
+    entries=frozenset({5}),
+    leading=frozenset(),
+    sets=frozenset({7, 8}),
+    harmless=frozenset({6, 9, 10, 11, 12}),
 )
-# Source: ITU-T H.265, table 7-1. IRAP pictures; and delimiter, ends, filler and SEI.
+# Source: ITU-T H.265, table 7-1. IRAP pictures; RADL and RASL pictures; video, sequence and picture
+# parameter sets; delimiter, ends, filler and SEI.
 _HEVC = _NalUnits(
-    1,
-    63,
-    frozenset({*range(10), *range(16, 22)}),
-    frozenset(range(16, 22)),
-    frozenset({*range(10), *range(16, 22), *range(35, 41)}),
+    shift=1,
+    mask=63,
+    slices=frozenset({*range(10), *range(16, 22)}),
+    entries=frozenset(range(16, 22)),
+    leading=frozenset(range(6, 10)),
+    sets=frozenset({32, 33, 34}),
+    harmless=frozenset(range(35, 41)),
 )
 
 
-def classifier(stream: av.video.stream.VideoStream) -> Classify:
-    """What tells the packets of ``stream`` apart."""
-    context = stream.codec_context
-    extradata = bytes(context.extradata or b"")
-    name = context.name
-    if name == "h264":
-        # avcC begins with its version; ISO/IEC 14496-15, 5.3.3.1.
-        length = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 6 else 0
-        return lambda packet: _H264.classify(packet, length)
-    if name == "hevc":
-        # hvcC likewise; 8.3.3.1.
-        length = (extradata[21] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 22 else 0
-        return lambda packet: _HEVC.classify(packet, length)
-    if context.codec.intra_only:
-        return lambda _: Access.ENTRY
-    if name in _SELF_TELLING:
-        return lambda packet: Access.ENTRY if packet.is_keyframe else Access.SKIPPABLE
-    return lambda _: Access.NEEDED
+class Classifier:
+    """What may be done with the packets of one stream."""
+
+    def __init__(self, stream: av.video.stream.VideoStream) -> None:
+        """The stream's decoder is known."""
+        context = stream.codec_context
+        extradata = bytes(context.extradata or b"")
+        is_sized = extradata[:1] == b"\x01"  # The version of avcC and of hvcC.
+        self._units: _NalUnits | None = None
+        self._length = 0  # Bytes in which the size of a unit is told; 0: start codes lie between.
+        self._known: tuple[bytes, ...] = ()  # Parameter sets of the newest packet that had any.
+        # Source: ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1.
+        if context.name == "h264":
+            self._units = _H264
+            self._length = (extradata[4] & 3) + 1 if is_sized and len(extradata) > 4 else 0
+        elif context.name == "hevc":
+            self._units = _HEVC
+            self._length = (extradata[21] & 3) + 1 if is_sized and len(extradata) > 21 else 0
+        self._all_entries = context.codec.intra_only
+        self._self_telling = context.name in _SELF_TELLING
+
+    def access(self, packet: av.Packet[Any]) -> Access:
+        """Of a packet that was not yet decoded."""
+        if self._units is not None:
+            data = memoryview(packet)
+            kinds = {self._units.kind(data[at]) for at, _ in _units_of(data, self._length)}
+            return self._units.access(kinds)
+        if self._all_entries or (self._self_telling and packet.is_keyframe):
+            return Access.ENTRY
+        return Access.SKIPPABLE if self._self_telling else Access.NEEDED
+
+    def given(self, packet: av.Packet[Any]) -> None:
+        """The decoder gets this packet: from now on it knows its parameter sets."""
+        if self._units is not None:
+            self._known = self._sets_of(self._units, memoryview(packet)) or self._known
+
+    def can_do_without(self, packet: av.Packet[Any]) -> bool:
+        """True if a decoder that never gets the packet shows the same after the next entry."""
+        if self._units is None:
+            return True
+        data = bytes(packet)
+        if not _is_sound(data, self._length):
+            return False
+        view = memoryview(data)
+        kinds = {self._units.kind(view[at]) for at, _ in _units_of(view, self._length)}
+        if not kinds <= self._units.slices | self._units.harmless | self._units.sets:
+            return False
+        return self._sets_of(self._units, view) in ((), self._known)
+
+    def changes(self, packet: av.Packet[Any]) -> bool:
+        """True if the container changes how packets are decoded from this one on."""
+        return any(packet.has_sidedata(change) for change in _CHANGES)
+
+    def _sets_of(self, units: _NalUnits, data: memoryview) -> tuple[bytes, ...]:
+        return tuple(
+            bytes(data[at:end])
+            for at, end in _units_of(data, self._length)
+            if units.kind(data[at]) in units.sets
+        )
 
 
-def _units(data: memoryview, length: int) -> Iterable[int]:
-    """Where the header of each NAL unit lies."""
-    if length and int.from_bytes(data[:length], "big") == len(data) - length:
-        return (length,)  # As most packets are.
+def _units_of(data: memoryview, length: int) -> Iterable[tuple[int, int]]:
+    """Where each NAL unit begins and ends."""
+    if length and int.from_bytes(data[:length], "big") == len(data) - length > 0:
+        return ((length, len(data)),)  # As most packets are.
     return _sized_units(data, length) if length else _started_units(bytes(data))
 
 
-def _sized_units(data: memoryview, length: int) -> Iterator[int]:
+def _sized_units(data: memoryview, length: int) -> Iterator[tuple[int, int]]:
     at = 0
     while at + length < len(data):
         size = int.from_bytes(data[at : at + length], "big")
         if size:
-            yield at + length
+            yield at + length, min(at + length + size, len(data))
         at += length + size
 
 
-def _started_units(data: bytes) -> Iterator[int]:
+def _started_units(data: bytes) -> Iterator[tuple[int, int]]:
     at = data.find(_START_CODE)
     while 0 <= at < len(data) - len(_START_CODE):
-        yield at + len(_START_CODE)
-        at = data.find(_START_CODE, at + len(_START_CODE))
+        following = data.find(_START_CODE, at + len(_START_CODE))
+        yield at + len(_START_CODE), len(data) if following < 0 else following
+        at = following
+
+
+def _is_sound(data: bytes, length: int) -> bool:
+    """False if other parsers could find other units in a packet of sized ones: sizes that do not
+    add up, or start codes inside (which emulation prevention keeps out of honest ones).
+    """
+    if not length:
+        return True
+    at = 0
+    while at + length <= len(data):
+        start, end = at + length, at + length + int.from_bytes(data[at : at + length], "big")
+        if data.find(_START_CODE, start, end) >= 0:
+            return False
+        at = end
+    return at == len(data)

@@ -14,7 +14,7 @@ import av.video.stream
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
-from hashmatch.media.access import classifier
+from hashmatch.media.access import Classifier
 from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
@@ -45,7 +45,6 @@ class Track:
         tally: Tally,
         *,
         max_gap_ms: int,
-        threads: int,
     ) -> None:
         """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if
         its times cannot be trusted.
@@ -68,13 +67,13 @@ class Track:
             if self._only_dts:
                 raise Doubt("no presentation times")
             self._chooser = PacketChooser(max_gap_ms)
-            self._classify = classifier(stream)
+            self._classifier = Classifier(stream)
             # What no frame refers to is left out by the decoder itself.
             context.skip_frame = "NONREF"
-        context.thread_count = threads
-        context.thread_type = "AUTO" if threads > 1 else "SLICE"
         # "explode" turns damage that the decoder would paint over into an error that is counted.
         context.options = {"max_pixels": str(limits.max_frame_pixels), "err_detect": "explode"}
+        # FFmpeg's own threads log, which PyAV hands to Python: both may wait for ever.
+        context.thread_count = 1
         rate = stream.average_rate or stream.base_rate
         self._stream, self._context = stream, context
         self._limits, self._tally = limits, tally
@@ -83,6 +82,8 @@ class Track:
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
         self._packets = self._frames = self._last_ms = 0
+        # When the last frame goes: players show it for as long as there is sound.
+        self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
@@ -100,8 +101,11 @@ class Track:
         pts_ms = self._ms(packet.pts)
         if not hidden:
             self._check_duration(pts_ms)
-            self._tally.saw_time(pts_ms, round(self._frame_ms))
-        access = Access.NEEDED if hidden else self._classify(packet)
+            self._tally.saw_time(pts_ms, self._lasts_ms(packet.duration))
+        if self._classifier.changes(packet):
+            raise Doubt("another configuration of the decoder")
+        self._end_ms = max(self._end_ms, pts_ms + self._lasts_ms(packet.duration))
+        access = Access.NEEDED if hidden else self._classifier.access(packet)
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
         return () if due is None else self._decode_due(due)
@@ -111,7 +115,7 @@ class Track:
         if self._chooser is None:
             yield from self._decode(None)
         else:
-            self._chooser.end(round(self._frame_ms))
+            self._chooser.end(self._end_ms)
             yield from self._decode_due(self._chooser.due())
             yield from self._drain()
             self._chooser.check()
@@ -131,10 +135,13 @@ class Track:
     def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
         assert self._chooser is not None
         while due is not None:
-            if due.jumps:
+            if due.left_out:
+                if not all(map(self._classifier.can_do_without, due.left_out)):
+                    raise Doubt("what was left out changes what follows")
                 yield from self._drain()
                 self._context.flush_buffers()
                 self._jumped_to = due.packet.pts
+            self._classifier.given(due.packet)
             yield from self._decode(due.packet)
             due = self._chooser.due()
 
@@ -170,7 +177,7 @@ class Track:
         pts_ms = self._pts_ms(frame)
         self._check_duration(pts_ms)
         if self._chooser is None:
-            self._tally.saw_time(pts_ms, round(self._frame_ms))
+            self._tally.saw_time(pts_ms, self._lasts_ms(frame.duration))
         else:
             self._chooser.shown(pts_ms)
         self._tally.frames_decoded += 1
@@ -179,6 +186,10 @@ class Track:
         if self._looked_ms is not None and 0 <= pts_ms - self._looked_ms < self._look_ms:
             self._passed = frame, pts_ms
             return []
+        before = self._passed
+        if before is not None and pts_ms - before[1] >= self._look_ms:
+            # Short after the one looked at, but shown for long.
+            return [*self._batches(*before), *self._batches(frame, pts_ms)]
         return self._batches(frame, pts_ms)
 
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
@@ -193,6 +204,9 @@ class Track:
         if self._chooser is not None:
             raise Doubt("a frame could not be decoded")
         self._tally.frames_failed += 1
+
+    def _lasts_ms(self, duration: int | None) -> int:
+        return round(max(self._frame_ms, (duration or 0) * self._tick_ms))
 
     def _check_duration(self, pts_ms: int) -> None:
         if abs(pts_ms) > self._limits.max_duration_ms:  # Below zero only in a crafted file.

@@ -50,7 +50,6 @@ def frames(
     tally: Tally,
     *,
     max_gap_ms: int,
-    threads: int = 1,
 ) -> Iterator[FrameBatch]:
     """Yields frames of every video stream, as they are decoded, and fills ``tally``.
 
@@ -62,10 +61,10 @@ def frames(
     """
     tally.format = video_format.name
     try:
-        yield from _open(source, video_format, limits, tally, max_gap_ms, threads)
+        yield from _open(source, video_format, limits, tally, max_gap_ms)
     except Doubt:
         tally.begin_anew()
-        yield from _open(source, video_format, limits, tally, 0, threads)
+        yield from _open(source, video_format, limits, tally, 0)
     missing = missing_bytes(source, video_format)
     if missing is not None:
         # What is missing is the cause of whatever else went wrong.
@@ -82,7 +81,6 @@ def _open(
     limits: DecodeLimits,
     tally: Tally,
     max_gap_ms: int,
-    threads: int,
 ) -> Iterator[FrameBatch]:
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     began = time.perf_counter()
@@ -99,7 +97,7 @@ def _open(
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
-            tracks = _tracks(container, limits, tally, max_gap_ms, threads)
+            tracks = _tracks(container, limits, tally, max_gap_ms)
             if tracks:
                 yield from _decode(container, tracks, tally, log, cheaply=max_gap_ms > 0)
             else:
@@ -117,7 +115,6 @@ def _tracks(
     limits: DecodeLimits,
     tally: Tally,
     max_gap_ms: int,
-    threads: int,
 ) -> dict[int, Track | AttachedPicture]:
     """By the number of the stream; fills in what the header says."""
     streams = container.streams.video
@@ -134,7 +131,7 @@ def _tracks(
     return {
         stream.index: AttachedPicture(stream.index, limits, tally)
         if stream.disposition & Disposition.attached_pic
-        else Track(stream, container, limits, tally, max_gap_ms=max_gap_ms, threads=threads)
+        else Track(stream, container, limits, tally, max_gap_ms=max_gap_ms)
         for stream in streams
     }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 __all__ = ["Access", "Doubt", "Due", "PacketChooser"]
@@ -32,7 +33,8 @@ class Access(enum.Enum):
 
     SKIPPABLE = enum.auto()  # Left out, if a decoder jumps to an entry after it.
     ENTRY = enum.auto()  # Jumped to.
-    NEEDED = enum.auto()  # Neither: it carries what later packets are decoded by.
+    LEADING = enum.auto()  # Shown before the entry that it follows; no later frame refers to it.
+    NEEDED = enum.auto()  # Always decoded.
 
 
 class Doubt(Exception):
@@ -40,10 +42,10 @@ class Doubt(Exception):
 
 
 class Due(NamedTuple, Generic[Packet]):
-    """A packet to decode now. ``jumps``: packets before it were left out."""
+    """A packet to decode now, after those that are ``left_out``."""
 
     packet: Packet
-    jumps: bool
+    left_out: Sequence[Packet]
 
 
 class _Waiting(NamedTuple, Generic[Packet]):
@@ -56,10 +58,11 @@ class PacketChooser(Generic[Packet]):
     """Chooses the packets of one stream, as they come.
 
     After each `offer`, and after `end`, call `due` until it has none; tell `shown` of every frame
-    that comes out. What is promised: between two frames that come out, one after the other and
-    further than ``max_gap_ms`` apart, there is no other; and none is further than that from one
-    that comes out. If the decoder leaves out too much, or times do not rise, `Doubt` is
-    raised. Holds packets of ``max_gap_ms`` at most, and 32 MiB.
+    that comes out. What is left out is told, so that it can be looked into. What is promised:
+    between two frames that come out, one after the other and further than ``max_gap_ms`` apart,
+    there is no other; and none is further than that from one that comes out. If the decoder leaves
+    out too much, or times do not rise, `Doubt` is raised. Holds packets of ``max_gap_ms`` at most,
+    and 32 MiB.
     """
 
     def __init__(self, max_gap_ms: int) -> None:
@@ -91,7 +94,9 @@ class PacketChooser(Generic[Packet]):
         if len(self._unseen) > _MAX_UNSEEN:
             raise Doubt("nothing comes out")
         if self._jumped_ms is not None and pts_ms < self._jumped_ms:
-            return  # Shown before the entry that was jumped to, and refers to what was left out.
+            if access is not Access.LEADING:
+                raise Doubt("shown before an entry, and decoded after it")
+            return  # It may refer to what was left out.
         waiting = _Waiting(pts_ms, packet, size)
         self._horizon_ms = max(self._horizon_ms, pts_ms)
         if access is Access.ENTRY and self._is_far(pts_ms):
@@ -106,20 +111,20 @@ class PacketChooser(Generic[Packet]):
         """The next packet to decode, if one must be by now."""
         entry = self._entry
         if entry is not None and (not self._waiting or self._may_jump(entry)):
-            jumps = bool(self._waiting)
+            left_out = [waiting.packet for waiting in self._waiting]
             self._waiting.clear()
             self._waiting_bytes = self._needed = 0
             self._entry = None
             self._reached_ms = max(entry.pts_ms, self._reached_ms or entry.pts_ms)
-            if jumps:
+            if left_out:
                 self._jumped_ms = entry.pts_ms
-            return Due(entry.packet, jumps)
+            return Due(entry.packet, left_out)
         if not self._waiting or not (entry is not None or self._must_go_on()):
             return None
         waiting = self._waiting.popleft()
         self._waiting_bytes -= waiting.size
         self._needed = max(0, self._needed - 1)
-        return Due(waiting.packet, jumps=False)
+        return Due(waiting.packet, ())
 
     def shown(self, pts_ms: int) -> None:
         """A frame came out. Raises `Doubt` if one before it should have."""
@@ -130,14 +135,15 @@ class PacketChooser(Generic[Packet]):
             unseen_ms = heapq.heappop(self._unseen)
             if unseen_ms == pts_ms:
                 continue
-            if before is None or (unseen_ms > before and pts_ms - before > self._max_gap_ms):
+            since_ms = unseen_ms if before is None else before
+            if (before is None or unseen_ms > before) and pts_ms - since_ms > self._max_gap_ms:
                 raise Doubt("a frame did not come out")
         self._shown_ms = pts_ms
         self._reached_ms = max(pts_ms, self._reached_ms or pts_ms)
 
-    def end(self, frame_ms: int) -> None:
-        """No more packets come; the last frame lasts ``frame_ms``."""
-        self._horizon_ms += frame_ms
+    def end(self, end_ms: int) -> None:
+        """No more packets come; the last frame is shown until ``end_ms``."""
+        self._horizon_ms = max(self._horizon_ms, end_ms)
         self._ended = True
 
     def check(self) -> None:

@@ -133,7 +133,7 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
-    return video.frames(source, media_format, limits, tally, max_gap_ms=gap_ms, threads=job.threads)
+    return video.frames(source, media_format, limits, tally, max_gap_ms=gap_ms)
 
 
 def _printable(text: Iterable[str]) -> str:

@@ -74,7 +74,6 @@ def look(
     as_entry: bool = False,
     turns: bool = False,
     pictures: bool = False,
-    threads: int = 1,
 ) -> Look:
     """Decodes and hashes a file as an upload, or ``as_entry`` is; exact hashes are there always.
 
@@ -88,7 +87,6 @@ def look(
         densities.ENTRY if as_entry else densities.UPLOAD,
         _MAX_DURATION_MS,
         _MAX_FRAME_PIXELS,
-        threads,
     )
     found: list[Signals] = []
     chosen: list[Thumbnail] = []

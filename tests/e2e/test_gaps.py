@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,13 @@ from hashmatch.channel import Done, Job
 from hashmatch.hashing import pdq
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
+from hashmatch.media.access import Classifier
 from hashmatch.media.source import FileSource
 from hashmatch.model.verdicts import Kind
 from hashmatch.sampling import densities
 from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen
-from hashmatch.sampling.packets import Access
+from hashmatch.sampling.packets import Access, Doubt
 from hashmatch.worker.inspect import inspect
 
 JOB = Job((Kind.PDQ,), True, densities.UPLOAD, max_duration_ms=3_600_000, max_frame_pixels=1 << 24)
@@ -184,8 +187,136 @@ def test_what_is_taken_for_a_key_frame_and_is_none_is_found_out(
     """What was hashed would be shown to nobody, and what is shown would pass."""
     numbers = itertools.count()
 
-    def forged(_: object) -> Access:
+    def forged(*_: object) -> Access:
         return Access.SKIPPABLE if next(numbers) % 10 else Access.ENTRY
 
-    monkeypatch.setattr("hashmatch.media.track.classifier", lambda _: forged)
+    monkeypatch.setattr(Classifier, "access", forged)
     check(adversarial[name])
+
+
+# Files that are decoded the same by every player, and were once seen as something else. Each shows
+# one picture where it is looked at easily, and another one else.
+
+DECOY, OTHER = pictures("astronaut", 0.04)[0], pictures("coffee", 0.04)[0]
+X264 = "cabac=0:bframes=0:scenecut=0:ref=1:repeat-headers=1:annexb=1:weightp=0:aq-mode=0:mbtree=0"
+
+
+def packets_of(
+    shown: list[npt.NDArray[np.uint8]], params: str = X264, codec: str = "libx264"
+) -> list[bytes]:
+    """A picture each 40 ms, encoded with its parameter sets in the stream."""
+    context: Any = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt = 320, 180, "yuv420p"
+    context.time_base, context.framerate, context.gop_size = Fraction(1, 25), 25, 10_000
+    context.options = {"x264-params": params} if codec == "libx264" else {"lag-in-frames": "0"}
+    made = []
+    for number, picture in enumerate(shown):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        made += context.encode(frame)
+    return [bytes(packet) for packet in (*made, *context.encode(None))]
+
+
+def muxed(
+    path: Path, packets: list[tuple[bytes, int]], *, codec: str = "libx264", last_ms: int = 40
+) -> Path:
+    """Packets with their times, as they are."""
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.time_base = Fraction(1, 1000)
+        for number, (data, pts_ms) in enumerate(packets):
+            packet = av.Packet(data)
+            packet.pts, packet.dts = pts_ms, number * 40 - 1000
+            packet.time_base, packet.stream = Fraction(1, 1000), stream
+            packet.duration = last_ms if number == len(packets) - 1 else 40
+            packet.is_keyframe = number == 0 or b"\x00\x00\x01\x65" in data
+            output.mux(packet)
+    return path
+
+
+def timed(packets: list[bytes], start: int = 0) -> list[tuple[bytes, int]]:
+    """Each 40 ms after the other."""
+    return [(data, (start + number) * 40) for number, data in enumerate(packets)]
+
+
+def digest_of(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Of a picture as it is."""
+    digest: npt.NDArray[np.uint8] = pdq.digest(luma.from_rgb(picture)[None])[0][0]
+    return digest
+
+
+def shows(hashed: Hashed, picture: npt.NDArray[np.uint8]) -> bool:
+    """True if it was among what an upload is searched by."""
+    found = np.array([np.frombuffer(each, np.uint8) for each in hashed.values()])
+    return bool((np.bitwise_count(found ^ digest_of(picture)).sum(-1) <= 31).any())
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_frame_short_after_another_but_shown_for_long(tmp_path: Path, suffix: str) -> None:
+    """A picture would be shown five sixths of the time, and never be looked at."""
+    data = packets_of([DECOY, OTHER] * 10)
+    times = [1180 * (number // 2) + 190 * (number % 2) for number in range(20)]
+    hashed, done = check(muxed(tmp_path / f"clip{suffix}", list(zip(data, times, strict=True))))
+    assert done.reasons == ()
+    assert shows(hashed, OTHER)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_frame_that_the_container_says_comes_before_its_key_frame(
+    tmp_path: Path, suffix: str
+) -> None:
+    """The frame that a scene begins with would be left out, and what follows be seen as changes
+    of the scene before.
+    """
+    packets = timed(packets_of([DECOY] * 25))
+    packets += timed(packets_of([DECOY] + [OTHER] * 99), start=25)
+    packets[26] = packets[26][0], 25 * 40 - 20
+    hashed, _ = check(muxed(tmp_path / f"clip{suffix}", packets))
+    assert shows(hashed, OTHER)
+
+
+def without_sets(packet: bytes) -> bytes:
+    """Without H.264's parameter sets."""
+    units = [unit for unit in re.split(b"\x00\x00\x00?\x01", packet) if unit]
+    kept = [unit for unit in units if unit[0] & 31 not in (7, 8)]
+    return b"".join(b"\x00\x00\x00\x01" + unit for unit in kept)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_parameter_sets_that_come_where_nobody_looks(tmp_path: Path, suffix: str) -> None:
+    """All that follows would be decoded by other rules than a player's."""
+    packets = packets_of([DECOY] * 2, f"{X264}:qp=45")
+    for second in range(4):
+        new = packets_of([OTHER] * (23 if second == 0 else 25), f"{X264}:qp=18")
+        packets += new if second == 0 else [without_sets(each) for each in new]
+    hashed, done = check(muxed(tmp_path / f"clip{suffix}", timed(packets)))
+    assert done.reasons == ()
+    assert shows(hashed, OTHER)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_last_frame_that_is_shown_for_a_minute(tmp_path: Path, suffix: str) -> None:
+    """A minute of a still picture would follow a second of something else, unseen."""
+    data = packets_of([DECOY] * 26 + [OTHER])
+    hashed, _ = check(muxed(tmp_path / f"clip{suffix}", timed(data), last_ms=60_000))
+    assert shows(hashed, OTHER)
+
+
+@pytest.mark.parametrize("start", range(1, 25, 4))
+def test_a_clip_that_was_trimmed_is_not_decoded_twice(
+    tmp_path: Path, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips cut on a phone would cost as much as before."""
+    plain = tmp_path / "plain.mp4"
+    write_clip(plain, pictures("astronaut", 4.0), options={"bf": "3", "sc_threshold": "0"}, gop=50)
+    data = plain.read_bytes()
+    at = data.index(b"elst") + 16
+    media_time = int.from_bytes(data[at : at + 4], "big")
+    with av.open(str(plain)) as container:
+        ticks = round(start / 25 / float(container.streams.video[0].time_base or 1))
+    plain.write_bytes(data[:at] + (media_time + ticks).to_bytes(4, "big") + data[at + 4 :])
+    doubts: list[str] = []
+    monkeypatch.setattr(Doubt, "__init__", lambda _, why: doubts.append(why))
+    check(plain)
+    assert doubts == []
