@@ -66,7 +66,7 @@ def _judge(row: Row, before: Row | None) -> Finding:
 def accepted(runs: Sequence[Result], reason: str, before: Sequence[Row] = ()) -> Result:
     """A baseline out of runs of one tree, the newest last.
 
-    A row's ratio is the median of all runs, its spread the largest of what each run saw within
+    A row's figures are the medians of all runs, its spread the largest of what each run saw within
     itself and half the range between them. Rows of the baseline ``before`` that depend on media
     that none of the runs saw are kept. Raises ``ValueError`` without a reason, or if a row has a
     fault.
@@ -90,4 +90,10 @@ def _merged(same: Sequence[Row]) -> Row:
     ratios = [row.ratio for row in same]
     middle = statistics.median(ratios)
     between = (max(ratios) - min(ratios)) / 2 / middle if middle else 0.0
-    return replace(newest, ratio=middle, spread=max(between, *(row.spread for row in same)))
+    return replace(
+        newest,
+        value=statistics.median(row.value for row in same),
+        yardstick=statistics.median(row.yardstick for row in same),
+        ratio=middle,
+        spread=max(between, *(row.spread for row in same)),
+    )

@@ -23,7 +23,7 @@ from hashmatch.hashing import pdq
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import video
 from hashmatch.media.formats import missing_bytes, sniff
-from hashmatch.media.source import FileSource, Source
+from hashmatch.media.source import BytesSource, FileSource, Source
 from hashmatch.media.tally import DecodeLimits, Tally
 from hashmatch.model.verdicts import Part, VerdictReason
 from hashmatch.sampling.frames import Chosen, Density, FrameChooser
@@ -277,6 +277,36 @@ def test_every_video_stream_is_looked_at() -> None:
     assert sorted(times(batches)) == [0, 0, 1000, 1000, 1900, 1900]
     for number in (0, 10, 19, 5000, 5010, 5019):
         assert min(distance(batch, scene(number)) for batch in batches) <= 12
+
+
+def noisy_ts(seed: int, pid: int, first: int) -> bytes:
+    """A transport stream of about a megabyte, its video under one id."""
+    rng = np.random.default_rng(seed)
+    with tempfile.NamedTemporaryFile() as file:
+        options = {"mpegts_start_pid": f"{pid}"}
+        with av.open(file.name, "w", format="mpegts", options=options) as output:
+            stream = add_stream(output, "libx264", 25, g="25", crf="1", preset="ultrafast")
+            stream.height, stream.width, stream.pix_fmt = 180, 320, "yuv420p"
+            for number in range(40):
+                noise = rng.integers(0, 256, (180, 320, 3), np.uint8)
+                frame = av.VideoFrame.from_ndarray(noise).reformat(format="yuv420p")
+                frame.pts, frame.time_base = first + number, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode())
+        return file.read()
+
+
+@pytest.mark.parametrize("max_gap_ms", [0, 1000])
+def test_a_stream_that_begins_late_is_told_of(max_gap_ms: int) -> None:
+    """A prohibited clip would pass as a second stream that is not there at first."""
+    both = noisy_ts(1, 0x100, 0) + noisy_ts(2, 0x140, 1000)
+    source = BytesSource(both)
+    video_format = sniff(source)
+    assert video_format is not None
+    tally = Tally()
+    limits = DecodeLimits(3_600_000, 1 << 24)
+    assert list(video.frames(source, video_format, limits, tally, max_gap_ms=max_gap_ms))
+    assert VerdictReason.UNSEEN_MEDIA in codes(tally)
 
 
 def test_sound_is_not_waited_for() -> None:

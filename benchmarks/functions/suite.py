@@ -6,6 +6,7 @@ They can be run by hand too, with all that pytest-benchmark offers:
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,6 +65,9 @@ class Against:
 
         # pytest-benchmark has no types.
         benchmark: Any = self._benchmark
+        # As a worker does: what else this process holds costs neither of the two anything.
+        gc.collect()
+        gc.freeze()
         benchmark.pedantic(subject, setup=before, rounds=rounds, warmup_rounds=1)
         values = [seconds / calls for seconds in benchmark.stats.stats.data]
         made = row(name, what, yardstick_name, values, yardsticks[-len(values) :])

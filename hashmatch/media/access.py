@@ -101,9 +101,9 @@ class Classifier:
     def access(self, packet: av.Packet[Any]) -> Access:
         """Of a packet that was not yet decoded."""
         if self._units is not None:
+            units = self._units
             data = memoryview(packet)
-            kinds = {self._units.kind(data[at]) for at, _ in _units_of(data, self._length)}
-            return self._units.access(kinds)
+            return units.access({units.kind(data[at]) for at, _ in _units_of(data, self._length)})
         if self._all_entries or (self._self_telling and packet.is_keyframe):
             return Access.ENTRY
         return Access.SKIPPABLE if self._self_telling else Access.NEEDED
@@ -118,17 +118,25 @@ class Classifier:
         if self._units is None:
             return True
         data = bytes(packet)
-        if not _is_sound(data, self._length):
+        length = self._length
+        if (
+            length
+            and int.from_bytes(data[:length], "big") == len(data) - length > 0
+            and self._units.kind(data[length]) in self._units.slices
+        ):
+            return data.find(_START_CODE, length) < 0  # One slice and no more, as most are.
+        if not _is_sound(data, length):
             return False
         view = memoryview(data)
-        kinds = {self._units.kind(view[at]) for at, _ in _units_of(view, self._length)}
+        kinds = {self._units.kind(view[at]) for at, _ in _units_of(view, length)}
         if not kinds <= self._units.slices | self._units.harmless | self._units.sets:
             return False
         return self._sets_of(self._units, view) in ((), self._known)
 
     def changes(self, packet: av.Packet[Any]) -> bool:
         """True if the container changes how packets are decoded from this one on."""
-        return any(packet.has_sidedata(change) for change in _CHANGES)
+        beside = list(packet.iter_sidedata())
+        return bool(beside) and any(each.data_type in _CHANGES for each in beside)
 
     def _sets_of(self, units: _NalUnits, data: memoryview) -> tuple[bytes, ...]:
         return tuple(

@@ -62,7 +62,8 @@ class Tally:
 
     def saw_time(self, pts_ms: int, lasts_ms: int) -> None:
         """A frame is there that is shown at ``pts_ms``, decoded or not."""
-        self.first_ms = pts_ms if self.first_ms is None else min(self.first_ms, pts_ms)
+        if self.first_ms is None or pts_ms < self.first_ms:
+            self.first_ms = pts_ms
         self.end_ms = max(self.end_ms, pts_ms + lasts_ms)
 
     def coverage(self) -> Coverage:

@@ -99,12 +99,13 @@ class Track:
             raise Doubt("a packet without a time")
         hidden = bool(packet.is_discard)
         pts_ms = self._ms(packet.pts)
+        lasts_ms = self._lasts_ms(packet.duration)
         if not hidden:
             self._check_duration(pts_ms)
-            self._tally.saw_time(pts_ms, self._lasts_ms(packet.duration))
+            self._tally.saw_time(pts_ms, lasts_ms)
         if self._classifier.changes(packet):
             raise Doubt("another configuration of the decoder")
-        self._end_ms = max(self._end_ms, pts_ms + self._lasts_ms(packet.duration))
+        self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
         access = Access.NEEDED if hidden else self._classifier.access(packet)
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
@@ -206,7 +207,8 @@ class Track:
         self._tally.frames_failed += 1
 
     def _lasts_ms(self, duration: int | None) -> int:
-        return round(max(self._frame_ms, (duration or 0) * self._tick_ms))
+        lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)
+        return round(min(lasts_ms, self._limits.max_duration_ms))  # A file may say anything.
 
     def _check_duration(self, pts_ms: int) -> None:
         if abs(pts_ms) > self._limits.max_duration_ms:  # Below zero only in a crafted file.

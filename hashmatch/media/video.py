@@ -146,12 +146,18 @@ def _decode(
 ) -> Iterator[FrameBatch]:
     try:
         for packet in _packets(container, tally):
-            yield from tracks[packet.stream_index].feed(packet)
+            if batches := tracks[packet.stream_index].feed(packet):
+                yield from batches
             if log:
                 if cheaply:
                     raise Doubt(log[0][2])
                 tally.add_reason(VerdictReason.CORRUPT, f"{log[0][1]} reports damage")
                 log.clear()  # A hostile file could fill memory with it.
+    except IndexError as error:
+        # PyAV counts the streams when it opens a file, and one has begun since.
+        if cheaply:
+            raise Doubt("a stream that begins late") from error
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a stream begins long after the first bytes")
     except av.error.FFmpegError as error:
         if cheaply:
             raise Doubt(error.strerror) from error
