@@ -73,7 +73,8 @@ def accepted(runs: Sequence[Result], reason: str, before: Sequence[Row] = ()) ->
     """
     if not reason.strip():
         raise ValueError("a baseline needs a reason: what changed, and why it is right")
-    by_key: dict[tuple[str, str], list[Row]] = {}
+    # What the newest run measured comes first, and is what the README shows.
+    by_key: dict[tuple[str, str], list[Row]] = {row.key: [] for row in runs[-1].rows}
     for run in runs:
         for row in run.rows:
             by_key.setdefault(row.key, []).append(row)

@@ -293,6 +293,9 @@ def test_accepting_runs_keeps_the_rows_of_other_clips() -> None:
     gone = plain("removed", 1.0)
     once = accepted([result_of(plain("pdq", 2), corpus)], "first", [gone])
     assert [row.key for row in once.rows] == [("pdq", ""), ("recall_all", "80 clips")]
+    mixed = [result_of(plain("pdq", 2), fixtures), result_of(plain("pdq", 2), corpus)]
+    newest_first = [row.media for row in accepted(mixed, "first").rows]
+    assert newest_first == ["", "80 clips", "20 clips"]
     both = accepted([result_of(plain("pdq", 4), fixtures)], "then", once.rows)
     assert {row.key: row.ratio for row in both.rows} == {
         ("pdq", ""): 4,
