@@ -228,6 +228,11 @@ def test_a_last_frame_that_is_shown_for_long_is_decoded() -> None:
     packets = stream(1.08, keys=(0.0,))
     assert decode(packets, lasts_ms=40).sent[-1].pts_ms < 200
     assert decode(packets, lasts_ms=60_000).sent[-1].pts_ms == 1040
+    # The decoder leaves out a frame that no other refers to, also when it is sent.
+    packets[-1] = replace(packets[-1], kept=False)
+    assert decode(packets, lasts_ms=40).sent
+    with pytest.raises(Doubt):
+        decode(packets, lasts_ms=60_000)
 
 
 def test_more_frames_than_a_screen_shows_are_not_passed_over() -> None:

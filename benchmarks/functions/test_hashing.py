@@ -15,8 +15,7 @@ import pdqhash
 import pytest
 
 from benchmarks.functions.suite import Against
-from benchmarks.long import looped, short_1080p
-from benchmarks.media import CACHE, clip_720p
+from benchmarks.media import clip_720p, looped, short_1080p
 from benchmarks.pipeline import signals_of_clip
 from hashmatch.hashing import pdq
 
@@ -100,7 +99,7 @@ def test_clip(
 @pytest.mark.benchmark(timer=time.process_time)
 def test_long(against: Against, tmp_path: Path) -> None:
     """``hash_long_1080p``: a second of five minutes costs what a second of thirty does."""
-    short = short_1080p(CACHE)
+    short = short_1080p()
     long = looped(short, tmp_path / "long.mp4", 75)
     less = looped(short, tmp_path / "less.mp4", 8)
     against(

@@ -34,13 +34,7 @@ from hashmatch.worker.inspect import inspect
 __all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 
 # As `hashmatch.blocklist` asks for.
-_ENTRY: Final = Job(
-    kinds=(Kind.PDQ,),
-    turns=False,
-    density=densities.ENTRY,
-    max_duration_ms=3_600_000,
-    max_frame_pixels=1 << 26,
-)
+_ENTRY: Final = replace(UPLOAD, turns=False, density=densities.ENTRY)
 
 _BANK: Final = 1  # The only bank's sequence number.
 _EPOCH: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -119,11 +119,7 @@ class Classifier:
             return True
         data = bytes(packet)
         length = self._length
-        if (
-            length
-            and int.from_bytes(data[:length], "big") == len(data) - length > 0
-            and self._units.kind(data[length]) in self._units.slices
-        ):
+        if _is_one_unit(data, length) and self._units.kind(data[length]) in self._units.slices:
             return data.find(_START_CODE, length) < 0  # One slice and no more, as most are.
         if not _is_sound(data, length):
             return False
@@ -146,10 +142,15 @@ class Classifier:
         )
 
 
+def _is_one_unit(data: bytes | memoryview, length: int) -> bool:
+    """True if a packet is one sized unit and no more, as most are."""
+    return length > 0 and int.from_bytes(data[:length], "big") == len(data) - length > 0
+
+
 def _units_of(data: memoryview, length: int) -> Iterable[tuple[int, int]]:
     """Where each NAL unit begins and ends."""
-    if length and int.from_bytes(data[:length], "big") == len(data) - length > 0:
-        return ((length, len(data)),)  # As most packets are.
+    if _is_one_unit(data, length):
+        return ((length, len(data)),)
     return _sized_units(data, length) if length else _started_units(bytes(data))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import av
@@ -37,8 +36,9 @@ class AttachedPicture:
             return
         tally = Tally()
         try:
-            for batch in image.frames(source, picture_format, self._limits, tally):
-                yield replace(batch, stream=self._stream)
+            yield from image.frames(
+                source, picture_format, self._limits, tally, stream=self._stream
+            )
         except MediaError as error:
             self._add_reason(error.code, error.detail)
         for reason in tally.reasons:

@@ -43,6 +43,10 @@ av.logging.set_level(av.logging.ERROR)
 av.logging.set_skip_repeated(False)
 
 
+class _LateStream(Exception):
+    """A stream begins that was not there when the file was opened."""
+
+
 def frames(
     source: Source,
     video_format: Format,
@@ -153,8 +157,7 @@ def _decode(
                     raise Doubt(log[0][2])
                 tally.add_reason(VerdictReason.CORRUPT, f"{log[0][1]} reports damage")
                 log.clear()  # A hostile file could fill memory with it.
-    except IndexError as error:
-        # PyAV counts the streams when it opens a file, and one has begun since.
+    except _LateStream as error:
         if cheaply:
             raise Doubt("a stream that begins late") from error
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a stream begins long after the first bytes")
@@ -174,10 +177,14 @@ def _decode(
 
 def _packets(container: av.container.InputContainer, tally: Tally) -> Iterator[av.Packet[Any]]:
     began = time.perf_counter()
-    for packet in container.demux(container.streams.video):
-        tally.costs.demux_s += time.perf_counter() - began
-        yield packet
-        began = time.perf_counter()
+    try:
+        for packet in container.demux(container.streams.video):
+            tally.costs.demux_s += time.perf_counter() - began
+            yield packet
+            began = time.perf_counter()
+    except IndexError as error:
+        # PyAV counts the streams when it opens a file, and one has begun since.
+        raise _LateStream from error
 
 
 def _describe(container: av.container.InputContainer, tally: Tally) -> None:

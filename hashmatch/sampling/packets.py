@@ -78,7 +78,6 @@ class PacketChooser(Generic[Packet]):
         self._jumped_ms: int | None = None
         self._shown_ms: int | None = None
         self._unseen: list[int] = []  # Times of packets whose frames have not come out; a heap.
-        self._ended = False
 
     def offer(
         self, pts_ms: int, packet: Packet, size: int, access: Access, *, hidden: bool = False
@@ -144,14 +143,14 @@ class PacketChooser(Generic[Packet]):
     def end(self, end_ms: int) -> None:
         """No more packets come; the last frame is shown until ``end_ms``."""
         self._horizon_ms = max(self._horizon_ms, end_ms)
-        self._ended = True
 
     def check(self) -> None:
         """Once the decoder is empty. Raises `Doubt` if the end was not seen."""
-        last_ms = max(self._unseen, default=None)
-        if last_ms is None:
-            return
-        if self._shown_ms is None or last_ms - self._shown_ms > self._max_gap_ms:
+        shown_ms = self._shown_ms
+        if self._unseen and (
+            shown_ms is None
+            or (max(self._unseen) > shown_ms and self._horizon_ms - shown_ms > self._max_gap_ms)
+        ):
             raise Doubt("the last frames did not come out")
 
     def _is_far(self, pts_ms: int) -> bool:

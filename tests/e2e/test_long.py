@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.long import looped, short_1080p
+from benchmarks.media import looped, short_1080p
 from tests.conftest import ROOT
 
 # As a worker does it, in a process of its own: the most memory that it ever had.
