@@ -6,6 +6,7 @@ that refers to others, called a key frame and decoded alone, would show us what 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,10 @@ from hashmatch.sampling.packets import Access
 __all__ = ["Classifier"]
 
 _START_CODE: Final = b"\x00\x00\x01"
+
+# The size of a unit, as nearly all files tell it, and the unit's first byte.
+_SIZED: Final = struct.Struct(">IB")
+_SIZE_BYTES: Final = 4
 
 # Their frames say of themselves whether they are key frames, which is held against the container's
 # word when they are decoded; nothing but a key frame carries what outlasts it.
@@ -95,12 +100,20 @@ class Classifier:
         elif context.name == "hevc":
             self._units = _HEVC
             self._length = (extradata[21] & 3) + 1 if is_sized and len(extradata) > 21 else 0
+        # By the first byte of a packet's only unit.
+        self._of_one: tuple[Access, ...] = ()
+        if self._units is not None:
+            kinds = map(self._units.kind, range(256))
+            self._of_one = tuple(self._units.access({kind}) for kind in kinds)
         self._all_entries = context.codec.intra_only
         self._self_telling = context.name in _SELF_TELLING
 
     def access(self, packet: av.Packet[Any]) -> Access:
         """Of a packet that was not yet decoded."""
         if self._units is not None:
+            only = self._only_unit(packet)
+            if only is not None:
+                return self._of_one[only]
             units = self._units
             data = memoryview(packet)
             return units.access({units.kind(data[at]) for at, _ in _units_of(data, self._length)})
@@ -110,7 +123,7 @@ class Classifier:
 
     def given(self, packet: av.Packet[Any]) -> None:
         """The decoder gets this packet: from now on it knows its parameter sets."""
-        if self._units is not None:
+        if self._units is not None and not self._is_one_slice(packet):
             self._known = self._sets_of(self._units, memoryview(packet)) or self._known
 
     def can_do_without(self, packet: av.Packet[Any]) -> bool:
@@ -118,21 +131,32 @@ class Classifier:
         if self._units is None:
             return True
         data = bytes(packet)
-        length = self._length
-        if _is_one_unit(data, length) and self._units.kind(data[length]) in self._units.slices:
-            return data.find(_START_CODE, length) < 0  # One slice and no more, as most are.
-        if not _is_sound(data, length):
+        if self._is_one_slice(packet):
+            return data.find(_START_CODE, _SIZE_BYTES) < 0
+        if not _is_sound(data, self._length):
             return False
         view = memoryview(data)
-        kinds = {self._units.kind(view[at]) for at, _ in _units_of(view, length)}
+        kinds = {self._units.kind(view[at]) for at, _ in _units_of(view, self._length)}
         if not kinds <= self._units.slices | self._units.harmless | self._units.sets:
             return False
         return self._sets_of(self._units, view) in ((), self._known)
 
     def changes(self, packet: av.Packet[Any]) -> bool:
         """True if the container changes how packets are decoded from this one on."""
-        beside = list(packet.iter_sidedata())
-        return bool(beside) and any(each.data_type in _CHANGES for each in beside)
+        return any(each.data_type in _CHANGES for each in packet.iter_sidedata())
+
+    def _only_unit(self, packet: av.Packet[Any]) -> int | None:
+        """The first byte of a packet's unit, if it is one sized unit and no more, as most are."""
+        following = packet.size - _SIZE_BYTES
+        if self._length == _SIZE_BYTES and following > 0:
+            size, first_byte = _SIZED.unpack_from(packet)
+            if size == following:
+                return int(first_byte)
+        return None
+
+    def _is_one_slice(self, packet: av.Packet[Any]) -> bool:
+        only = self._only_unit(packet)
+        return only is not None and self._of_one[only] is not Access.NEEDED
 
     def _sets_of(self, units: _NalUnits, data: memoryview) -> tuple[bytes, ...]:
         return tuple(
@@ -142,15 +166,8 @@ class Classifier:
         )
 
 
-def _is_one_unit(data: bytes | memoryview, length: int) -> bool:
-    """True if a packet is one sized unit and no more, as most are."""
-    return length > 0 and int.from_bytes(data[:length], "big") == len(data) - length > 0
-
-
 def _units_of(data: memoryview, length: int) -> Iterable[tuple[int, int]]:
     """Where each NAL unit begins and ends."""
-    if _is_one_unit(data, length):
-        return ((length, len(data)),)
     return _sized_units(data, length) if length else _started_units(bytes(data))
 
 

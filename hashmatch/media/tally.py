@@ -42,6 +42,7 @@ class Tally:
     frames_hashed: int = 0
     frames_flat: int = 0
     frames_failed: int = 0
+    frames_lost: int = 0  # Went into the decoder, and did not come out.
     largest_gap_ms: int = 0
     streams: int = 0
     first_ms: int | None = None

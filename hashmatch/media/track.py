@@ -81,7 +81,7 @@ class Track:
         self._frame_ms = float(_MS_A_SECOND / rate) if rate else 0.0
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
-        self._packets = self._frames = self._last_ms = 0
+        self._packets = self._hidden = self._frames = self._failed = self._last_ms = 0
         # When the last frame goes: players show it for as long as there is sound.
         self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
@@ -93,11 +93,12 @@ class Track:
         self._packets += 1
         if packet.is_corrupt:
             self._fail()
+        hidden = bool(packet.is_discard)
+        self._hidden += hidden
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
             raise Doubt("a packet without a time")
-        hidden = bool(packet.is_discard)
         pts_ms = self._ms(packet.pts)
         lasts_ms = self._lasts_ms(packet.duration)
         if not hidden:
@@ -115,6 +116,7 @@ class Track:
         """Yields what is left when no more packets come."""
         if self._chooser is None:
             yield from self._decode(None)
+            self._count_lost()
         else:
             self._chooser.end(self._end_ms)
             yield from self._decode_due(self._chooser.due())
@@ -146,27 +148,30 @@ class Track:
             yield from self._decode(due.packet)
             due = self._chooser.due()
 
-    def _drain(self) -> Iterator[FrameBatch]:
+    def _drain(self) -> list[FrameBatch]:
         """What is left before a stretch that is not decoded: up to there, all was looked at."""
-        yield from self._decode(None)
+        batches = self._decode(None)
         if self._passed is not None:
-            yield from self._batches(*self._passed)
+            batches += self._batches(*self._passed)
+        return batches
 
-    def _decode(self, packet: av.Packet[Any] | None) -> Iterator[FrameBatch]:
+    def _decode(self, packet: av.Packet[Any] | None) -> list[FrameBatch]:
         """The frames that a packet completes; for none, those left in the decoder."""
         began = time.perf_counter()
         try:
             decoded = self._stream.decode(packet)
         except av.error.EOFError:
-            return
+            return []
         except (av.error.FFmpegError, ValueError):
             self._fail()
-            return
+            return []
         finally:
             self._tally.costs.decode_s += time.perf_counter() - began
+        batches: list[FrameBatch] = []
         for frame in decoded:
             if isinstance(frame, av.VideoFrame):
-                yield from self._look(frame)
+                batches += self._look(frame)
+        return batches
 
     def _look(self, frame: av.VideoFrame) -> list[FrameBatch]:
         if frame.is_corrupt:
@@ -204,7 +209,16 @@ class Track:
         """Counts a frame that the decoder could not give."""
         if self._chooser is not None:
             raise Doubt("a frame could not be decoded")
+        self._failed += 1
         self._tally.frames_failed += 1
+
+    def _count_lost(self) -> None:
+        """Where H.264 does not say how far its frames are out of order, FFmpeg's decoder finds it
+        out by dropping those that come too late, without a word.
+        """
+        if self._context.name == "h264":
+            lost = self._packets - self._hidden - self._frames - self._failed
+            self._tally.frames_lost += max(0, lost)
 
     def _lasts_ms(self, duration: int | None) -> int:
         lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)

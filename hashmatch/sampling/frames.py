@@ -7,14 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 __all__ = ["Chosen", "Density", "FrameChooser", "Why"]
 
 Frame = TypeVar("Frame")
-
-_Sketch = npt.NDArray[np.uint8]
 
 _NEVER: Final = -1
 
@@ -53,17 +48,17 @@ class Chosen(NamedTuple, Generic[Frame]):
 class _Looked(Generic[Frame]):
     """A frame and, once it is asked for, its sketch."""
 
-    def __init__(self, pts_ms: int, frame: Frame, sketch: Callable[[Frame], _Sketch]) -> None:
+    def __init__(self, pts_ms: int, frame: Frame, sketch: Callable[[Frame], int]) -> None:
         self.pts_ms = pts_ms
         self.frame = frame
         self._make = sketch
-        self._sketch: _Sketch | None = None
+        self._sketch: int | None = None
 
     def differs(self, other: _Looked[Frame]) -> int:
         """From another frame, in bits."""
-        return int(np.bitwise_count(self._sketched() ^ other._sketched()).sum())
+        return (self._sketched() ^ other._sketched()).bit_count()
 
-    def _sketched(self) -> _Sketch:
+    def _sketched(self) -> int:
         if self._sketch is None:
             self._sketch = self._make(self.frame)
         return self._sketch
@@ -82,8 +77,8 @@ class FrameChooser(Generic[Frame]):
     Holds two frames at most.
     """
 
-    def __init__(self, density: Density, sketch: Callable[[Frame], _Sketch]) -> None:
-        """``sketch`` makes of a frame what frames are compared by: uint8 ``[width]``."""
+    def __init__(self, density: Density, sketch: Callable[[Frame], int]) -> None:
+        """``sketch`` makes of a frame the bits that frames are compared by."""
         self.largest_gap_ms = 0  # The longest time between two frames that were offered.
         self._density = density
         self._sketch = sketch

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-__all__ = ["Access", "Doubt", "Due", "PacketChooser"]
+__all__ = ["Access", "Doubt", "Due", "Lost", "PacketChooser"]
 
 Packet = TypeVar("Packet")
 
@@ -39,6 +39,10 @@ class Access(enum.Enum):
 
 class Doubt(Exception):
     """The cheap way cannot promise that nothing is missed: decode all. Never leaves floor 2."""
+
+
+class Lost(Doubt):
+    """A frame that should have come out of the decoder did not, or may not."""
 
 
 class Due(NamedTuple, Generic[Packet]):
@@ -89,7 +93,7 @@ class PacketChooser(Generic[Packet]):
         if not hidden:
             heapq.heappush(self._unseen, pts_ms)
             if self._shown_ms is not None and self._shown_ms - pts_ms > self._max_gap_ms:
-                raise Doubt("times jump back")
+                raise Lost("times jump back before a frame has come out")
         if len(self._unseen) > _MAX_UNSEEN:
             raise Doubt("nothing comes out")
         if self._jumped_ms is not None and pts_ms < self._jumped_ms:
@@ -136,7 +140,7 @@ class PacketChooser(Generic[Packet]):
                 continue
             since_ms = unseen_ms if before is None else before
             if (before is None or unseen_ms > before) and pts_ms - since_ms > self._max_gap_ms:
-                raise Doubt("a frame did not come out")
+                raise Lost("a frame did not come out")
         self._shown_ms = pts_ms
         self._reached_ms = max(pts_ms, self._reached_ms or pts_ms)
 
@@ -151,7 +155,7 @@ class PacketChooser(Generic[Packet]):
             shown_ms is None
             or (max(self._unseen) > shown_ms and self._horizon_ms - shown_ms > self._max_gap_ms)
         ):
-            raise Doubt("the last frames did not come out")
+            raise Lost("the last frames did not come out")
 
     def _is_far(self, pts_ms: int) -> bool:
         reached = self._reached_ms

@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
@@ -110,9 +107,8 @@ class _Hasher:
             self._emit(hashed, self._tally)
 
 
-def _sketch(batch: FrameBatch) -> npt.NDArray[np.uint8]:
-    only: npt.NDArray[np.uint8] = pdq.sketch(batch.luma)[0]
-    return only
+def _sketch(batch: FrameBatch) -> int:
+    return int.from_bytes(pdq.sketch(batch.luma)[0].tobytes())
 
 
 def summary(tally: Tally) -> Done:
