@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hashmatch.index.scan import scan, to_words, warm_up
+from hashmatch.index.bits import to_words
+from hashmatch.index.scan import scan, warm_up
 
 Digests = npt.NDArray[np.uint8]
 
@@ -85,19 +86,6 @@ def test_more_pairs_than_were_expected_are_all_returned() -> None:
     """A flood of near-duplicates would push the entry that matters out of the result."""
     same = np.ones((70, 32), np.uint8)
     assert pairs(same, same, 0) == [(q, d, 0) for q in range(70) for d in range(70)]
-
-
-@given(st.integers(0, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
-def test_words_hold_the_digest_and_zeros(n: int, width: int, seed: int) -> None:
-    """Digests whose width is no multiple of eight would differ in bits that they do not have."""
-    digests = np.random.default_rng(seed).integers(0, 256, (n, width), np.uint8)
-    words = to_words(digests)
-    assert words.dtype == np.uint64
-    assert words.shape == (n, -(-width // 8))
-    spread = words.view(np.uint8)
-    assert np.array_equal(spread[:, :width], digests)
-    assert not spread[:, width:].any()
 
 
 def test_kinds_of_other_widths_are_never_compared() -> None:
