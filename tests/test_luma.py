@@ -134,7 +134,7 @@ def test_deep_and_packed_formats_hash_as_plain_ones(pixel_format: str) -> None:
     """The same video in ten bits would not be recognised, or be called flat."""
     plain = yuv(grey(), "yuv420p")
     expected, quality = hashed(plain)
-    found, found_quality = hashed(plain.reformat(format=pixel_format))
+    found, found_quality = hashed(plain.reformat(format=pixel_format, threads=1))
     assert bits(found, expected) <= 4
     assert abs(found_quality - quality) <= 3
 
@@ -144,7 +144,7 @@ def test_rgb_and_grey_hash_as_luma(pixel_format: str) -> None:
     """The same picture without compression would not be recognised."""
     plane = grey(low=0, high=255)
     rgb = av.VideoFrame.from_ndarray(np.repeat(plane[..., None], 3, axis=2), format="rgb24")
-    found, quality = hashed(rgb.reformat(format=pixel_format))
+    found, quality = hashed(rgb.reformat(format=pixel_format, threads=1))
     expected, expected_quality = pdq.digest(plane[None])
     assert bits(found, expected[0]) <= 4
     assert abs(quality - int(expected_quality[0])) <= 3
@@ -155,7 +155,7 @@ def test_a_frame_with_transparency_is_seen_on_both_grounds(pixel_format: str) ->
     """A picture that shows on white only would pass."""
     plane = grey(low=0, high=255)
     rgba = np.dstack([np.zeros((*plane.shape, 3), np.uint8), plane])
-    frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format)
+    frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format, threads=1)
     black, white = luma.from_video_frame(frame, 7)
     assert (black.part, white.part) == (Part.FULL, Part.FULL_ON_WHITE)
     assert black.luma.max() <= 17
@@ -173,6 +173,6 @@ def test_odd_sizes(height: int, width: int, pixel_format: str) -> None:
     plane = grey(height, width) if min(height, width) > 1 else np.full((1, 1), 40, np.uint8)
     frame: Any = yuv(plane, "yuv420p")
     if pixel_format != "yuv420p":
-        frame = frame.reformat(format=pixel_format)
+        frame = frame.reformat(format=pixel_format, threads=1)
     for batch in luma.from_video_frame(frame, 0):
         assert batch.luma.shape == (1, height, width)

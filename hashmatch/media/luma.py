@@ -84,7 +84,7 @@ def from_video_frame(frame: av.VideoFrame, pts_ms: int, *, stream: int = 0) -> l
         full_range = True
     if not has_luma:
         # High bit depths and packed formats: the scaler takes the luma out and stretches it.
-        frame, full_range = frame.reformat(format="gray"), True
+        frame, full_range = _converted(frame, "gray"), True
     plane = frame.planes[0]
     luma8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
     luma8 = luma8[: frame.height, : frame.width]
@@ -95,4 +95,9 @@ def from_video_frame(frame: av.VideoFrame, pts_ms: int, *, stream: int = 0) -> l
 
 
 def _pixels(frame: av.VideoFrame, pixel_format: str) -> npt.NDArray[np.uint8]:
-    return frame.to_ndarray(format=pixel_format).astype(np.uint8, copy=False)
+    return _converted(frame, pixel_format).to_ndarray().astype(np.uint8, copy=False)
+
+
+def _converted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    # With several threads, some pixels where one's part of a frame ends are wrong now and then.
+    return frame.reformat(format=pixel_format, threads=1)
