@@ -12,7 +12,7 @@ from hashmatch import sandbox, telemetry
 from hashmatch.blocklist import Blocklist
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid
-from hashmatch.index import scan
+from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox
@@ -56,7 +56,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             Blocklist(blocklist_store, replica, intake),
         )
         async with sandbox.running(workers):
-            await asyncio.to_thread(scan.warm_up)
+            await asyncio.to_thread(bands.warm_up)
             await replica.load()
             address = await server.start(settings.listen)
             try:
@@ -65,6 +65,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 yield address
             finally:
                 await server.stop(settings.shutdown_seconds)
+                await replica.close()
                 _log.info("stopped")
 
 

@@ -24,6 +24,7 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── Unreachable               UNREACHABLE
 │   └── DeadlineExceeded          DEADLINE
 ├── MediaError                    never a gRPC error: the screening is INCONCLUSIVE
+├── SnapshotUnusable              never a gRPC error: the index is made anew
 └── Internal                      INTERNAL
 
 Messages may be shown to the caller: they carry no hash, no file name of a user and no token.
@@ -56,6 +57,7 @@ __all__ = [
     "RequestError",
     "RequestIdReused",
     "ScreeningNotFound",
+    "SnapshotUnusable",
     "SpoolFull",
     "StoreUnavailable",
     "StreamOrder",
@@ -213,6 +215,12 @@ class DeadlineExceeded(Unavailable):
     """No answer within the client's deadline."""
 
     reason = "DEADLINE"
+
+
+class SnapshotUnusable(HashmatchError):
+    """A file of the index is damaged, or is another's."""
+
+    reason = "SNAPSHOT_UNUSABLE"
 
 
 class MediaError(HashmatchError):

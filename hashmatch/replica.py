@@ -22,7 +22,8 @@ class Replica:
         """Has an empty snapshot until `load`."""
         self._store = store
         self._snapshot = Snapshot()
-        self._refreshing = asyncio.Lock()
+        self._changing = asyncio.Lock()  # Held by whoever makes the next snapshot.
+        self._compacting: asyncio.Task[None] | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -31,23 +32,48 @@ class Replica:
 
     async def load(self) -> None:
         """Makes the first snapshot from all that is stored."""
-        async with self._refreshing:
+        async with self._changing:
             self._snapshot = await asyncio.to_thread(self._load)
 
     async def current(self) -> Snapshot:
         """A snapshot no older than this call: asks the store for changes of any server."""
         if await asyncio.to_thread(self._store.revision) != self._snapshot.revision:
-            async with self._refreshing:
+            async with self._changing:
                 self._snapshot = await asyncio.to_thread(self._follow, self._snapshot)
+            self._compact_soon()
         return self._snapshot
 
+    async def close(self) -> None:
+        """Ends what goes on in the background."""
+        if self._compacting is not None:
+            await self._compacting
+
+    def _compact_soon(self) -> None:
+        if self._compacting is None or self._compacting.done():
+            self._compacting = asyncio.create_task(self._compact())
+
+    async def _compact(self) -> None:
+        """Searches and changes go on meanwhile."""
+        while True:
+            async with self._changing:
+                begun = self._snapshot.begin_compaction()
+                if begun is None:
+                    return
+                self._snapshot, work = begun
+            done = await asyncio.to_thread(work.run)
+            async with self._changing:
+                self._snapshot = self._snapshot.end_compaction(done)
+
     def _load(self) -> Snapshot:
-        revision, banks, active = self._store.load()
         snapshot = Snapshot()
-        for seq, bank in banks.items():
-            snapshot = snapshot.with_bank(revision, seq, bank)
-        for seq, bank_seq, signals in active:
-            snapshot = snapshot.with_entry(revision, seq, bank_seq, signals)
+        with self._store.load() as active:
+            for seq, bank in active.banks.items():
+                snapshot = snapshot.with_bank(active.revision, seq, bank)
+                snapshot = snapshot.with_entries(active.revision, seq, bank.active_entries)
+            snapshot = snapshot.with_signals(active.signals)
+        while (begun := snapshot.begin_compaction()) is not None:
+            snapshot, work = begun
+            snapshot = snapshot.end_compaction(work.run())
         return snapshot
 
     def _follow(self, snapshot: Snapshot) -> Snapshot:

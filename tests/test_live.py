@@ -18,9 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hashmatch.index.live import MIN_QUALITY, Matches, Snapshot, usable
+from hashmatch.index import bands, live
+from hashmatch.index.live import MIN_QUALITY, Compaction, Matches, Snapshot, usable
 from hashmatch.model.records import Bank
-from hashmatch.model.signals import Signals, view_code
+from hashmatch.model.signals import EntrySignals, Signals, view_code
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn
 
 NOW = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
@@ -106,6 +107,7 @@ class Blocklist(RuleBasedStateMachine):
         self.snapshot, self.model = Snapshot(), Model()
         self.before = [(self.snapshot, self.model)]
         self.seq = 0
+        self.work: Compaction | None = None
         self.set_bank(1, {Kind.PDQ: 31, Kind.PHASH: 8, Kind.SHA1: 0}, BankState.ACTIVE)
 
     def change(self, snapshot: Snapshot, model: Model) -> None:
@@ -144,20 +146,37 @@ class Blocklist(RuleBasedStateMachine):
             self.snapshot.with_entry(self.snapshot.revision + 1, self.seq, bank_seq, signals),
             replace(self.model, entries={**self.model.entries, self.seq: (bank_seq, signals)}),
         )
+        if data.draw(st.booleans()):
+            self.begin_compaction()
 
     @precondition(lambda self: self.model.entries)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        """Withdraws an entry, twice."""
+        """Withdraws an entry."""
         seq = data.draw(st.sampled_from(sorted(self.model.entries)))
         bank_seq, _ = self.model.entries[seq]
         self.change(
             self.snapshot.without_entry(self.snapshot.revision + 1, seq, bank_seq),
             replace(self.model, entries={k: v for k, v in self.model.entries.items() if k != seq}),
         )
-        # Once more does nothing but count on: a replica may follow a change twice.
-        again = self.snapshot.without_entry(self.snapshot.revision + 1, seq, bank_seq)
-        self.change(again, self.model)
+
+    @rule()
+    def begin_compaction(self) -> None:
+        """What is due is begun; changes and searches go on meanwhile."""
+        begun = None if self.work else self.snapshot.begin_compaction()
+        if begun is not None:
+            self.snapshot, self.work = begun
+            self.before.append((self.snapshot, self.model))
+
+    @precondition(lambda self: self.work is not None)
+    @rule()
+    def end_compaction(self) -> None:
+        """And ended."""
+        assert self.work is not None
+        done = self.work.run()
+        assert done.segment is None or done.segment.bands is not None
+        self.snapshot, self.work = self.snapshot.end_compaction(done), None
+        self.before.append((self.snapshot, self.model))
 
     @rule(data=st.data(), n=st.integers(0, 6), seed=st.integers(0, 99))
     def search(self, data: st.DataObject, n: int, seed: int) -> None:
@@ -179,10 +198,14 @@ class Blocklist(RuleBasedStateMachine):
         assert self.snapshot.kinds_to_search == can_match
 
 
-def test_any_changes_in_any_order() -> None:
+def test_any_changes_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A withdrawn entry would still accuse, an active one be missed, or an old search change."""
+    # So that a few rows are compacted, and searched by tables.
+    monkeypatch.setattr(live, "_NEW_ROWS", 1)
+    monkeypatch.setattr(live, "MAX_ROWS", 12)
+    monkeypatch.setattr(bands, "_LOOKUP_COST", 0)
     run_state_machine_as_test(
-        Blocklist, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        Blocklist, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
     )
 
 
@@ -232,7 +255,7 @@ def test_many_small_entries_end_in_few_segments() -> None:
     for seq in range(1, 400):
         digest = seq.to_bytes(16, "big")
         snapshot = snapshot.with_entry(seq + 1, seq, 1, [one(Kind.MD5, digest)])
-    assert len(snapshot._tables[Kind.MD5]) <= 10
+    assert len(snapshot.tables[Kind.MD5].segments) <= 10
     for seq in (1, 57, 399):
         (row,) = rows(snapshot.search(one(Kind.MD5, seq.to_bytes(16, "big"))))
         assert row[3] == seq
@@ -248,3 +271,84 @@ def test_joined_matches_keep_their_columns() -> None:
     assert rows(joined) == sorted(row for part in parts for row in rows(part))
     assert joined.kind is Kind.PDQ
     assert len(joined) > 0
+
+
+def compacted(snapshot: Snapshot) -> Snapshot:
+    """With all that is due done."""
+    while (begun := snapshot.begin_compaction()) is not None:
+        snapshot, work = begun
+        snapshot = snapshot.end_compaction(work.run())
+    return snapshot
+
+
+def many(entries: int, seed: int, first: int = 1) -> list[EntrySignals]:
+    """Entries of a hash each, no two alike."""
+    digests = np.random.default_rng(seed).integers(0, 256, (entries, 32), np.uint8)
+    seqs = np.arange(first, first + entries)
+    quality = np.full(entries, 100, np.uint8)
+    return [EntrySignals(Kind.PDQ, digests, quality, seqs * 7, seqs, np.ones(entries, np.int64))]
+
+
+def segments(snapshot: Snapshot) -> list[tuple[int, bool]]:
+    """Their sizes, and whether they have tables."""
+    return [(len(each), each.bands is not None) for each in snapshot.tables[Kind.PDQ].segments]
+
+
+def test_a_blocklist_ends_in_few_segments() -> None:
+    """A search would go through one after the other, or a compaction would copy all each time."""
+    snapshot = compacted(Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31})))
+    copied = 0
+    for step in range(60):
+        parts = many(2000, step, 1 + 2000 * step)
+        snapshot = snapshot.with_entries(step + 2, 1, 2000).with_signals(parts)
+        begun = snapshot.begin_compaction()
+        if begun is not None:
+            copied += sum(map(len, begun[1].segments))
+            snapshot = compacted(snapshot)
+        last = segments(snapshot)
+        assert sum(with_bands for _, with_bands in last) <= 3
+        assert sum(size for size, with_bands in last if not with_bands) <= 8192
+        assert sum(size for size, _ in last) == 2000 * (step + 1)
+    assert copied <= 10 * 120_000
+    for step in (0, 31, 59):
+        part = many(2000, step)[0]
+        times, views = np.zeros(2000, np.int64), np.full(2000, view_code(Part.FULL), np.uint8)
+        query = Signals(Kind.PDQ, part.digests, part.quality, times, views)
+        found = snapshot.search(query)
+        assert found.entry.tolist() == list(range(1 + 2000 * step, 2001 + 2000 * step))
+        assert found.entry_pts_ms.tolist() == [7 * seq for seq in found.entry]
+
+
+def test_what_is_withdrawn_takes_no_room_for_ever() -> None:
+    """A blocklist that changes much would end in nothing but withdrawn entries."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31})).with_entries(2, 1, 20_000)
+    snapshot = compacted(snapshot.with_signals(many(20_000, 0)))
+    for seq in range(1, 8194):
+        snapshot = snapshot.without_entry(seq + 2, seq, 1)
+        if seq == 8192:
+            assert snapshot.begin_compaction() is None
+    small = compacted(snapshot)
+    assert segments(small) == [(20_000 - 8193, True)]
+    assert small.tables[Kind.PDQ].withdrawn_rows == len(small.tables[Kind.PDQ].withdrawn) == 0
+    assert small.active_entries == snapshot.active_entries == 20_000 - 8193
+    for seq in range(8194, 20_001):
+        small = small.without_entry(seq, seq, 1)
+    assert segments(compacted(small)) == []
+    assert compacted(small).kinds_to_search == frozenset()
+
+
+def test_two_compactions_at_once_are_refused() -> None:
+    """Rows of one would be lost, or be there twice."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31})).with_entries(2, 1, 20_000)
+    begun = snapshot.with_signals(many(20_000, 0)).begin_compaction()
+    assert begun is not None
+    done = begun[0].end_compaction(begun[1].run())
+    with pytest.raises(ValueError, match="another compaction took its segments"):
+        done.end_compaction(begun[1].run())
+
+
+def test_a_digest_takes_no_more_than_128_bytes() -> None:
+    """Ten million would not fit beside all else that a server holds."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31})).with_entries(2, 1, 1_000_000)
+    snapshot = compacted(snapshot.with_signals(many(1_000_000, 0)))
+    assert snapshot.nbytes <= 128 * 1_000_000

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch import replica as replica_module
+from hashmatch.index import live
 from hashmatch.index.live import Snapshot
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import Signals
@@ -277,3 +279,39 @@ def active_entries(store: BlocklistStore) -> int:
         for entry in store.list_entries(0, 1000, None, None).items
         if store.get_bank(entry.ref.bank_id).state is BankState.ACTIVE
     )
+
+
+async def test_compaction_goes_on_behind_searches_and_changes(
+    store: BlocklistStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some days, a search would go through every entry one by one; or while entries are
+    made part of what is quick to search, others would be missed.
+    """
+    monkeypatch.setattr(live, "_NEW_ROWS", 4)
+    running, go_on = threading.Event(), threading.Event()
+    run = live.Compaction.run
+
+    def held(self: live.Compaction) -> live.Compacted:
+        running.set()
+        assert go_on.wait(60)
+        return run(self)
+
+    monkeypatch.setattr(live.Compaction, "run", held)
+    make_bank(store)
+    replica = await loaded(store)
+    made = []
+    for number in range(6):
+        made.append(make_entry(store, number))
+        await replica.current()
+    assert await asyncio.to_thread(running.wait, 60)
+    # What comes and goes while it runs is found, and not found, at once.
+    store.withdraw_entry(new_request(), made[1])
+    make_entry(store, 6)
+    snapshot = await replica.current()
+    assert [bool(found(snapshot, number)) for number in range(7)] == [True, False, *[True] * 5]
+    go_on.set()
+    await replica.close()
+    after = await replica.current()
+    assert after.revision == snapshot.revision
+    assert [bool(found(after, number)) for number in range(7)] == [True, False, *[True] * 5]
+    assert after.tables[Kind.PDQ].segments[0].bands is not None

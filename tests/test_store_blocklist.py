@@ -6,10 +6,11 @@ import concurrent.futures
 import datetime
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -26,8 +27,9 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model.records import Bank, Entry, KindCount, Page
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.store import blocklist
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
 from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
@@ -519,36 +521,65 @@ def test_a_withdrawal_is_told_once(filled: BlocklistStore) -> None:
     assert told.count("entry_withdrawn") == 1
 
 
-def loaded(store: BlocklistStore) -> tuple[int, dict[int, Bank], dict[int, list[Signals]]]:
+Hashes = dict[tuple[int, int, Kind], tuple[bytes, bytes, list[int]]]
+
+
+def by_entry(parts: Iterable[EntrySignals]) -> Hashes:
+    """Digests, quality and times by entry, bank and kind."""
+    found: Hashes = {}
+    for part in parts:
+        for seq in np.unique(part.entry):
+            of = part.entry == seq
+            (bank,) = set(part.bank[of].tolist())
+            key = int(seq), bank, part.kind
+            assert key not in found
+            columns = part.digests[of].tobytes(), part.quality[of].tobytes()
+            found[key] = (*columns, part.pts_ms[of].tolist())
+    return found
+
+
+def loaded(store: BlocklistStore) -> tuple[int, list[str], Hashes]:
     """All that can match."""
-    revision, banks, active = store.load()
-    return revision, banks, {seq: found for seq, _, found in active}
+    with store.load() as active:
+        names = [bank.name for bank in active.banks.values()]
+        return active.revision, names, by_entry(active.signals)
 
 
-def test_loading_gives_what_can_match(store: BlocklistStore) -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 5000])
+def test_loading_gives_what_can_match(
+    store: BlocklistStore, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     """A server would start without some entry, and let it pass."""
-    assert loaded(store) == (0, {}, {})
+    monkeypatch.setattr(blocklist, "_ROWS_AT_ONCE", at_once)
+    assert loaded(store) == (0, [], {})
     banks = [make_bank(store, name) for name in ("one", "two")]
     hashes = [[signals(n, n + 1), signals(n + 50, 1, Kind.SHA256)] for n in range(4)]
     made = [make_entry(store, banks[n % 2], given=hashes[n]) for n in range(4)]
     store.withdraw_entry(new_request(), made[1].ref.entry_id)
-    revision, found_banks, found = loaded(store)
-    assert revision == 7
-    assert [bank.name for bank in found_banks.values()] == ["one", "two"]
-    assert len(found) == 3
-    for expected, seq in zip([hashes[0], hashes[2], hashes[3]], sorted(found), strict=True):
-        assert same_signals(sorted(found[seq], key=lambda each: each.kind), expected)
+    wanted = {
+        (number + 1, number % 2 + 1, each.kind): (
+            each.digests.tobytes(),
+            each.quality.tobytes(),
+            each.pts_ms.tolist(),
+        )
+        for number in (0, 2, 3)
+        for each in hashes[number]
+    }
+    assert loaded(store) == (7, ["one", "two"], wanted)
 
 
-def test_loading_is_of_one_revision(store: BlocklistStore, bank: Bank) -> None:
+def test_loading_is_of_one_revision(
+    store: BlocklistStore, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An entry that comes while a server loads would be in the index twice, or never."""
+    monkeypatch.setattr(blocklist, "_ROWS_AT_ONCE", 1)
     for number in range(3):
         make_entry(store, bank, given=[signals(number)])
-    revision, _, active = store.load()
-    first = next(active)
-    late = make_entry(store, bank, given=[signals(99)])
-    seqs = [first[0], *(seq for seq, _, _ in active)]
-    assert len(seqs) == 3
+    with store.load() as active:
+        first = next(active.signals)
+        late = make_entry(store, bank, given=[signals(99)])
+        assert len(by_entry([first, *active.signals])) == 3
+        revision = active.revision
     assert revision == late.revision - 1
     assert [change.revision for change in store.changes_since(revision, 10)] == [late.revision]
 

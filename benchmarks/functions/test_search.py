@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import faiss
 import numpy as np
 import pytest
 
-from benchmarks.digests import Bytes, digests, signals_of
+from benchmarks.digests import Bytes, digests
 from benchmarks.functions.suite import Against
 from benchmarks.harness import row
+from hashmatch.index.bands import Bands
 from hashmatch.index.live import Snapshot
-from hashmatch.index.scan import scan, to_words
+from hashmatch.model.signals import EntrySignals
+from hashmatch.model.verdicts import Kind
 
 _RADIUS: Final = 31  # PDQ's recommended threshold, in bits.
+_WIDER: Final = 47
 _BATCH: Final = 10
+_BATCHES: Final = 20  # Of ours, for each of the yardstick's, which takes as long as a hundred.
 _QUERIES: Final = 1000
-
-# Rows of the index belong to entries of this many, as clips of some length give.
-_ENTRY_ROWS: Final = 1000
 
 _SIZES: Final = {"1m": 1_000_000, "10m": 10_000_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """The same digests in ours and in faiss's."""
+    """The same digests in ours and in faiss's; what is asked for."""
 
-    made: Bytes
-    words: Any
+    bands: Bands
     flat: Any
     multihash: Any
+    queries: Bytes
 
 
 @pytest.fixture(
@@ -49,79 +48,89 @@ def _indexes(request: pytest.FixtureRequest) -> tuple[str, Indexes]:
     many = faiss.IndexBinaryMultiHash(256, 16, 16)
     many.nflip = 1  # Finds nearly all within 31 bits: what threatexchange uses it for.
     many.add(made)
-    return request.param, Indexes(made, to_words(made), flat, many)
+    # As uploads are: some are of what is there, most are of nothing like it.
+    queries = np.random.default_rng(1).integers(0, 256, (_QUERIES, 32), np.uint8)
+    queries[::5] = made[: _QUERIES // 5]
+    return request.param, Indexes(Bands(made), flat, many, queries)
 
 
-@pytest.mark.parametrize("other", ["faiss flat", "faiss multi-hash"])
-@pytest.mark.parametrize("size", [_BATCH, 1])
-def test_search(against: Against, indexes: tuple[str, Indexes], size: int, other: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other", "size", "radius"),
+    [
+        ("batch", "faiss flat", _BATCH, _RADIUS),
+        ("batch_multihash", "faiss multi-hash", _BATCH, _RADIUS),
+        ("single", "faiss flat", 1, _RADIUS),
+        ("single_multihash", "faiss multi-hash", 1, _RADIUS),
+        ("wider", "faiss flat", _BATCH, _WIDER),
+    ],
+)
+def test_search(
+    against: Against,
+    indexes: tuple[str, Indexes],
+    name: str,
+    other: str,
+    size: int,
+    radius: int,
+) -> None:
     """``search_*``: one thread, in batches and single, after the same queries."""
-    name, both = indexes
-    queries = both.made[:: len(both.made) // _QUERIES][:_QUERIES].copy()
-    starts = itertools.cycle(range(0, len(queries) - size, size))
+    count, both = indexes
+    batches = itertools.cycle(np.split(both.queries, _QUERIES // size))
     theirs = both.flat if other == "faiss flat" else both.multihash
 
-    def next_queries() -> tuple[Bytes]:
-        start = next(starts)
-        return (queries[start : start + size],)
+    def ours(some: list[Bytes]) -> None:
+        for queries in some:
+            both.bands.search(queries, radius)
 
-    suffix = "" if other == "faiss flat" else "_multihash"
     against(
-        f"search_{name}_{'batch' if size > 1 else 'single'}{suffix}",
-        f"one query at radius {_RADIUS}, {size} at a time",
+        f"search_{count}_{name}",
+        f"one query at radius {radius}, {size} at a time",
         other,
-        lambda some: scan(to_words(some), both.words, _RADIUS),
-        lambda some: theirs.range_search(some, _RADIUS + 1),
+        ours,
+        lambda some: theirs.range_search(some[0], radius + 1),
         rounds=15,
-        arguments=next_queries,
-        calls=size,
+        arguments=lambda: (list(itertools.islice(batches, _BATCHES)),),
+        calls=size * _BATCHES,
         yardstick_calls=size,
     )
 
 
-def test_index_build(against: Against) -> None:
-    """``index_build``: from digests in memory to what is searched."""
-    made = digests(_SIZES["1m"])
+@pytest.fixture(
+    scope="module", params=["1m", pytest.param("10m", marks=pytest.mark.full)], name="made"
+)
+def _made(request: pytest.FixtureRequest) -> tuple[str, Bytes]:
+    return request.param, digests(_SIZES[request.param])
+
+
+def test_index_build(against: Against, made: tuple[str, Bytes]) -> None:
+    """``index_build_*``: from digests in memory to what is searched."""
+    name, some = made
     against(
-        "index_build",
-        "1M digests in entries of 1,000",
+        f"index_build_{name}",
+        f"{len(some):,} digests of as many entries",
         "faiss flat",
-        functools.partial(_snapshot, made),
-        lambda: faiss.IndexBinaryFlat(256).add(made),
-        rounds=5,
+        lambda: _snapshot(some),
+        lambda: faiss.IndexBinaryFlat(256).add(some),
+        rounds=5 if name == "1m" else 2,
     )
 
 
-def test_index_load(against: Against, tmp_path: Path) -> None:
-    """``index_load``: the same from files."""
-    stored, theirs = tmp_path / "columns.npy", tmp_path / "flat.index"
-    made = digests(_SIZES["1m"])
-    np.save(stored, made)
-    flat = faiss.IndexBinaryFlat(256)
-    flat.add(made)
-    faiss.write_index_binary(flat, str(theirs))
-    against(
-        "index_load",
-        "1M digests from disk",
-        "faiss flat",
-        lambda: _snapshot(np.load(stored)),
-        lambda: faiss.read_index_binary(str(theirs)),
-        rounds=5,
-    )
-
-
-def test_index_bytes(record_property: Any) -> None:
-    """``index_bytes``: what a digest takes in memory."""
-    made = digests(_SIZES["1m"])
-    size = _snapshot(made).nbytes / len(made)
+def test_index_bytes(record_property: Any, made: tuple[str, Bytes]) -> None:
+    """``index_bytes_*``: what a digest takes in memory."""
+    name, some = made
+    size = _snapshot(some).nbytes / len(some)
     what = "resident bytes a digest"
-    made_row = row("index_bytes", what, "faiss flat", [size], [32.0], unit="bytes")
-    record_property("row", made_row)
+    record_property(
+        "row", row(f"index_bytes_{name}", what, "faiss flat", [size], [32.0], unit="bytes")
+    )
 
 
 def _snapshot(made: Bytes) -> Snapshot:
-    snapshot = Snapshot()
-    for number, start in enumerate(range(0, len(made), _ENTRY_ROWS)):
-        entry = signals_of(made[start : start + _ENTRY_ROWS])
-        snapshot = snapshot.with_entry(number, number, 1, [entry])
-    return snapshot
+    """As a server makes it of what is stored."""
+    seqs = np.arange(len(made))
+    entries = EntrySignals(
+        Kind.PDQ, made, np.full(len(made), 100, np.uint8), seqs % 60_000, seqs, np.ones_like(seqs)
+    )
+    snapshot = Snapshot().with_signals([entries])
+    begun = snapshot.begin_compaction()
+    assert begun is not None
+    return begun[0].end_compaction(begun[1].run())

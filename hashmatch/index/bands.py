@@ -124,6 +124,11 @@ class Bands:
         return len(self._words)
 
     @property
+    def digests(self) -> npt.NDArray[np.uint8]:
+        """As they were given, uint8 ``[n, width]``."""
+        return self._words.view(np.uint8)[:, : self.width]
+
+    @property
     def nbytes(self) -> int:
         """Of digests and tables."""
         return sum(column.nbytes for column in self.columns().values())

@@ -2,38 +2,49 @@
 
 A search takes one snapshot and keeps it: what it finds belongs to one revision, however many
 changes come meanwhile. A change makes the next snapshot out of the present one, sharing all that
-it does not touch.
+it does not touch, in about a millisecond: new rows are searched one by one, and entries that were
+withdrawn are left out of what is found. When there are many of either, a compaction makes them
+part of what is quick to search; nothing waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.index.scan import scan, to_words
+from hashmatch.index.segment import MAX_ROWS, Rows, Segment
 from hashmatch.model.records import Bank
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import BankState, Kind
 
-__all__ = ["Matches", "Snapshot", "usable"]
+__all__ = ["Compacted", "Compaction", "Matches", "Snapshot", "Table", "usable"]
 
 # Perceptual hashes below this quality (0 to 100) are too flat to match by, on both sides.
 # Source: recommended by PDQ's reference implementation (ThreatExchange, pdq/README.md) and vPDQ.
 MIN_QUALITY: Final = 50
 
-# A new segment swallows older ones up to this many times its size, so that there are never more
-# than a few and a row is copied a few times only.
+# New rows are searched one by one up to about so many; beyond, they are due for compaction. So are
+# withdrawn ones, if they are a part of all that large.
+_NEW_ROWS: Final = 8192
+_WITHDRAWN_PART: Final = 4
+
+# A segment swallows older ones up to this many times its size, so that there are never more than a
+# few and a row is copied a few times only: among new rows, and among those with tables, which cost
+# the more to make and the more to have many of.
 _GROWTH: Final = 2
+_GROWTH_WITH_BANDS: Final = 16
+
+_NONE: Final = np.empty(0, np.int64)
 
 
-def usable(signals: Signals) -> npt.NDArray[np.bool_]:
+def usable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     """Which hashes are rich enough to match by: bool ``[n]``."""
     if signals.kind.exact:
-        return np.ones(len(signals), np.bool_)
+        return np.ones(len(signals.quality), np.bool_)
     rich: npt.NDArray[np.bool_] = signals.quality >= MIN_QUALITY
     return rich
 
@@ -68,21 +79,99 @@ class Matches:
         )
 
 
+class Compaction(NamedTuple):
+    """Work that makes a snapshot quicker to search: these segments of a kind become one, without
+    the entries that were withdrawn by then.
+    """
+
+    kind: Kind
+    segments: tuple[Segment, ...]
+    withdrawn: npt.NDArray[np.int64]
+
+    def run(self) -> Compacted:
+        """Takes a second for two million rows; releases the GIL for most of it."""
+        rows = Rows.concatenate([segment.rows(self.withdrawn) for segment in self.segments])
+        # What was searched one by one till now gets tables, even if few are left.
+        return Compacted(self, Segment.of(rows).with_bands() if len(rows) else None)
+
+
+class Compacted(NamedTuple):
+    """What became of a `Compaction`; no segment if all was withdrawn."""
+
+    work: Compaction
+    segment: Segment | None
+
+
 @dataclass(frozen=True, slots=True)
-class _Segment:
-    """Rows of one kind. Columns of equal length; ``words`` uint64 ``[n, w]``."""
+class Table:
+    """Hashes of one kind.
 
-    words: npt.NDArray[np.uint64]
-    entry: npt.NDArray[np.int64]
-    bank: npt.NDArray[np.int64]
-    pts_ms: npt.NDArray[np.int64]
+    ``segments``: those with bands first. ``withdrawn``: entries that still have rows here, int64,
+    rising. ``usage``: entries that can match, by bank.
+    """
 
-    def __len__(self) -> int:
-        return len(self.entry)
+    segments: tuple[Segment, ...] = ()
+    withdrawn: npt.NDArray[np.int64] = field(default_factory=lambda: _NONE)
+    withdrawn_rows: int = 0
+    usage: Mapping[int, int] = field(default_factory=dict)
 
-    @property
-    def nbytes(self) -> int:
-        return self.words.nbytes + self.entry.nbytes + self.bank.nbytes + self.pts_ms.nbytes
+    def with_rows(self, rows: Rows) -> Table:
+        """Those of an entry lie side by side, and there are no others of it."""
+        usage = dict(self.usage)
+        first = np.flatnonzero(np.diff(rows.entry, prepend=-1))  # Of each entry.
+        for bank, count in zip(*np.unique(rows.bank[first], return_counts=True), strict=True):
+            usage[int(bank)] = usage.get(int(bank), 0) + int(count)
+        return replace(self, segments=_append(self.segments, rows), usage=usage)
+
+    def without_entry(self, seq: int, bank: int) -> Table:
+        """Once for each that has rows here."""
+        count = int(sum(segment.counts(np.array([seq]))[0] for segment in self.segments))
+        if not count:
+            return self
+        return replace(
+            self,
+            withdrawn=np.insert(self.withdrawn, np.searchsorted(self.withdrawn, seq), seq),
+            withdrawn_rows=self.withdrawn_rows + count,
+            usage={**self.usage, bank: self.usage[bank] - 1},
+        )
+
+    def to_compact(self) -> slice:
+        """Segments that are due; an empty slice if nothing is."""
+        sizes = list(map(len, self.segments))
+        if _WITHDRAWN_PART * self.withdrawn_rows > max(_WITHDRAWN_PART * _NEW_ROWS, sum(sizes)):
+            first = 0
+        else:
+            first = sum(segment.bands is not None for segment in self.segments)
+            if sum(sizes[first:]) <= _NEW_ROWS:
+                return slice(0)
+            size = sum(sizes[first:])
+            while first and sizes[first - 1] <= min(_GROWTH_WITH_BANDS * size, MAX_ROWS - size):
+                first -= 1
+                size += sizes[first]
+        last = first + 1
+        while last < len(sizes) and sum(sizes[first : last + 1]) <= MAX_ROWS:
+            last += 1
+        return slice(first, last)
+
+    def compacted(self, work: Compaction, segment: Segment | None) -> Table:
+        """With one segment in place of those that were compacted; what came since stays."""
+        ids = set(map(id, work.segments))
+        others = [each for each in self.segments if id(each) not in ids]
+        if len(self.segments) - len(others) != len(ids):
+            raise ValueError("another compaction took its segments")
+        made = () if segment is None else (segment,)
+        with_bands = [each for each in others if each.bands is not None]
+        without = [each for each in others if each.bands is None]
+        segments = (*with_bands, *made, *without)
+        rows = sum(
+            (each.counts(self.withdrawn) for each in segments), np.zeros_like(self.withdrawn)
+        )
+        return replace(
+            self,
+            segments=segments,
+            withdrawn=self.withdrawn[rows > 0],
+            withdrawn_rows=int(rows.sum()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +182,7 @@ class Snapshot:
     banks: Mapping[int, Bank] = field(default_factory=dict)
     # Active entries of each bank, by its sequence number.
     entries: Mapping[int, int] = field(default_factory=dict)
-    # Those of them that have hashes of a kind, by bank and kind.
-    _usage: Mapping[tuple[int, Kind], int] = field(default_factory=dict)
-    _tables: Mapping[Kind, tuple[_Segment, ...]] = field(default_factory=dict)
-    _withdrawn: frozenset[int] = frozenset()
+    tables: Mapping[Kind, Table] = field(default_factory=dict)  # What can be searched.
 
     @property
     def active_entries(self) -> int:
@@ -114,14 +200,15 @@ class Snapshot:
         active = self._active_banks()
         return frozenset(
             kind
-            for (seq, kind), entries in self._usage.items()
+            for kind, table in self.tables.items()
+            for seq, entries in table.usage.items()
             if entries and seq in active and kind in active[seq].thresholds
         )
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all hashes and what is known of each."""
-        return sum(segment.nbytes for segments in self._tables.values() for segment in segments)
+        """Bytes of all hashes, what is known of each, and the tables to find them by."""
+        return sum(segment.nbytes for table in self.tables.values() for segment in table.segments)
 
     def _active_banks(self) -> dict[int, Bank]:
         return {seq: bank for seq, bank in self.banks.items() if bank.state is BankState.ACTIVE}
@@ -130,94 +217,99 @@ class Snapshot:
         """With a bank added or changed."""
         return replace(self, revision=revision, banks={**self.banks, seq: bank})
 
-    def with_entry(self, revision: int, seq: int, bank: int, signals: list[Signals]) -> Snapshot:
+    def with_entry(
+        self, revision: int, seq: int, bank: int, signals: Sequence[Signals]
+    ) -> Snapshot:
         """With an entry added."""
-        tables, usage = dict(self._tables), dict(self._usage)
-        for each in signals:
-            rows = each.select(usable(each))
-            segment = _Segment(
-                to_words(rows.digests),
-                np.full(len(rows), seq, np.int64),
-                np.full(len(rows), bank, np.int64),
-                rows.pts_ms,
+        parts = [
+            EntrySignals(
+                each.kind,
+                each.digests,
+                each.quality,
+                each.pts_ms,
+                np.full(len(each), seq, np.int64),
+                np.full(len(each), bank, np.int64),
             )
-            if len(segment):
-                tables[each.kind] = _append(tables.get(each.kind, ()), segment)
-                usage[bank, each.kind] = usage.get((bank, each.kind), 0) + 1
-        entries = {**self.entries, bank: self.entries.get(bank, 0) + 1}
-        return replace(self, revision=revision, entries=entries, _usage=usage, _tables=tables)
+            for each in signals
+        ]
+        return self.with_entries(revision, bank, 1).with_signals(parts)
+
+    def with_entries(self, revision: int, bank: int, entries: int) -> Snapshot:
+        """With so many entries of a bank added, whose hashes follow by `with_signals`."""
+        counts = {**self.entries, bank: self.entries.get(bank, 0) + entries}
+        return replace(self, revision=revision, entries=counts)
+
+    def with_signals(self, parts: Iterable[EntrySignals]) -> Snapshot:
+        """With the hashes of entries that were added."""
+        by_kind: dict[Kind, list[Rows]] = {}
+        for part in parts:
+            rich = usable(part)
+            rows = Rows(part.digests[rich], part.entry[rich], part.bank[rich], part.pts_ms[rich])
+            by_kind.setdefault(part.kind, []).append(rows)
+        tables = dict(self.tables)
+        for kind, some in by_kind.items():
+            rows = Rows.concatenate(some)
+            if len(rows):
+                tables[kind] = tables.get(kind, Table()).with_rows(rows)
+        return replace(self, tables=tables)
 
     def without_entry(self, revision: int, seq: int, bank: int) -> Snapshot:
-        """With an entry withdrawn."""
-        if seq in self._withdrawn:
-            return replace(self, revision=revision)
-        usage = dict(self._usage)
-        for kind, segments in self._tables.items():
-            if any((segment.entry == seq).any() for segment in segments):
-                usage[bank, kind] -= 1
-        return replace(
-            self,
-            revision=revision,
-            entries={**self.entries, bank: self.entries.get(bank, 0) - 1},
-            _usage=usage,
-            _withdrawn=self._withdrawn | {seq},
-        )
+        """With an entry withdrawn; once for each that was added."""
+        tables = {kind: table.without_entry(seq, bank) for kind, table in self.tables.items()}
+        entries = {**self.entries, bank: self.entries.get(bank, 0) - 1}
+        return replace(self, revision=revision, entries=entries, tables=tables)
 
     def search(self, signals: Signals) -> Matches:
         """Every pair within the threshold of the entry's bank. Releases the GIL while it looks."""
-        active = self._active_banks()
+        kind = signals.kind
         thresholds = {
-            seq: bank.thresholds[signals.kind]
-            for seq, bank in active.items()
-            if signals.kind in bank.thresholds
+            seq: bank.thresholds[kind]
+            for seq, bank in self._active_banks().items()
+            if kind in bank.thresholds
         }
+        table = self.tables.get(kind, Table())
         queries = signals.select(usable(signals))
         found = [
-            _search_segment(queries, segment, thresholds, self._withdrawn)
-            for segment in self._tables.get(signals.kind, ())
+            segment.within(queries.digests, thresholds, table.withdrawn)
+            for segment in table.segments
             if thresholds
         ]
-        found.append((np.empty(0, np.int64),) * 5)  # So that there is something to join.
+        found.append((_NONE,) * 5)  # So that there is something to join.
         query, entry, bank, pts_ms, distance = map(np.concatenate, zip(*found, strict=True))
         return Matches(
-            signals.kind, queries.pts_ms[query], queries.view[query], entry, bank, pts_ms, distance
+            kind, queries.pts_ms[query], queries.view[query], entry, bank, pts_ms, distance
         )
 
+    def begin_compaction(self) -> tuple[Snapshot, Compaction] | None:
+        """What is due, if anything, and the snapshot to go on from meanwhile: until
+        `end_compaction` has been called on one that follows from it, there must be no other.
+        """
+        for kind, table in self.tables.items():
+            due = table.to_compact()
+            sealed = tuple(replace(each, sealed=True) for each in table.segments[due])
+            if sealed:
+                segments = (*table.segments[: due.start], *sealed, *table.segments[due.stop :])
+                tables = {**self.tables, kind: replace(table, segments=segments)}
+                return replace(self, tables=tables), Compaction(kind, sealed, table.withdrawn)
+        return None
 
-def _search_segment(
-    queries: Signals,
-    segment: _Segment,
-    thresholds: Mapping[int, int],
-    withdrawn: frozenset[int],
-) -> tuple[npt.NDArray[np.int64], ...]:
-    widest = max(thresholds.values())
-    query, row, distance = scan(to_words(queries.digests), segment.words, widest)
-    entry, bank = segment.entry[row], segment.bank[row]
-    within = np.zeros(len(row), np.bool_)
-    for seq, threshold in thresholds.items():
-        within |= (bank == seq) & (distance <= threshold)
-    if withdrawn:
-        within &= ~np.isin(entry, list(withdrawn))
-    return (
-        query[within],
-        entry[within],
-        bank[within],
-        segment.pts_ms[row[within]],
-        distance[within],
-    )
+    def end_compaction(self, done: Compacted) -> Snapshot:
+        """With what became of it; the blocklist is the same."""
+        kind = done.work.kind
+        table = self.tables[kind].compacted(done.work, done.segment)
+        return replace(self, tables={**self.tables, kind: table})
 
 
-def _append(segments: tuple[_Segment, ...], new: _Segment) -> tuple[_Segment, ...]:
-    kept = len(segments)
-    size = len(new)
-    while kept and len(segments[kept - 1]) <= _GROWTH * size:
+def _append(segments: tuple[Segment, ...], rows: Rows) -> tuple[Segment, ...]:
+    """New rows, joined with what else is new as far as it pays."""
+    kept, size = len(segments), len(rows)
+    while kept:
+        last = segments[kept - 1]
+        if last.bands is not None or last.sealed or len(last) > _GROWTH * size:
+            break
         kept -= 1
-        size += len(segments[kept])
-    merged = (*segments[kept:], new)
-    if len(merged) == 1:
-        return (*segments, new)
-    columns = (
-        np.concatenate([getattr(segment, name) for segment in merged])
-        for name in ("words", "entry", "bank", "pts_ms")
-    )
-    return (*segments[:kept], _Segment(*columns))
+        size += len(last)
+    older = [segment.rows(_NONE) for segment in segments[kept:]]
+    joined = Rows.concatenate([*older, rows])
+    parts = [joined[start : start + MAX_ROWS] for start in range(0, len(joined), MAX_ROWS)]
+    return (*segments[:kept], *map(Segment.of, parts))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hashmatch.model.verdicts import Kind, Part, Turn
 
-__all__ = ["MAX_SIGNALS", "Signals", "part_of", "turn_of", "view_code"]
+__all__ = ["MAX_SIGNALS", "EntrySignals", "Signals", "part_of", "turn_of", "view_code"]
 
 # Most hashes of one kind that one media may have: four hours at one frame a second and eight
 # views of each are 115,200; an entry hashed four times a second as long is 57,600.
@@ -139,3 +139,19 @@ class Signals:
             np.concatenate([part.pts_ms for part in parts]),
             np.concatenate([part.view for part in parts]),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntrySignals:
+    """Hashes of one kind of many entries, as columns; those of an entry lie side by side.
+
+    ``digests``, ``quality`` and ``pts_ms`` as in `Signals`; ``entry`` and ``bank`` int64 ``[n]``
+    are sequence numbers of the store.
+    """
+
+    kind: Kind
+    digests: npt.NDArray[np.uint8]
+    quality: npt.NDArray[np.uint8]
+    pts_ms: npt.NDArray[np.int64]
+    entry: npt.NDArray[np.int64]
+    bank: npt.NDArray[np.int64]

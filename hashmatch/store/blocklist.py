@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -18,7 +20,7 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model.records import Bank, Coverage, Entry, EntryRef, KindCount, Page, Reason
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import codec
 from hashmatch.store.database import Database
@@ -31,16 +33,20 @@ from hashmatch.store.rows import (
     thresholds_json,
     to_bank,
     to_entry,
+    to_entry_signals,
     to_signals,
 )
 from hashmatch.store.tables import banks, changes, entries, entry_signals
 
-__all__ = ["BankEdit", "BlocklistStore", "Change", "Request"]
+__all__ = ["Active", "BankEdit", "BlocklistStore", "Change", "Request"]
 
 T = TypeVar("T")
 
 # Databases take a limited number of parameters in one query; SQLite 32,766.
 _SEQS_AT_ONCE: Final = 1000
+
+# Of entries' hashes, an entry and kind each, when all are read.
+_ROWS_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,17 @@ class BankEdit:
     action: Action | None = None
     thresholds: dict[Kind, int] | None = None
     state: BankState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """What can match at one revision: banks by sequence number, and the hashes of their active
+    entries, which are read as they are asked for.
+    """
+
+    revision: int
+    banks: Mapping[int, Bank]
+    signals: Iterator[EntrySignals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,42 +289,23 @@ class BlocklistStore:
         with self._database.read() as connection:
             return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
 
-    def load(self) -> tuple[int, dict[int, Bank], Iterator[tuple[int, int, list[Signals]]]]:
-        """All that can match: (revision, banks by seq, (entry seq, bank seq, signals) of each
-        active entry). The iterator reads as it goes, all from the same revision.
-        """
-        context = self._database.read()
-        connection = context.__enter__()
-        try:
+    @contextlib.contextmanager
+    def load(self) -> Iterator[Active]:
+        """All that can match, of one revision."""
+        with self._database.read() as connection:
             revision = connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
             found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
-        except BaseException:
-            context.__exit__(None, None, None)
-            raise
-
-        def active() -> Iterator[tuple[int, int, list[Signals]]]:
-            try:
-                query = (
-                    sa.select(entries.c.seq, entries.c.bank_seq, *entry_signals.c)
-                    .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-                    .where(entries.c.state == EntryState.ACTIVE)
-                    .order_by(entries.c.seq)
-                    .execution_options(yield_per=1000)
-                )
-                current: tuple[int, int] | None = None
-                signals: list[Signals] = []
-                for row in connection.execute(query):
-                    if current is not None and current[0] != row.seq:
-                        yield *current, signals
-                        signals = []
-                    current = row.seq, row.bank_seq
-                    signals.append(to_signals(row))
-                if current is not None:
-                    yield *current, signals
-            finally:
-                context.__exit__(None, None, None)
-
-        return revision, found, active()
+            signals = (
+                sa.select(entries.c.bank_seq, *entry_signals.c)
+                .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+                .where(entries.c.state == EntryState.ACTIVE)
+                .order_by(entries.c.seq)
+                .execution_options(yield_per=_ROWS_AT_ONCE)
+            )
+            some = connection.execute(signals).partitions()
+            yield Active(
+                revision, found, itertools.chain.from_iterable(map(to_entry_signals, some))
+            )
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
         """The changes after ``revision``, in order."""

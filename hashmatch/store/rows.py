@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from hashmatch.errors import BankNotFound
 from hashmatch.model.records import Bank, Entry, EntryRef
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import codec
 from hashmatch.store.tables import banks, entries
@@ -23,6 +25,7 @@ __all__ = [
     "thresholds_json",
     "to_bank",
     "to_entry",
+    "to_entry_signals",
     "to_signals",
 ]
 
@@ -96,6 +99,32 @@ def to_entry(row: sa.Row[Any]) -> Entry:
 def to_signals(row: sa.Row[Any]) -> Signals:
     """A row of either table of signals."""
     return Signals.from_columns(Kind(row.kind), row.digests, row.quality, row.pts_ms, row.view)
+
+
+def to_entry_signals(rows: Iterable[sa.Row[Any]]) -> list[EntrySignals]:
+    """Rows of `entry_signals` with their ``bank_seq``, by kind."""
+    by_kind: dict[int, list[sa.Row[Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append(row)
+    joined = []
+    for number, some in by_kind.items():
+        kind = Kind(number)
+        counts = [len(row.quality) for row in some]
+        joined.append(
+            EntrySignals(
+                kind,
+                _joined(row.digests for row in some).reshape(-1, kind.width),
+                _joined(row.quality for row in some),
+                _joined(row.pts_ms for row in some).view("<i8").astype(np.int64, copy=False),
+                np.repeat(np.array([row.entry_seq for row in some], np.int64), counts),
+                np.repeat(np.array([row.bank_seq for row in some], np.int64), counts),
+            )
+        )
+    return joined
+
+
+def _joined(columns: Iterable[bytes]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(columns), np.uint8)
 
 
 def signals_values(signals: Signals) -> dict[str, Any]:

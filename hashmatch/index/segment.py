@@ -1,0 +1,150 @@
+"""Rows of one kind of the blocklist, side by side and never changed: what a search goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hashmatch.index.bands import MAX_DIGESTS, Bands
+from hashmatch.index.bits import Hits, to_words
+from hashmatch.index.scan import scan
+
+__all__ = ["MAX_ROWS", "Rows", "Segment"]
+
+MAX_ROWS: Final = MAX_DIGESTS
+
+_Integers = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Hashes of one kind that can match, of any number of entries.
+
+    Columns of equal length: ``digests`` uint8 ``[n, width]``; ``entry``, ``bank`` int64 (sequence
+    numbers of the store); ``pts_ms`` int64.
+    """
+
+    digests: npt.NDArray[np.uint8]
+    entry: npt.NDArray[np.int64]
+    bank: npt.NDArray[np.int64]
+    pts_ms: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of hashes."""
+        return len(self.entry)
+
+    def __getitem__(self, some: slice | npt.NDArray[Any]) -> Rows:
+        """Some of them: a slice, a mask or indices."""
+        return Rows(self.digests[some], self.entry[some], self.bank[some], self.pts_ms[some])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """Joins rows of one kind; there is at least one part."""
+        return cls(
+            np.concatenate([part.digests for part in parts]),
+            np.concatenate([part.entry for part in parts]),
+            np.concatenate([part.bank for part in parts]),
+            np.concatenate([part.pts_ms for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows in the order of their entries, in as few bytes as hold them.
+
+    ``bands`` is there where they are many enough to be worth it. One that is ``sealed`` is about
+    to be replaced by another that holds its rows.
+    """
+
+    digests: npt.NDArray[np.uint8]
+    entry: _Integers
+    bank: _Integers
+    pts_ms: _Integers
+    bands: Bands | None = None
+    sealed: bool = False
+
+    @classmethod
+    def of(cls, rows: Rows) -> Segment:
+        """Of rows in any order."""
+        if (rows.entry[1:] < rows.entry[:-1]).any():
+            rows = rows[np.argsort(rows.entry, kind="stable")]
+        digests = np.ascontiguousarray(rows.digests)
+        return cls(digests, _narrow(rows.entry), _narrow(rows.bank), _narrow(rows.pts_ms))
+
+    def __len__(self) -> int:
+        """Number of hashes."""
+        return len(self.entry)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all columns and tables."""
+        digests = self.digests if self.bands is None else self.bands
+        return digests.nbytes + self.entry.nbytes + self.bank.nbytes + self.pts_ms.nbytes
+
+    def rows(self, without: npt.NDArray[np.int64]) -> Rows:
+        """All rows but those of the entries ``without``, int64, rising."""
+        kept = ~_among(self.entry, without)
+        return Rows(
+            self.digests[kept],
+            self.entry[kept].astype(np.int64),
+            self.bank[kept].astype(np.int64),
+            self.pts_ms[kept].astype(np.int64),
+        )
+
+    def counts(self, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Rows of each of these entries."""
+        most = np.iinfo(self.entry.dtype).max
+        # Keys of another type than the column's would make a copy of the column.
+        keys = np.minimum(entries, most).astype(self.entry.dtype)
+        first, last = (np.searchsorted(self.entry, keys, side) for side in ("left", "right"))
+        return np.where(entries <= most, last - first, 0)
+
+    def with_bands(self) -> Segment:
+        """The same, quick to search. Takes a second for two million rows; releases the GIL."""
+        return self if self.bands is not None else replace(self, bands=Bands(self.digests))
+
+    def search(self, queries: npt.NDArray[np.uint8], radius: int) -> Hits:
+        """Every pair at most ``radius`` bits apart. Releases the GIL."""
+        if self.bands is not None:
+            return self.bands.search(queries, radius)
+        return scan(to_words(queries), to_words(self.digests), radius)
+
+    def within(
+        self,
+        queries: npt.NDArray[np.uint8],
+        thresholds: Mapping[int, int],
+        withdrawn: npt.NDArray[np.int64],
+    ) -> tuple[npt.NDArray[np.int64], ...]:
+        """Every pair within the threshold of its bank, but those of entries ``withdrawn``.
+
+        (query, entry, bank, pts_ms, distance), int64 each. ``thresholds`` by bank, at least one.
+        """
+        query, row, distance = self.search(queries, max(thresholds.values()))
+        entry, bank = self.entry[row].astype(np.int64), self.bank[row].astype(np.int64)
+        wanted = np.zeros(len(row), np.bool_)
+        for seq, threshold in thresholds.items():
+            wanted |= (bank == seq) & (distance <= threshold)
+        wanted &= ~_among(entry, withdrawn)
+        pts_ms = self.pts_ms[row[wanted]].astype(np.int64)
+        return query[wanted], entry[wanted], bank[wanted], pts_ms, distance[wanted]
+
+
+def _narrow(column: npt.NDArray[np.int64]) -> _Integers:
+    """The same numbers in the smallest type that holds them."""
+    low, high = int(column.min(initial=0)), int(column.max(initial=0))
+    return column.astype(np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high)))
+
+
+def _among(
+    values: _Integers | npt.NDArray[np.int64], rising: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which values are in an array that rises."""
+    if not len(rising):
+        return np.zeros(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(rising, values), len(rising) - 1)
+    found: npt.NDArray[np.bool_] = rising[place] == values
+    return found
