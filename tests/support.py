@@ -8,7 +8,7 @@ import datetime
 import io
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -356,21 +356,6 @@ def any_signals(draw: st.DrawFn, kind: Kind | None = None, most: int = 6) -> Sig
         np.array(column(st.integers(-days, days)), np.int64),
         np.array(column(st.sampled_from(views)), np.uint8),
     )
-
-
-# Databases that the contract of the store is tested with; ``{folder}`` is empty for each test.
-DATABASE_URLS = ["sqlite:///{folder}/hashmatch.db"]
-
-
-@contextlib.contextmanager
-def migrated(url: str, folder: Path) -> Iterator[Database]:
-    """A new database of one of `DATABASE_URLS`."""
-    database = Database(url.format(folder=folder))
-    try:
-        database.migrate()
-        yield database
-    finally:
-        database.close()
 
 
 @contextlib.asynccontextmanager

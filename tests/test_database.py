@@ -18,8 +18,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import StoreUnavailable
+from hashmatch.model.verdicts import EntryState
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
-from hashmatch.store.tables import banks, entries, metadata
+from hashmatch.store.tables import banks, changes, entries, entry_signals, metadata
+from tests.databases import BACKENDS, unmigrated
 
 SECRET = "5ec2e7d16e57"
 
@@ -117,6 +120,8 @@ def test_servers_may_migrate_at_once(path: Path) -> None:
     """Of two replicas started together one would die."""
     code = """
 import sys
+from hashmatch.model.verdicts import EntryState
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 database = Database(sys.argv[1])
 print("ready", flush=True)
@@ -182,6 +187,8 @@ def test_a_server_that_is_killed_leaves_nothing_half_done(database: Database, pa
         connection.execute(banks.insert().values(**BANK))
     code = """
 import sys, time
+from hashmatch.model.verdicts import EntryState
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 from hashmatch.store.tables import banks
 database = Database(sys.argv[1])
@@ -307,3 +314,52 @@ def test_a_database_of_a_newer_version(database: Database) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreUnavailable, match="another version"):
         database.migrate()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Path) -> None:
+    """An upgrade would lose the blocklist, or the verdicts that were answered."""
+    with unmigrated(backend, tmp_path) as database:
+        database.migrate("0001")
+        columns = {column.name for column in entries.columns} - {"batch"}
+        entry = {
+            "seq": 7,
+            "entry_id": "ent_1",
+            "bank_seq": 3,
+            "reference": "case 12",
+            "label": "",
+            "state": EntryState.ACTIVE,
+            "kinds": [[1, 1, 1]],
+            "coverage": None,
+            "coverage_reasons": [],
+            "duration_ms": 0,
+            "revision": 2,
+            "create_ms": 0,
+            "update_ms": 0,
+        }
+        assert set(entry) == columns
+        hashes = {"digests": bytes(32), "quality": b"d", "pts_ms": bytes(8), "view": b"\x08"}
+        with database.write() as connection:
+            connection.execute(banks.insert().values(**{**BANK, "seq": 3}))
+            connection.execute(entries.insert().values(**entry))
+            connection.execute(entry_signals.insert().values(entry_seq=7, kind=1, **hashes))
+            connection.execute(
+                changes.insert().values(
+                    revision=2,
+                    at_ms=0,
+                    what="entry_created",
+                    bank_seq=3,
+                    entry_seq=7,
+                    request_id="r",
+                    fingerprint="f",
+                    after={},
+                )
+            )
+        database.migrate()
+        store = BlocklistStore(database)
+        assert store.get_entry("ent_1").ref.reference == "case 12"
+        with store.load() as active:
+            assert active.revision == 2
+            assert [part.entry.tolist() for part in active.signals] == [[7]]
+        # Each store has a name of its own.
+        assert len(store.store_id()) == 32

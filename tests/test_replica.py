@@ -22,20 +22,28 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BankEdit, BlocklistStore
-from tests.support import DATABASE_URLS, PATIENT, migrated, new_request, signals
+from hashmatch.store.database import Database
+from tests.databases import BACKENDS, migrated, url_of
+from tests.support import PATIENT, new_request, signals
 
 
-@pytest.fixture(params=DATABASE_URLS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a store is."""
-    return str(request.param).format(folder=tmp_path)
+@pytest.fixture(params=BACKENDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    with migrated(request.param, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[BlocklistStore]:
+def url(database: Database) -> str:
+    """Where it is."""
+    return url_of(database)
+
+
+@pytest.fixture
+def store(database: Database) -> BlocklistStore:
     """An empty store."""
-    with migrated(url, tmp_path) as database:
-        yield BlocklistStore(database)
+    return BlocklistStore(database)
 
 
 def make_bank(
@@ -243,8 +251,8 @@ async def test_a_server_that_followed_knows_what_one_that_loaded_knows(
     steps: list[tuple[str, str, object]],
 ) -> None:
     """Two servers behind one load balancer would give two verdicts."""
-    for url in DATABASE_URLS:
-        with tempfile.TemporaryDirectory() as folder, migrated(url, Path(folder)) as database:
+    for backend in BACKENDS:
+        with tempfile.TemporaryDirectory() as folder, migrated(backend, Path(folder)) as database:
             store = BlocklistStore(database)
             for name in BANKS:
                 make_bank(store, name)

@@ -33,11 +33,10 @@ from hashmatch.store import blocklist
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
 from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
+from tests.databases import BACKENDS, migrated
 from tests.support import (
-    DATABASE_URLS,
     PATIENT,
     any_signals,
-    migrated,
     new_request,
     same_signals,
     signals,
@@ -46,7 +45,7 @@ from tests.support import (
 THRESHOLDS = {Kind.SHA256: 0, Kind.PDQ: 31}
 
 
-@pytest.fixture(params=DATABASE_URLS)
+@pytest.fixture(params=BACKENDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
     with migrated(request.param, tmp_path) as made:
@@ -395,9 +394,9 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Block
     of both are out of use.
     """
     stores, made = {}, []
-    for url in DATABASE_URLS:
-        context = migrated(url, tmp_path_factory.mktemp("listed"))
-        store = stores[url] = BlocklistStore(context.__enter__())
+    for backend in BACKENDS:
+        context = migrated(backend, tmp_path_factory.mktemp("listed"))
+        store = stores[backend] = BlocklistStore(context.__enter__())
         made.append(context)
         banks = [make_bank(store, f"bank-{number}") for number in range(5)]
         found = [make_entry(store, banks[0], f"entry-{number}") for number in range(5)]
@@ -411,7 +410,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Block
         context.__exit__(None, None, None)
 
 
-@pytest.fixture(params=DATABASE_URLS)
+@pytest.fixture(params=BACKENDS)
 def lists(request: pytest.FixtureRequest, listed: dict[str, BlocklistStore]) -> BlocklistStore:
     """One of them."""
     return listed[request.param]

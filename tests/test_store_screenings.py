@@ -34,11 +34,10 @@ from hashmatch.store.database import Database
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import judgements, screening_signals, screenings
 from tests import support
+from tests.databases import BACKENDS, migrated
 from tests.support import (
-    DATABASE_URLS,
     PATIENT,
     any_signals,
-    migrated,
     new_id,
     same_signals,
     signals,
@@ -59,7 +58,7 @@ EVIDENCE = Evidence(
 )
 
 
-@pytest.fixture(params=DATABASE_URLS)
+@pytest.fixture(params=BACKENDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
     with migrated(request.param, tmp_path) as made:
@@ -325,9 +324,9 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scree
     was confirmed.
     """
     stores, made = {}, []
-    for url in DATABASE_URLS:
-        context = migrated(url, tmp_path_factory.mktemp("listed"))
-        store = stores[url] = ScreeningStore(context.__enter__())
+    for backend in BACKENDS:
+        context = migrated(backend, tmp_path_factory.mktemp("listed"))
+        store = stores[backend] = ScreeningStore(context.__enter__())
         made.append(context)
         for number, verdict in enumerate(FIRST_VERDICTS):
             at = NOON + datetime.timedelta(hours=number)
@@ -341,7 +340,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scree
         context.__exit__(None, None, None)
 
 
-@pytest.fixture(params=DATABASE_URLS)
+@pytest.fixture(params=BACKENDS)
 def lists(request: pytest.FixtureRequest, listed: dict[str, ScreeningStore]) -> ScreeningStore:
     """One of them."""
     return listed[request.param]

