@@ -11,19 +11,22 @@ PAGE = Path(__file__).with_name("settings.md")
 
 HEAD = """# Settings of the server
 
-Each is a variable of the environment; `--data`, `--listen` and `--workers` of `hashmatch serve`
-go before their variables. This page is made by `python -m docs.settings`.
+Each is a variable of the environment; `--data`, `--database`, `--listen` and `--workers` of
+`hashmatch serve` go before their variables. This page is made by `python -m docs.settings`.
 
 | variable | default | what it is |
 |---|---|---|
 """
+
+# Where the value itself says little.
+_DEFAULTS = {"workers": "cores of the machine", "database": "SQLite"}
 
 
 def page() -> str:
     """The page as it should be."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "cores of the machine" if name == "workers" else field.default
+        default = _DEFAULTS.get(name, field.default)
         rows.append(f"| `HASHMATCH_{name.upper()}` | {default} | {field.description} |")
     return HEAD + "\n".join(rows) + "\n"
 

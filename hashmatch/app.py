@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from hashmatch import sandbox, telemetry
 from hashmatch.blocklist import Blocklist
@@ -25,6 +26,8 @@ from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["run", "running"]
 
+_TELL_SECONDS: Final = 1.0
+
 _log = telemetry.get_logger(__name__)
 
 
@@ -38,7 +41,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         raise ConfigInvalid(
             f"data: the folder cannot be made ({error.strerror})", setting="data"
         ) from error
-    database = Database(f"sqlite:///{(settings.data / 'hashmatch.db').absolute()}")
+    database = Database(
+        settings.database or f"sqlite:///{(settings.data / 'hashmatch.db').absolute()}"
+    )
     workers = Sandbox(settings.workers, settings.decode_seconds, _worker_environment())
     budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, spool_folder)
     limits = IntakeLimits(
@@ -49,7 +54,11 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     with contextlib.closing(database):
         await asyncio.to_thread(database.migrate)
         blocklist_store = BlocklistStore(database)
-        replica = Replica(blocklist_store)
+        replica = Replica(
+            blocklist_store,
+            file=settings.data / "blocklist.index",
+            max_staleness_seconds=settings.max_staleness_seconds,
+        )
         intake = Intake(workers, budget, limits)
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),
@@ -59,14 +68,32 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
             address = await server.start(settings.listen)
-            try:
-                await server.serve()
-                _log.info("serving", address=address, workers=settings.workers)
-                yield address
-            finally:
-                await server.stop(settings.shutdown_seconds)
-                await replica.close()
-                _log.info("stopped")
+            async with replica.following(), _told(server, replica):
+                try:
+                    await server.serve(ready=True)
+                    _log.info("serving", address=address, workers=settings.workers)
+                    yield address
+                finally:
+                    await server.stop(settings.shutdown_seconds)
+                    _log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _told(server: Server, replica: Replica) -> AsyncIterator[None]:
+    """Load balancers are told when the blocklist is stale, and when it is fresh again."""
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            await server.serve(ready=replica.is_fresh)
+
+    task = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:

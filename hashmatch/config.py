@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     data: Path = pydantic.Field(
         Path("hashmatch-data"), description="Folder of the database, the spool and the caches."
     )
+    database: str = pydantic.Field(
+        "",
+        description="URL of the database, postgresql://USER:PASSWORD@HOST/NAME for servers that "
+        "share one. Empty: SQLite in the data folder.",
+    )
     listen: str = pydantic.Field(
         "127.0.0.1:50051",
         pattern=r"^.+:[0-9]{1,5}$",
@@ -63,6 +68,13 @@ class Settings(BaseSettings):
         8192 * _MIB,
         ge=0,
         description="Disk for what of the uploads exceeds it, in bytes. Beyond: SPOOL_FULL.",
+    )
+    max_staleness_seconds: float = pydantic.Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time without news of the blocklist, in s. Beyond: BLOCKLIST_STALE, "
+        "and nothing is NO_MATCH.",
     )
     shutdown_seconds: float = pydantic.Field(
         30.0,

@@ -33,11 +33,12 @@ Messages may be shown to the caller: they carry no hash, no file name of a user 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = [
+    "NEVER_SENT",
     "BankArchived",
     "BankExists",
     "BankNotFound",
@@ -220,8 +221,6 @@ class DeadlineExceeded(Unavailable):
 class SnapshotUnusable(HashmatchError):
     """A file of the index is damaged, or is another's."""
 
-    reason = "SNAPSHOT_UNUSABLE"
-
 
 class MediaError(HashmatchError):
     """Why a media could not be looked at in whole. Becomes a reason of an INCONCLUSIVE verdict."""
@@ -240,6 +239,10 @@ def _rebuilt(cls: type[HashmatchError], message: str, state: dict[str, object]) 
     return error
 
 
+# Not told to callers.
+NEVER_SENT: Final = (MediaError, SnapshotUnusable)
+
+
 def _leaves(root: type[HashmatchError]) -> list[type[HashmatchError]]:
     below = root.__subclasses__()
     return [root] if not below else [leaf for each in below for leaf in _leaves(each)]
@@ -248,6 +251,6 @@ def _leaves(root: type[HashmatchError]) -> list[type[HashmatchError]]:
 def by_reason(reason: str) -> type[HashmatchError]:
     """The class whose reason this is, for a client that rebuilds an error; Internal if unknown."""
     for leaf in _leaves(HashmatchError):
-        if leaf.reason == reason and leaf is not MediaError:
+        if leaf.reason == reason and leaf not in NEVER_SENT:
             return leaf
     return Internal

@@ -63,7 +63,7 @@ class Screenings:
             if answered is not None:
                 await _check_same(answered.media, chunks)
                 return answered
-            search = _Search(await self._replica.current())
+            search = _Search(await self._replica.newest())
             looks = Looks(
                 search.snapshot.kinds_to_compute,
                 densities.UPLOAD,
@@ -87,7 +87,7 @@ class Screenings:
             answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
             if answered is not None:
                 return answered
-            search = _Search(await self._replica.current())
+            search = _Search(await self._replica.newest())
             await search.add(signals)
             inspected = _claimed(signals, duration_ms)
             kinds = frozenset(each.kind for each in signals)
@@ -105,11 +105,12 @@ class Screenings:
             if answered is not None:
                 return answered
             stored = await asyncio.to_thread(self._store.get_stored, screening_id)
-            search = _Search(await self._replica.current())
+            search = _Search(await self._replica.newest())
             await search.add(stored.signals)
             versions = stored.screening.hash_versions
             doubts = [
                 *stored.coverage_reasons,
+                *self._staleness(),
                 *_kind_doubts(search.snapshot, frozenset(versions), versions),
             ]
             judgement = await self._judge(search, doubts)
@@ -161,14 +162,18 @@ class Screenings:
         kinds: frozenset[Kind],
     ) -> Screening:
         """Judges a media that was just hashed by ``kinds``, and stores the screening."""
-        newest = await self._replica.current()
+        newest = await self._replica.newest()
         if newest.revision != search.snapshot.revision:
             # The blocklist changed while the media was looked at: search it all again, so that
             # the verdict belongs to one revision, and to the newest.
             search = _Search(newest)
             await search.add(inspected.signals)
         versions = {kind: HASH_VERSIONS[kind] for kind in sorted(kinds)}
-        doubts = [*inspected.reasons, *_kind_doubts(search.snapshot, kinds, versions)]
+        doubts = [
+            *inspected.reasons,
+            *self._staleness(),
+            *_kind_doubts(search.snapshot, kinds, versions),
+        ]
         judgement = await self._judge(search, doubts)
         now = datetime.datetime.now(datetime.UTC)
         screening = Screening(
@@ -204,6 +209,13 @@ class Screenings:
             elapsed_ms=round(stored.elapsed_ms, 1),
         )
         return stored
+
+    def _staleness(self) -> Iterable[Reason]:
+        if not self._replica.is_fresh:
+            yield Reason(
+                VerdictReason.BLOCKLIST_STALE,
+                "the store was not heard of for too long; what was added since is not known",
+            )
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason]) -> Judgement:
         refs = await self._replica.entry_refs(policy.matched_entries(search.matches))

@@ -34,12 +34,14 @@ def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     """A container could not be configured."""
     given = {
         "data": str(tmp_path),
+        "database": "postgresql://host/name",
         "listen": "[::]:0",
         "workers": "3",
         "max_upload_bytes": "1000",
         "max_duration_seconds": "60",
         "max_frame_pixels": "10000",
         "decode_seconds": "1.5",
+        "max_staleness_seconds": "2.5",
         "spool_memory_bytes": "0",
         "spool_disk_bytes": "0",
         "shutdown_seconds": "0",

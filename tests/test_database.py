@@ -278,7 +278,7 @@ def test_a_file_that_is_no_database(path: Path) -> None:
     """The server would start with a traceback instead of a sentence."""
     path.write_bytes(b"not a database" * 1000)
     database = Database(f"sqlite:///{path}")
-    with pytest.raises(StoreUnavailable, match="is the disk full or the file damaged"):
+    with pytest.raises(StoreUnavailable, match="is the disk full, the file damaged"):
         database.migrate()
     database.close()
 

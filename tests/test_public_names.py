@@ -51,6 +51,7 @@ ERRORS = {
     "Internal": "INTERNAL",
     "InvalidField": "INVALID_FIELD",
     "MediaError": "",
+    "SnapshotUnusable": "",
     "MediaUnusable": "MEDIA_UNUSABLE",
     "NotFound": "",
     "NotInstalled": "NOT_INSTALLED",
@@ -94,12 +95,13 @@ ENUMERATIONS = {
     "Verdict": "NO_MATCH REVIEW BLOCK INCONCLUSIVE",
     "VerdictReason": "EXACT_MATCH PERCEPTUAL_MATCH NOTHING_FOUND EMPTY UNSUPPORTED TRUNCATED "
     "CORRUPT SIZE_LIMIT DURATION_LIMIT FRAME_SIZE_LIMIT NO_FRAMES ALL_FRAMES_FLAT DECODE_TIMEOUT "
-    "WORKER_DIED BLOCKLIST_EMPTY KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY COVERAGE_GAP "
-    "UNSEEN_MEDIA SIGNALS_LIMIT",
+    "WORKER_DIED BLOCKLIST_EMPTY BLOCKLIST_STALE KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY "
+    "COVERAGE_GAP UNSEEN_MEDIA SIGNALS_LIMIT",
 }
 
 SETTINGS = {
     "data": "hashmatch-data",
+    "database": "",
     "listen": "127.0.0.1:50051",
     "workers": None,  # Cores of the machine.
     "max_upload_bytes": 2 * 1024**3,
@@ -108,13 +110,14 @@ SETTINGS = {
     "decode_seconds": 300.0,
     "spool_memory_bytes": 256 * 1024**2,
     "spool_disk_bytes": 8 * 1024**3,
+    "max_staleness_seconds": 10.0,
     "shutdown_seconds": 30.0,
     "log_level": "INFO",
 }
 
 COMMANDS = {
     "": "--install-completion --json --server --show-completion",
-    "serve": "--data --json --listen --workers",
+    "serve": "--data --database --json --listen --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
     "doctor": "--json --server",
     "hash": "--entry --json --phash --turns FILE...",
@@ -154,10 +157,10 @@ def test_the_errors() -> None:
     for name in errors.__all__:
         each: Any = getattr(errors, name)
         if isinstance(each, type):
-            raised = not each.__subclasses__() and each is not errors.MediaError
+            raised = not each.__subclasses__() and each not in errors.NEVER_SENT
             found[name] = getattr(each, "reason", None) if raised else ""
     assert found == ERRORS
-    assert set(errors.__all__) - set(ERRORS) == {"by_reason"}
+    assert set(errors.__all__) - set(ERRORS) == {"by_reason", "NEVER_SENT"}
 
 
 def test_the_tree_of_errors() -> None:
@@ -193,7 +196,14 @@ def test_the_records() -> None:
     }
     assert found == RECORDS
     assert set(records.__all__) - set(RECORDS) == {"DEFAULT_THRESHOLDS"}
-    assert signals.__all__ == ["MAX_SIGNALS", "Signals", "part_of", "turn_of", "view_code"]
+    assert signals.__all__ == [
+        "MAX_SIGNALS",
+        "EntrySignals",
+        "Signals",
+        "part_of",
+        "turn_of",
+        "view_code",
+    ]
 
 
 def test_the_enumerations() -> None:

@@ -62,7 +62,7 @@ class Door:
         parts = await Parts.make(folder, sandbox, budget=budget)
         server = Server(parts.screenings, parts.blocklist)
         address = await server.start("127.0.0.1:0")
-        await server.serve()
+        await server.serve(ready=True)
         return cls(server, parts, address)
 
     async def close(self) -> None:
@@ -769,7 +769,7 @@ async def test_requests_are_welcome_once_the_server_serves(
         stub = health_pb2_grpc.HealthStub(channel)
         for service in ("", *SERVICES):
             assert await health(stub, service) == "NOT_SERVING"
-        await server.serve()
+        await server.serve(ready=True)
         for service in ("", *SERVICES):
             assert await health(stub, service) == "SERVING"
         with pytest.raises(aio.AioRpcError) as caught:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,13 @@ def serve(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the database and the spool.", show_default=False)
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="postgresql://USER@HOST/NAME.  [default: SQLite in the folder]",
+            show_default=False,
+        ),
+    ] = None,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -37,16 +44,16 @@ def serve(
     """Run the server until SIGTERM. All settings: docs/settings.md."""
     shared = options.of(context, None, as_json)
     try:
-        _serve(shared, data, listen, workers)
+        _serve(shared, data=data, database=database, listen=listen, workers=workers)
     except HashmatchError as error:
         failed(error, shared)
         raise typer.Exit(1) from None
 
 
-def _serve(context: Context, data: Path | None, listen: str | None, workers: int | None) -> None:
+def _serve(context: Context, **given: Any) -> None:
     try:
         config = importlib.import_module("hashmatch.config")
-        settings = config.load(data=data, listen=listen, workers=workers)
+        settings = config.load(**given)
         # Numba chooses where compiled kernels are kept when the modules below are imported.
         os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data.absolute() / "cache" / "numba"))
         app = importlib.import_module("hashmatch.app")

@@ -69,9 +69,10 @@ class Server:
         await self._server.start()
         return f"{listen.rpartition(':')[0]}:{port}"
 
-    async def serve(self) -> None:
-        """Tells load balancers that requests are welcome."""
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+    async def serve(self, *, ready: bool) -> None:
+        """Tells load balancers whether requests are welcome."""
+        statuses = health_pb2.HealthCheckResponse
+        await self._set_health(statuses.SERVING if ready else statuses.NOT_SERVING)
 
     async def stop(self, grace_seconds: float) -> None:
         """Takes no new requests, lets those at work end for ``grace_seconds``, then stops."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from hashmatch.model.records import Bank, Coverage, Entry, EntryRef, KindCount, 
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import codec
-from hashmatch.store.database import Database
+from hashmatch.store.database import Database, Listener
 from hashmatch.store.rows import (
     find_bank,
     key,
@@ -34,7 +34,6 @@ from hashmatch.store.rows import (
     to_bank,
     to_entry,
     to_entry_signals,
-    to_signals,
 )
 from hashmatch.store.tables import banks, changes, entries, entry_signals, store
 
@@ -82,7 +81,8 @@ class Active:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One revision, as the index needs it: the bank as it is by now, and the entry that came
-    (``entry_created``) or went (``entry_withdrawn``), if it is one's.
+    (``entry_created``) or went (``entry_withdrawn``), if it is one's; or how many came at once
+    (``entries_created``).
     """
 
     revision: int
@@ -90,6 +90,7 @@ class Change:
     bank_seq: int
     bank: Bank
     entry_seq: int | None
+    entries: int
 
 
 class BlocklistStore:
@@ -328,15 +329,36 @@ class BlocklistStore:
                 for row in connection.execute(select_banks().where(banks.c.seq.in_(changed)))
             }
         return [
-            Change(row.revision, row.what, row.bank_seq, by_seq[row.bank_seq], row.entry_seq)
+            Change(
+                row.revision,
+                row.what,
+                row.bank_seq,
+                by_seq[row.bank_seq],
+                row.entry_seq,
+                row.after["entries"] if row.what == "entries_created" else 1,
+            )
             for row in rows
         ]
 
-    def entry_signals(self, entry_seq: int) -> list[Signals]:
-        """The hashes of one entry."""
+    @contextlib.contextmanager
+    def signals_of(self, some: Sequence[Change]) -> Iterator[Iterator[EntrySignals]]:
+        """The hashes of all entries that came with these changes, whatever became of them since."""
+        seqs = [change.entry_seq for change in some if change.what == "entry_created"]
+        batches = [change.revision for change in some if change.what == "entries_created"]
+        query = (
+            sa.select(entries.c.bank_seq, *entry_signals.c)
+            .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+            .where(entries.c.seq.in_(seqs) | entries.c.batch.in_(batches))
+            .order_by(entries.c.seq)
+            .execution_options(yield_per=_ROWS_AT_ONCE)
+        )
         with self._database.read() as connection:
-            query = sa.select(entry_signals).where(entry_signals.c.entry_seq == entry_seq)
-            return [to_signals(row) for row in connection.execute(query)]
+            rows = connection.execute(query).partitions()
+            yield itertools.chain.from_iterable(map(to_entry_signals, rows))
+
+    def listen(self) -> contextlib.AbstractContextManager[Listener]:
+        """Is woken by changes of any server. Raises `StoreUnavailable`, then or later."""
+        return self._database.listen()
 
     def entry_refs(self, entry_seqs: Iterable[int]) -> dict[int, EntryRef]:
         """Names of entries, by sequence number."""
@@ -388,6 +410,7 @@ class BlocklistStore:
                 connection.execute(
                     changes.update().where(changes.c.revision == revision).values(after=answer)
                 )
+                self._database.announce(connection)
                 return parse(answer)
         except IntegrityError:
             # Another server took the same request_id in between.

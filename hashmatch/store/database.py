@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import alembic.command
 import alembic.config
@@ -17,14 +17,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
 
-__all__ = ["Database"]
+__all__ = ["Database", "Listener"]
 
 # How long one who writes waits for others that do.
 _BUSY_SECONDS: Final = 10
 
 # To PostgreSQL. More are opened for a while where more threads ask at once.
 _CONNECTIONS: Final = 5
-_CONNECT_SECONDS: Final = 5
+# In seconds, but for the last, in ms: a server that is gone without a word is noticed soon.
+_CONNECTION: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+# How often SQLite is asked for changes of other processes.
+_LOOK_SECONDS: Final = 0.1
+_CHANNEL: Final = "hashmatch_changes"
 
 # Locks that servers on one PostgreSQL take; any numbers that nobody else uses.
 _MIGRATING: Final = 0x686D_0001
@@ -62,7 +73,7 @@ class Database:
                 pool_size=_CONNECTIONS,
                 # A connection that broke meanwhile is replaced, not handed out.
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": _CONNECT_SECONDS},
+                connect_args=_CONNECTION,
                 # What is read together is of one moment; so it is on SQLite.
                 isolation_level="REPEATABLE READ",
             )
@@ -114,9 +125,65 @@ class Database:
         """Likewise; of those that write so, a later one gets a higher revision and ends later."""
         return self.write(lock=_WRITING)
 
+    def announce(self, connection: sa.Connection) -> None:
+        """Lets every `Listener` know when the transaction of ``connection`` ends."""
+        if self.is_postgresql:
+            connection.execute(sa.select(sa.func.pg_notify(_CHANNEL, "")))
+
+    @contextlib.contextmanager
+    def listen(self) -> Iterator[Listener]:
+        """From now on, announcements wake it. Raises `StoreUnavailable`, then or later."""
+        with _translated(), self.engine.connect() as connection:
+            yield (_PostgresListener if self.is_postgresql else _SqliteListener)(connection)
+
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
+
+
+class Listener(Protocol):
+    """Waits for what others write."""
+
+    def wait(self, seconds: float) -> bool:
+        """True as soon as something may have been written, false after ``seconds``. Raises
+        `StoreUnavailable`.
+        """
+
+
+class _PostgresListener:
+    def __init__(self, connection: sa.Connection) -> None:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql(f"LISTEN {_CHANNEL}")
+        self._driver: Any = connection.connection.driver_connection
+
+    def wait(self, seconds: float) -> bool:
+        try:
+            return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
+        except Exception as error:  # The driver's, which is imported where it is used alone.
+            raise _unavailable(error) from error
+
+
+class _SqliteListener:
+    """Asks for a number that another process's commit changes, without reading the file."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._driver: Any = connection.connection.driver_connection
+        self._version = self._asked()
+
+    def wait(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while (version := self._asked()) == self._version:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(min(seconds, _LOOK_SECONDS))
+        self._version = version
+        return True
+
+    def _asked(self) -> int:
+        try:
+            return int(self._driver.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
 
 
 @contextlib.contextmanager
@@ -126,11 +193,15 @@ def _translated() -> Iterator[None]:
     except sa.exc.IntegrityError:
         raise  # The caller's to understand.
     except SQLAlchemyError as error:
-        # The text of the error may hold values: only its type is told.
-        raise StoreUnavailable(
-            f"the store cannot be used ({type(getattr(error, 'orig', None) or error).__name__}); "
-            "is the disk full or the file damaged?"
-        ) from error
+        raise _unavailable(getattr(error, "orig", None) or error) from error
+
+
+def _unavailable(error: BaseException) -> StoreUnavailable:
+    # The text of the error may hold values: only its type is told.
+    return StoreUnavailable(
+        f"the store cannot be used ({type(error).__name__}); is the disk full, the file damaged, "
+        "or the server gone?"
+    )
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

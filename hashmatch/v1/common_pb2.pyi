@@ -212,6 +212,10 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """The process that decoded the media died of it."""
     VERDICT_REASON_BLOCKLIST_EMPTY: _VerdictReason.ValueType  # 21
     """The blocklist has no active entry, so nothing can match."""
+    VERDICT_REASON_BLOCKLIST_STALE: _VerdictReason.ValueType  # 22
+    """The server has not heard of the store for longer than it may: what was added to the blocklist
+    meanwhile is not known here.
+    """
     VERDICT_REASON_KIND_MISSING: _VerdictReason.ValueType  # 23
     """A kind that the blocklist uses was not computed for this media."""
     VERDICT_REASON_HASH_VERSION_CHANGED: _VerdictReason.ValueType  # 24
@@ -260,6 +264,10 @@ VERDICT_REASON_WORKER_DIED: VerdictReason.ValueType  # 20
 """The process that decoded the media died of it."""
 VERDICT_REASON_BLOCKLIST_EMPTY: VerdictReason.ValueType  # 21
 """The blocklist has no active entry, so nothing can match."""
+VERDICT_REASON_BLOCKLIST_STALE: VerdictReason.ValueType  # 22
+"""The server has not heard of the store for longer than it may: what was added to the blocklist
+meanwhile is not known here.
+"""
 VERDICT_REASON_KIND_MISSING: VerdictReason.ValueType  # 23
 """A kind that the blocklist uses was not computed for this media."""
 VERDICT_REASON_HASH_VERSION_CHANGED: VerdictReason.ValueType  # 24
