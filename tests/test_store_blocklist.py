@@ -29,11 +29,11 @@ from hashmatch.errors import (
 from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store import blocklist
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
+from hashmatch.store import blocklist, bulk, change_log
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry, Request
 from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
-from tests.databases import BACKENDS, migrated
+from tests.databases import BACKENDS, migrated, url_of
 from tests.support import (
     PATIENT,
     any_signals,
@@ -555,7 +555,7 @@ def test_loading_gives_what_can_match(
     store: BlocklistStore, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """A server would start without some entry, and let it pass."""
-    monkeypatch.setattr(blocklist, "_ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(change_log, "_ROWS_AT_ONCE", at_once)
     assert loaded(store) == (0, [], {})
     banks = [make_bank(store, name) for name in ("one", "two")]
     hashes = [[signals(n, n + 1), signals(n + 50, 1, Kind.SHA256)] for n in range(4)]
@@ -577,7 +577,7 @@ def test_loading_is_of_one_revision(
     store: BlocklistStore, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entry that comes while a server loads would be in the index twice, or never."""
-    monkeypatch.setattr(blocklist, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(change_log, "_ROWS_AT_ONCE", 1)
     for number in range(3):
         make_entry(store, bank, given=[signals(number)])
     with store.load() as active:
@@ -604,3 +604,134 @@ def test_the_log_holds_no_hashes(filled: BlocklistStore, database: Database) -> 
     raw = bytes(signals(1).digests[0])
     assert rows
     assert all(raw.hex() not in str(row) and str(raw) not in str(row) for row in rows)
+
+
+def new_entries(count: int, first: int = 0) -> Iterator[NewEntry]:
+    """Each with a hash or two of its own."""
+    for number in range(first, first + count):
+        hashes = [signals(number)] + [signals(number, 1, Kind.SHA256)] * (number % 2)
+        yield NewEntry(f"case {number}", "a label" * (number % 3), hashes)
+
+
+@pytest.mark.parametrize("count", [1, 7, 23])
+def test_many_entries_at_once_are_like_those_that_came_alone(
+    store: BlocklistStore, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """An imported list would not match, or its entries be shown otherwise."""
+    monkeypatch.setattr(blocklist, "_ENTRIES_AT_ONCE", 5)
+    monkeypatch.setattr(bulk, "_AT_ONCE", 3)
+    banks = [make_bank(store, name) for name in ("one", "two")]
+    before = make_entry(store, banks[0], given=[signals(999)])
+    request = new_request()
+    assert store.create_entries(request, "two", new_entries(count), len) == count
+    after = make_entry(store, banks[0], given=[signals(998)])
+    alone = [
+        store.create_entry(new_request(), "one", each.reference, each.label, [*each.signals], len)
+        for each in new_entries(count)
+    ]
+    made = list(reversed(store.list_entries(0, 100, "two", None).items))
+    assert len(made) == count
+    assert len({each.ref.entry_id for each in (before, after, *made, *alone)}) == 2 * count + 2
+    assert {each.revision for each in made} == {before.revision + 1}
+    for one, other in zip(made, alone, strict=True):
+        assert one.ref.reference == other.ref.reference
+        assert one.ref.label == other.ref.label
+        assert (one.kinds, one.state, one.coverage, one.reasons, one.duration_ms) == (
+            other.kinds,
+            other.state,
+            other.coverage,
+            other.reasons,
+            other.duration_ms,
+        )
+    assert [store.get_bank(name).active_entries for name in ("one", "two")] == [count + 2, count]
+    [change] = store.changes_since(before.revision, 1)
+    assert (change.what, change.entries, change.entry_seq) == ("entries_created", count, None)
+    # Withdrawn or not, they are what came with it.
+    store.withdraw_entry(new_request(), made[0].ref.entry_id)
+    with store.signals_of([change]) as parts:
+        together = by_entry(parts)
+    with store.signals_of(store.changes_since(after.revision, count)) as parts:
+        assert sorted(by_entry(parts).values()) == sorted(together.values())
+    # The same request again makes nothing.
+    assert store.create_entries(request, "two", new_entries(count), len) == count
+    assert len(store.list_entries(0, 100, "two", None).items) == count
+    with pytest.raises(RequestIdReused):
+        store.create_entries(Request(request.request_id, "another"), "two", new_entries(count), len)
+
+
+def test_of_many_entries_all_are_made_or_none(
+    store: BlocklistStore, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a list would block uploads, and the other half be imported again and again."""
+    monkeypatch.setattr(blocklist, "_ENTRIES_AT_ONCE", 2)
+
+    def broken() -> Iterator[NewEntry]:
+        yield from new_entries(7)
+        raise OSError("the file cannot be read any further")
+
+    with pytest.raises(OSError, match="any further"):
+        store.create_entries(new_request(), bank.name, broken(), len)
+    assert store.list_entries(0, 100, None, None).items == ()
+    assert store.revision() == bank.revision
+    make_entry(store, bank)
+    assert store.create_entries(new_request(), bank.name, new_entries(3), len) == 3
+    assert len(store.list_entries(0, 100, None, None).items) == 4
+
+
+def test_many_entries_for_a_bank_that_takes_none(store: BlocklistStore, bank: Bank) -> None:
+    """A bank that was given up would grow."""
+    with pytest.raises(BankNotFound):
+        store.create_entries(new_request(), "no such bank", new_entries(1), len)
+    store.update_bank(new_request(), bank.name, "", BankEdit(state=BankState.ARCHIVED))
+    with pytest.raises(BankArchived):
+        store.create_entries(new_request(), bank.name, new_entries(1), len)
+
+
+def test_revisions_come_to_light_in_their_order(store: BlocklistStore, bank: Bank) -> None:
+    """A server that follows would pass over one that was made before and seen after."""
+    seen: list[int] = []
+    done = threading.Event()
+
+    def write(number: int) -> None:
+        for _ in range(8):
+            make_entry(store, bank, given=[signals(number)])
+
+    def follow() -> None:
+        newest = 0
+        while True:
+            last = done.is_set()
+            new = [change.revision for change in store.changes_since(newest, 1000)]
+            seen.extend(new)
+            newest = max([newest, *new])
+            if last:
+                return
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    with concurrent.futures.ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
+    done.set()
+    follower.join()
+    assert seen == [change.revision for change in store.changes_since(0, 1000)]
+    assert len(seen) == 33
+
+
+def test_whoever_listens_is_woken(store: BlocklistStore, database: Database, bank: Bank) -> None:
+    """A new entry would be in effect half a second late on every other server."""
+    other = BlocklistStore(Database(url_of(database)))
+    with store.listen() as listener:
+        assert not listener.wait(0.01)
+        make_entry(other, bank)
+        assert listener.wait(60)
+        assert not listener.wait(0.01)
+        for _ in range(2):
+            make_entry(other, bank)
+        assert listener.wait(60)
+    other._database.close()
+
+
+def test_each_store_has_a_name_of_its_own(store: BlocklistStore, tmp_path: Path) -> None:
+    """A server would take the index file of another store for its own."""
+    (tmp_path / "other").mkdir()
+    with migrated("sqlite", tmp_path / "other") as other:
+        assert BlocklistStore(other).store_id() != store.store_id() == store.store_id()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,11 +18,11 @@ from hashmatch.errors import (
     EtagMismatch,
     RequestIdReused,
 )
-from hashmatch.model.records import Bank, Coverage, Entry, EntryRef, KindCount, Page, Reason
-from hashmatch.model.signals import EntrySignals, Signals
+from hashmatch.model.records import Bank, Coverage, Entry, KindCount, Page, Reason
+from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store import codec
-from hashmatch.store.database import Database, Listener
+from hashmatch.store import bulk, codec
+from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.rows import (
     find_bank,
     key,
@@ -33,19 +32,15 @@ from hashmatch.store.rows import (
     thresholds_json,
     to_bank,
     to_entry,
-    to_entry_signals,
 )
-from hashmatch.store.tables import banks, changes, entries, entry_signals, store
+from hashmatch.store.tables import banks, changes, entries, entry_signals
 
-__all__ = ["Active", "BankEdit", "BlocklistStore", "Change", "Request"]
+__all__ = ["BankEdit", "BlocklistStore", "NewEntry", "Request"]
 
 T = TypeVar("T")
 
-# Databases take a limited number of parameters in one query; SQLite 32,766.
-_SEQS_AT_ONCE: Final = 1000
-
-# Of entries' hashes, an entry and kind each, when all are read.
-_ROWS_AT_ONCE: Final = 5000
+# Entries that are made ready together, of many.
+_ENTRIES_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +63,16 @@ class BankEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
-    """What can match at one revision: banks by sequence number, and the hashes of their active
-    entries, which are read as they are asked for.
-    """
+class NewEntry:
+    """One of many that are to be created."""
 
-    revision: int
-    banks: Mapping[int, Bank]
-    signals: Iterator[EntrySignals]
+    reference: str
+    label: str
+    signals: Sequence[Signals]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One revision, as the index needs it: the bank as it is by now, and the entry that came
-    (``entry_created``) or went (``entry_withdrawn``), if it is one's; or how many came at once
-    (``entries_created``).
-    """
-
-    revision: int
-    what: str
-    bank_seq: int
-    bank: Bank
-    entry_seq: int | None
-    entries: int
-
-
-class BlocklistStore:
+class BlocklistStore(ChangeLog):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     # Banks
 
@@ -196,24 +170,14 @@ class BlocklistStore:
             row = find_bank(connection, bank)
             if row.state == BankState.ARCHIVED:
                 raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
-            now = codec.now_ms()
+            entry = {
+                **_new_entry(reference, label, codec.now_ms()),
+                **_made_of(signals, usable),
+                "coverage": None if coverage is None else codec.coverage_json(coverage),
+                "coverage_reasons": codec.reasons_json(reasons),
+            }
             inserted = connection.execute(
-                entries.insert().values(
-                    entry_id=ids.new_id(ids.ENTRY),
-                    bank_seq=row.seq,
-                    reference=reference,
-                    label=label,
-                    state=EntryState.ACTIVE,
-                    kinds=codec.kinds_json(
-                        KindCount(each.kind, len(each), usable(each)) for each in signals
-                    ),
-                    coverage=None if coverage is None else codec.coverage_json(coverage),
-                    coverage_reasons=codec.reasons_json(reasons),
-                    duration_ms=max(int(each.pts_ms.max(initial=0)) for each in signals),
-                    revision=0,
-                    create_ms=now,
-                    update_ms=now,
-                )
+                entries.insert().values(bank_seq=row.seq, revision=0, **entry)
             )
             seq = key(inserted)
             for each in signals:
@@ -223,6 +187,61 @@ class BlocklistStore:
             return "entry_created", row.seq, seq
 
         return self._change(request, change, self._entry_after, codec.parse_entry)
+
+    def create_entries(
+        self,
+        request: Request,
+        bank: str,
+        made_of: Iterable[NewEntry],
+        usable: Callable[[Signals], int],
+    ) -> int:
+        """Many at once, at one revision, all or none; returns how many. Other changes of the
+        blocklist wait meanwhile. Raises as `create_entry`.
+        """
+        with self._database.write_in_order() as connection:
+            earlier = _answer_to(connection, request)
+            if earlier is not None:
+                return int(earlier["entries"])  # type: ignore[index]
+            row = find_bank(connection, bank)
+            if row.state == BankState.ARCHIVED:
+                raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+            now = codec.now_ms()
+            made = connection.execute(
+                changes.insert().values(
+                    at_ms=now,
+                    what="entries_created",
+                    bank_seq=row.seq,
+                    entry_seq=None,
+                    request_id=request.request_id,
+                    fingerprint=request.fingerprint,
+                    after={},
+                )
+            )
+            revision, count = key(made), 0
+            remaining = iter(made_of)
+            while some := list(itertools.islice(remaining, _ENTRIES_AT_ONCE)):
+                seqs = bulk.reserve(connection, len(some))
+                same = {"bank_seq": row.seq, "revision": revision, "batch": revision}
+                rows = (
+                    {"seq": seq, **same, **_new_entry(each.reference, each.label, now),
+                     **_made_of(each.signals, usable)}
+                    for seq, each in zip(seqs, some, strict=True)
+                )  # fmt: skip
+                bulk.insert(connection, entries, rows)
+                signals = (
+                    {"entry_seq": seq, **signals_values(hashes)}
+                    for seq, each in zip(seqs, some, strict=True)
+                    for hashes in each.signals
+                )
+                bulk.insert(connection, entry_signals, signals)
+                count += len(some)
+            connection.execute(
+                changes.update()
+                .where(changes.c.revision == revision)
+                .values(after={"entries": count})
+            )
+            self._database.announce(connection)
+            return count
 
     def knows(self, request_id: str) -> bool:
         """True if a change was made under this id."""
@@ -282,94 +301,6 @@ class BlocklistStore:
         if state is not None:
             query = query.where(entries.c.state == state)
         return self._page(query, entries.c.seq, before, limit, to_entry)
-
-    # For the index
-
-    def store_id(self) -> str:
-        """What tells this store from any other."""
-        with self._database.read() as connection:
-            return str(connection.execute(sa.select(store.c.store_id)).scalar_one())
-
-    def revision(self) -> int:
-        """The newest revision; 0 before the first change."""
-        with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
-
-    @contextlib.contextmanager
-    def load(self) -> Iterator[Active]:
-        """All that can match, of one revision."""
-        with self._database.read() as connection:
-            revision = connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
-            found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
-            signals = (
-                sa.select(entries.c.bank_seq, *entry_signals.c)
-                .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-                .where(entries.c.state == EntryState.ACTIVE)
-                .order_by(entries.c.seq)
-                .execution_options(yield_per=_ROWS_AT_ONCE)
-            )
-            some = connection.execute(signals).partitions()
-            yield Active(
-                revision, found, itertools.chain.from_iterable(map(to_entry_signals, some))
-            )
-
-    def changes_since(self, revision: int, limit: int) -> list[Change]:
-        """The changes after ``revision``, in order."""
-        query = (
-            sa.select(changes)
-            .where(changes.c.revision > revision)
-            .order_by(changes.c.revision)
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-            changed = {row.bank_seq for row in rows}
-            by_seq = {
-                row.seq: to_bank(row)
-                for row in connection.execute(select_banks().where(banks.c.seq.in_(changed)))
-            }
-        return [
-            Change(
-                row.revision,
-                row.what,
-                row.bank_seq,
-                by_seq[row.bank_seq],
-                row.entry_seq,
-                row.after["entries"] if row.what == "entries_created" else 1,
-            )
-            for row in rows
-        ]
-
-    @contextlib.contextmanager
-    def signals_of(self, some: Sequence[Change]) -> Iterator[Iterator[EntrySignals]]:
-        """The hashes of all entries that came with these changes, whatever became of them since."""
-        seqs = [change.entry_seq for change in some if change.what == "entry_created"]
-        batches = [change.revision for change in some if change.what == "entries_created"]
-        query = (
-            sa.select(entries.c.bank_seq, *entry_signals.c)
-            .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-            .where(entries.c.seq.in_(seqs) | entries.c.batch.in_(batches))
-            .order_by(entries.c.seq)
-            .execution_options(yield_per=_ROWS_AT_ONCE)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).partitions()
-            yield itertools.chain.from_iterable(map(to_entry_signals, rows))
-
-    def listen(self) -> contextlib.AbstractContextManager[Listener]:
-        """Is woken by changes of any server. Raises `StoreUnavailable`, then or later."""
-        return self._database.listen()
-
-    def entry_refs(self, entry_seqs: Iterable[int]) -> dict[int, EntryRef]:
-        """Names of entries, by sequence number."""
-        wanted = list(entry_seqs)
-        found = {}
-        with self._database.read() as connection:
-            for start in range(0, len(wanted), _SEQS_AT_ONCE):
-                some = wanted[start : start + _SEQS_AT_ONCE]
-                rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
-                found.update({row.seq: to_entry(row).ref for row in rows})
-        return found
 
     # Shared
 
@@ -444,6 +375,30 @@ class BlocklistStore:
             rows = connection.execute(query.limit(limit + 1)).all()
         token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
         return Page(tuple(parse(row) for row in rows[:limit]), token)
+
+
+def _new_entry(reference: str, label: str, now_ms: int) -> dict[str, object]:
+    """Columns of an entry that begins now; of no media, unless it is said otherwise."""
+    return {
+        "entry_id": ids.new_id(ids.ENTRY),
+        "reference": reference,
+        "label": label,
+        "state": EntryState.ACTIVE.value,
+        "coverage": None,
+        "coverage_reasons": [],
+        "create_ms": now_ms,
+        "update_ms": now_ms,
+    }
+
+
+def _made_of(signals: Sequence[Signals], usable: Callable[[Signals], int]) -> dict[str, object]:
+    """Columns of an entry that say what hashes it has."""
+    return {
+        "kinds": codec.kinds_json(
+            KindCount(each.kind, len(each), usable(each)) for each in signals
+        ),
+        "duration_ms": max((int(each.pts_ms.max(initial=0)) for each in signals), default=0),
+    }
 
 
 def _answer_to(connection: sa.Connection, request: Request) -> object | None:

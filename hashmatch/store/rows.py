@@ -131,7 +131,7 @@ def signals_values(signals: Signals) -> dict[str, Any]:
     """The columns of a row of either table of signals."""
     digests, quality, pts_ms, view = signals.columns()
     return {
-        "kind": signals.kind,
+        "kind": signals.kind.value,
         "digests": digests,
         "quality": quality,
         "pts_ms": pts_ms,

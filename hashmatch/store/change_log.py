@@ -1,0 +1,146 @@
+"""What those read who follow the blocklist: all of it at one revision, and what came since."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from hashmatch.model.records import Bank, EntryRef
+from hashmatch.model.signals import EntrySignals
+from hashmatch.model.verdicts import EntryState
+from hashmatch.store.database import Database, Listener
+from hashmatch.store.rows import select_banks, select_entries, to_bank, to_entry, to_entry_signals
+from hashmatch.store.tables import banks, changes, entries, entry_signals, store
+
+__all__ = ["Active", "Change", "ChangeLog"]
+
+# Databases take a limited number of parameters in one query; SQLite 32,766.
+_SEQS_AT_ONCE: Final = 1000
+
+# Of entries' hashes, an entry and kind each, when all are read.
+_ROWS_AT_ONCE: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """What can match at one revision: banks by sequence number, and the hashes of their active
+    entries, which are read as they are asked for.
+    """
+
+    revision: int
+    banks: Mapping[int, Bank]
+    signals: Iterator[EntrySignals]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One revision, as the index needs it: the bank as it is by now, and the entry that came
+    (``entry_created``) or went (``entry_withdrawn``), if it is one's; or how many came at once
+    (``entries_created``).
+    """
+
+    revision: int
+    what: str
+    bank_seq: int
+    bank: Bank
+    entry_seq: int | None
+    entries: int
+
+
+class ChangeLog:
+    """Methods block; each is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` is migrated."""
+        self._database = database
+
+    def store_id(self) -> str:
+        """What tells this store from any other."""
+        with self._database.read() as connection:
+            return str(connection.execute(sa.select(store.c.store_id)).scalar_one())
+
+    def revision(self) -> int:
+        """The newest revision; 0 before the first change."""
+        with self._database.read() as connection:
+            return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+
+    @contextlib.contextmanager
+    def load(self) -> Iterator[Active]:
+        """All that can match, of one revision."""
+        with self._database.read() as connection:
+            revision = connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+            found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
+            signals = (
+                sa.select(entries.c.bank_seq, *entry_signals.c)
+                .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+                .where(entries.c.state == EntryState.ACTIVE)
+                .order_by(entries.c.seq)
+                .execution_options(yield_per=_ROWS_AT_ONCE)
+            )
+            some = connection.execute(signals).partitions()
+            yield Active(
+                revision, found, itertools.chain.from_iterable(map(to_entry_signals, some))
+            )
+
+    def changes_since(self, revision: int, limit: int) -> list[Change]:
+        """The changes after ``revision``, in order."""
+        query = (
+            sa.select(changes)
+            .where(changes.c.revision > revision)
+            .order_by(changes.c.revision)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            changed = {row.bank_seq for row in rows}
+            by_seq = {
+                row.seq: to_bank(row)
+                for row in connection.execute(select_banks().where(banks.c.seq.in_(changed)))
+            }
+        return [
+            Change(
+                row.revision,
+                row.what,
+                row.bank_seq,
+                by_seq[row.bank_seq],
+                row.entry_seq,
+                row.after["entries"] if row.what == "entries_created" else 1,
+            )
+            for row in rows
+        ]
+
+    @contextlib.contextmanager
+    def signals_of(self, some: Sequence[Change]) -> Iterator[Iterator[EntrySignals]]:
+        """The hashes of all entries that came with these changes, whatever became of them since."""
+        seqs = [change.entry_seq for change in some if change.what == "entry_created"]
+        batches = [change.revision for change in some if change.what == "entries_created"]
+        query = (
+            sa.select(entries.c.bank_seq, *entry_signals.c)
+            .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+            .where(entries.c.seq.in_(seqs) | entries.c.batch.in_(batches))
+            .order_by(entries.c.seq)
+            .execution_options(yield_per=_ROWS_AT_ONCE)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).partitions()
+            yield itertools.chain.from_iterable(map(to_entry_signals, rows))
+
+    def listen(self) -> contextlib.AbstractContextManager[Listener]:
+        """Is woken by changes of any server. Raises `StoreUnavailable`, then or later."""
+        return self._database.listen()
+
+    def entry_refs(self, entry_seqs: Iterable[int]) -> dict[int, EntryRef]:
+        """Names of entries, by sequence number."""
+        wanted = list(entry_seqs)
+        found = {}
+        with self._database.read() as connection:
+            for start in range(0, len(wanted), _SEQS_AT_ONCE):
+                some = wanted[start : start + _SEQS_AT_ONCE]
+                rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
+                found.update({row.seq: to_entry(row).ref for row in rows})
+        return found
