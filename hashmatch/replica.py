@@ -123,8 +123,8 @@ class Replica:
         # Waiting takes a thread of its own: those that all share may be busy.
         with concurrent.futures.ThreadPoolExecutor(1, "hashmatch-follow") as waiting:
             while True:
-                with contextlib.ExitStack() as stack:
-                    try:
+                try:
+                    with contextlib.ExitStack() as stack:
                         listening = self._store.listen()
                         listener = await loop.run_in_executor(
                             waiting, stack.enter_context, listening
@@ -136,10 +136,10 @@ class Replica:
                                 _log.info("store_heard_again", revision=self._snapshot.revision)
                             was_heard = True
                             await loop.run_in_executor(waiting, listener.wait, _POLL_SECONDS)
-                    except StoreUnavailable as error:
-                        if was_heard:
-                            _log.warning("store_not_heard", error=str(error))
-                        was_heard = False
+                except StoreUnavailable as error:
+                    if was_heard:
+                        _log.warning("store_not_heard", error=str(error))
+                    was_heard = False
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _compact_soon(self) -> None:

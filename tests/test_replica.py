@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch import replica as replica_module
+from hashmatch.errors import StoreUnavailable
 from hashmatch.index import live
+from hashmatch.index import snapshot as snapshots
 from hashmatch.index.live import Snapshot
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.database import Database
-from tests.databases import BACKENDS, migrated, url_of
+from tests.databases import BACKENDS, Postgres, migrated, url_of
 from tests.support import PATIENT, new_request, signals
 
 
@@ -323,3 +327,136 @@ async def test_compaction_goes_on_behind_searches_and_changes(
     assert after.revision == snapshot.revision
     assert [bool(found(after, number)) for number in range(7)] == [True, False, *[True] * 5]
     assert after.tables[Kind.PDQ].segments[0].bands is not None
+
+
+async def until(condition: Callable[[], bool]) -> float:
+    """Waits for something; returns how long it took, in s."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < 60
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+async def test_what_others_change_is_followed_unasked(store: BlocklistStore, url: str) -> None:
+    """A server that has little to do would hear of an entry when it is asked for the next media."""
+    make_bank(store)
+    replica = await loaded(store)
+    other = BlocklistStore(Database(url))
+    async with replica.following():
+        entry = make_entry(other, 1)
+        await until(lambda: found(replica.snapshot, 1) == [1])
+        other.create_entries(
+            new_request(), "a-bank", [NewEntry("", "", [signals(n)]) for n in range(2, 30)], len
+        )
+        other.withdraw_entry(new_request(), entry)
+        await until(lambda: found(replica.snapshot, 1) == [] != found(replica.snapshot, 29))
+        assert replica.snapshot.active_entries == 28
+        assert replica.is_fresh
+    other._database.close()
+
+
+async def test_nothing_is_lost_while_the_database_is_away() -> None:
+    """An entry that came while a server could not hear of it would never be in effect there."""
+    server = Postgres()
+    urls = Database(server.new(name="away"))
+    urls.migrate()
+    store = BlocklistStore(urls)
+    make_bank(store)
+    replica = Replica(store, max_staleness_seconds=0.3)
+    await replica.load()
+    async with replica.following():
+        for number in range(3):
+            server.stop()
+            await until(lambda: not replica.is_fresh)
+            with pytest.raises(StoreUnavailable):
+                await replica.current()
+            # The newest there is can still be searched: what is known is found.
+            assert len(found(await replica.newest(), max(0, number - 1))) == (1 if number else 0)
+            server.start()
+            make_entry(store, number)
+            await until(lambda sought=number: bool(found(replica.snapshot, sought)))  # type: ignore[misc]
+            assert replica.is_fresh
+    assert replica.snapshot.active_entries == 3
+    urls.close()
+
+
+async def kept(store: BlocklistStore, file: Path) -> Replica:
+    """A server that just started, and keeps its index in a file."""
+    made = Replica(store, file=file)
+    await made.load()
+    await made.close()
+    return made
+
+
+async def test_a_server_starts_from_its_file(
+    store: BlocklistStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ten million entries every start would take minutes."""
+    file = tmp_path / "index"
+    make_bank(store)
+    entries = [make_entry(store, number) for number in range(4)]
+    first = await kept(store, file)
+    store.withdraw_entry(new_request(), entries[1])
+    store.update_bank(
+        new_request(), "a-bank", "", BankEdit(thresholds={Kind.PDQ: 8, Kind.SHA256: 0})
+    )
+    make_bank(store, "another")
+    make_entry(store, 4, "another")
+    monkeypatch.setattr(Replica, "_load", None)  # It is not made anew.
+    second = await kept(store, file)
+    assert second.snapshot.revision == store.revision() > first.snapshot.revision
+    assert [bool(found(second.snapshot, n)) for n in range(5)] == [True, False, True, True, True]
+    assert found(second.snapshot, 4, Kind.SHA256) == []
+    assert found(second.snapshot, 0, Kind.SHA256) == [1]
+    assert second.snapshot.active_entries == 4
+    assert [bank.name for bank in second.snapshot.banks.values()] == ["a-bank", "another"]
+
+
+async def test_a_file_that_cannot_be_used_is_made_anew(
+    store: BlocklistStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server would not start, or search another blocklist than its own."""
+    file = tmp_path / "index"
+    make_bank(store)
+    make_entry(store, 1)
+    await kept(store, file)
+    whole = file.read_bytes()
+    (tmp_path / "other").mkdir()
+    with migrated("sqlite", tmp_path / "other") as database:
+        other = BlocklistStore(database)
+        make_bank(other)
+        assert found((await kept(other, file)).snapshot, 1) == []
+    # That of another store is no longer ours.
+    for damaged in (file.read_bytes(), whole[:-100], b"", b"\0" * len(whole)):
+        file.write_bytes(damaged)
+        assert found((await kept(store, file)).snapshot, 1) == [1]
+        assert file.read_bytes() == whole
+    # A store that was set back to an earlier state, as from a backup, has given numbers again.
+    later = snapshots.load(file, store.store_id())
+    snapshots.save(file, store.store_id(), dataclasses.replace(later, revision=99))
+    assert (await kept(store, file)).snapshot.revision == store.revision()
+
+
+async def test_a_server_starts_without_a_place_for_its_file(
+    store: BlocklistStore, tmp_path: Path
+) -> None:
+    """A disk that is full would stop every upload."""
+    make_bank(store)
+    make_entry(store, 1)
+    replica = await kept(store, tmp_path / "no such folder" / "index")
+    assert found(replica.snapshot, 1) == [1]
+
+
+async def test_compaction_renews_the_file(
+    store: BlocklistStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After weeks a start would follow all that was changed since the first."""
+    monkeypatch.setattr(live, "_NEW_ROWS", 4)
+    make_bank(store)
+    replica = await kept(store, tmp_path / "index")
+    for number in range(10):
+        make_entry(store, number)
+        await replica.current()
+        await replica.close()
+    assert snapshots.load(tmp_path / "index", store.store_id()).revision > 5

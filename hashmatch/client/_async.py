@@ -41,7 +41,11 @@ _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _PAGE: Final = 200
 
 # A page of screenings that match a flood of near-duplicates has many MiB; gRPC's default is 4.
-_OPTIONS: Final = (("grpc.max_receive_message_length", -1),)
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    # Of several servers each gets its turn.
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+)
 
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
@@ -65,8 +69,10 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """``server`` is ``HOST:PORT``; by default the variable ``HASHMATCH_SERVER``, then
-        127.0.0.1:50051. ``timeout_seconds`` is the deadline of a call, retries included; 0 means
-        that a call is tried once and waits as long as it takes.
+        127.0.0.1:50051. Where a name has several addresses, or for
+        ``ipv4:ADDRESS:PORT,ADDRESS:PORT``, calls go to each in turn. ``timeout_seconds`` is the
+        deadline of a call, retries included; 0 means that a call is tried once and waits as long
+        as it takes.
         """
         self.server = target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
         self._timeout_seconds = timeout_seconds

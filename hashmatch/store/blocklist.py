@@ -139,7 +139,7 @@ class BlocklistStore(ChangeLog):
     def get_bank(self, bank: str) -> Bank:
         """By id or name. Raises `BankNotFound`."""
         with self._database.read() as connection:
-            return to_bank(find_bank(connection, bank))
+            return to_bank(find_bank(connection, bank, counted=True))
 
     def list_banks(self, before: int, limit: int, state: BankState | None) -> Page[Bank]:
         """Newest first; ``before`` is the token of the page before, 0 for the first."""

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -39,7 +39,8 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One revision, as the index needs it: the bank as it is by now, and the entry that came
+    """One revision, as the index needs it: the bank as it is by now (but for the number of its
+    entries, which is not counted), and the entry that came
     (``entry_created``) or went (``entry_withdrawn``), if it is one's; or how many came at once
     (``entries_created``).
     """
@@ -82,10 +83,8 @@ class ChangeLog:
                 .order_by(entries.c.seq)
                 .execution_options(yield_per=_ROWS_AT_ONCE)
             )
-            some = connection.execute(signals).partitions()
-            yield Active(
-                revision, found, itertools.chain.from_iterable(map(to_entry_signals, some))
-            )
+            with connection.execute(signals) as rows:
+                yield Active(revision, found, _by_kind(rows))
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
         """The changes after ``revision``, in order."""
@@ -100,7 +99,9 @@ class ChangeLog:
             changed = {row.bank_seq for row in rows}
             by_seq = {
                 row.seq: to_bank(row)
-                for row in connection.execute(select_banks().where(banks.c.seq.in_(changed)))
+                for row in connection.execute(
+                    select_banks(counted=False).where(banks.c.seq.in_(changed))
+                )
             }
         return [
             Change(
@@ -119,16 +120,27 @@ class ChangeLog:
         """The hashes of all entries that came with these changes, whatever became of them since."""
         seqs = [change.entry_seq for change in some if change.what == "entry_created"]
         batches = [change.revision for change in some if change.what == "entries_created"]
-        query = (
-            sa.select(entries.c.bank_seq, *entry_signals.c)
-            .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-            .where(entries.c.seq.in_(seqs) | entries.c.batch.in_(batches))
-            .order_by(entries.c.seq)
-            .execution_options(yield_per=_ROWS_AT_ONCE)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).partitions()
-            yield itertools.chain.from_iterable(map(to_entry_signals, rows))
+        # Not both in one query: an empty list would have a database look at every entry.
+        wanted = [
+            column.in_(numbers)
+            for column, numbers in ((entries.c.seq, seqs), (entries.c.batch, batches))
+            if numbers
+        ]
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(self._database.read())
+            found = [
+                stack.enter_context(
+                    connection.execute(
+                        sa.select(entries.c.bank_seq, *entry_signals.c)
+                        .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+                        .where(each)
+                        .order_by(entries.c.seq)
+                        .execution_options(yield_per=_ROWS_AT_ONCE)
+                    )
+                )
+                for each in wanted
+            ]
+            yield itertools.chain.from_iterable(map(_by_kind, found))
 
     def listen(self) -> contextlib.AbstractContextManager[Listener]:
         """Is woken by changes of any server. Raises `StoreUnavailable`, then or later."""
@@ -144,3 +156,7 @@ class ChangeLog:
                 rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
                 found.update({row.seq: to_entry(row).ref for row in rows})
         return found
+
+
+def _by_kind(rows: sa.CursorResult[Any]) -> Iterator[EntrySignals]:
+    return itertools.chain.from_iterable(map(to_entry_signals, rows.partitions()))

@@ -134,7 +134,10 @@ class Database:
     def listen(self) -> Iterator[Listener]:
         """From now on, announcements wake it. Raises `StoreUnavailable`, then or later."""
         with _translated(), self.engine.connect() as connection:
-            yield (_PostgresListener if self.is_postgresql else _SqliteListener)(connection)
+            try:
+                yield (_PostgresListener if self.is_postgresql else _SqliteListener)(connection)
+            finally:
+                connection.invalidate()  # It listens: nobody else is to get it, broken or not.
 
     def close(self) -> None:
         """Closes all connections."""
