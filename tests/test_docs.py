@@ -13,7 +13,7 @@ import pytest
 
 from docs import settings
 from hashmatch.config import Settings
-from hashmatch.model.verdicts import VerdictReason
+from hashmatch.model.verdicts import Verdict, VerdictReason
 from tests.conftest import ROOT, serving
 
 README = (ROOT / "README.md").read_text()
@@ -107,6 +107,10 @@ def test_every_setting_is_documented() -> None:
 
 def test_reasons_that_the_documents_name_exist() -> None:
     """An operator would look for a reason that never comes."""
-    known = set(VerdictReason.__members__) | {"STORE_UNAVAILABLE", "SPOOL_FULL", "NOT_SERVING"}
+    known = (
+        set(VerdictReason.__members__)
+        | set(Verdict.__members__)
+        | {"STORE_UNAVAILABLE", "SPOOL_FULL", "NOT_SERVING"}
+    )
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", OPERATING)) - {"NUMBA_CACHE_DIR"}
     assert {name for name in named if not name.startswith("HASHMATCH_")} <= known
