@@ -33,7 +33,7 @@ from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.sandbox import OnSignals, Sandbox
 from hashmatch.spool import Spool, SpoolBudget
-from hashmatch.store.blocklist import BankEdit
+from hashmatch.store.blocklist import BankEdit, BlocklistStore
 from tests.support import (
     LIMITS,
     PATIENT,
@@ -202,6 +202,36 @@ async def test_a_blocklist_that_can_match_nothing_lets_nothing_pass(parts: Parts
         screening = await parts.screen(media)
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert VerdictReason.BLOCKLIST_EMPTY in codes(screening)
+
+
+async def test_a_stale_blocklist_lets_nothing_pass(
+    parts: Parts, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that cannot hear of new entries would let them pass."""
+    await parts.entry(bank, image(1), "known before")
+    earlier = await parts.screen(image(2))
+    assert earlier.verdict is Verdict.NO_MATCH
+
+    def away(_: BlocklistStore) -> int:
+        raise StoreUnavailable("the store is away")
+
+    monkeypatch.setattr(BlocklistStore, "revision", away)
+    # It may be away for a while.
+    assert (await parts.screen(image(3))).verdict is Verdict.NO_MATCH
+    monkeypatch.setattr(parts.replica, "_heard", parts.replica._heard - 11)
+    for screening in (
+        await parts.screen(image(4)),
+        await parts.screen(image(6)),
+        await parts.screenings.confirm(new_id(), earlier.screening_id),
+    ):
+        assert screening.verdict is Verdict.INCONCLUSIVE
+        assert codes(screening) == [VerdictReason.BLOCKLIST_STALE]
+    # What is known is known all the same.
+    screening = await parts.screen(reencoded(1))
+    assert screening.verdict is Verdict.BLOCK
+    assert references(screening) == ["known before"]
+    monkeypatch.undo()
+    assert (await parts.screen(image(4))).verdict is Verdict.NO_MATCH
 
 
 @pytest.mark.parametrize(
