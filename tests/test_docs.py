@@ -92,7 +92,8 @@ def test_every_make_target_of_the_documents_exists() -> None:
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
     """A reader would follow a link to nothing."""
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "fixtures/README.md"]:
+    folders = (ROOT, ROOT / "docs", ROOT / "deploy", ROOT / "fixtures")
+    for page in [page for folder in folders for page in folder.glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
@@ -101,8 +102,32 @@ def test_every_setting_is_documented() -> None:
     """An operator would not know of a setting, or believe in one that is gone."""
     assert settings.PAGE.read_text() == settings.page()
     assert all(field.description for field in Settings.model_fields.values())
-    for name in re.findall(r"HASHMATCH_(\w+)", OPERATING):
+    deploy = "".join(path.read_text() for path in (ROOT / "deploy").iterdir())
+    for name in re.findall(r"HASHMATCH_(\w+)", OPERATING + deploy):
         assert name.lower() in Settings.model_fields, name
+
+
+def test_the_example_of_deployment_fits_the_server() -> None:
+    """An operator would copy what does not end in time, or never gets ready."""
+    kubernetes = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+
+    def number(pattern: str) -> int:
+        (found,) = re.findall(pattern, kubernetes)
+        return int(found)
+
+    grace = number(r"terminationGracePeriodSeconds: (\d+)")
+    sleep = number(r"sleep: {seconds: (\d+)}")
+    assert grace > sleep + number(r'HASHMATCH_SHUTDOWN_SECONDS, value: "(\d+)"')
+    disk = number(r'HASHMATCH_SPOOL_DISK_BYTES, value: "(\d+)"')
+    assert disk < number(r"sizeLimit: (\d+)Gi") * 1024**3
+    ports = set(re.findall(r"port(?:_value)?: (\d+)", kubernetes))
+    ports |= set(re.findall(r"port_value: (\d+)", (ROOT / "deploy" / "envoy.yaml").read_text()))
+    container = (ROOT / "deploy" / "Containerfile").read_text()
+    (exposed,) = re.findall(r"EXPOSE (\d+)", container)
+    assert ports == {exposed}
+    assert f"HASHMATCH_LISTEN=[::]:{exposed}" in container
+    # Its probes ask what the server tells: see tests/test_server.py.
+    assert kubernetes.count(f"grpc: {{port: {exposed}}}") == 2
 
 
 def test_reasons_that_the_documents_name_exist() -> None:
