@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import tempfile
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from hashmatch.index import bands, live
+from hashmatch.index import snapshot as files
 from hashmatch.index.live import MIN_QUALITY, Compaction, Matches, Snapshot, usable
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals, view_code
@@ -176,6 +179,20 @@ class Blocklist(RuleBasedStateMachine):
         done = self.work.run()
         assert done.segment is None or done.segment.bands is not None
         self.snapshot, self.work = self.snapshot.end_compaction(done), None
+        self.before.append((self.snapshot, self.model))
+
+    @precondition(lambda self: self.work is None)
+    @rule()
+    def reload(self) -> None:
+        """A server is started again, from its file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "index"
+            assert files.save(path, "a store", self.snapshot)
+            loaded = files.load(path, "a store")
+        for seq, each in self.model.banks.items():
+            loaded = loaded.with_bank(loaded.revision, seq, each)
+        assert loaded.revision == self.snapshot.revision
+        self.snapshot = loaded
         self.before.append((self.snapshot, self.model))
 
     @rule(data=st.data(), n=st.integers(0, 6), seed=st.integers(0, 99))
