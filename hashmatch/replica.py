@@ -85,7 +85,12 @@ class Replica:
         asked = time.monotonic()
         if await asyncio.to_thread(self._store.revision) != self._snapshot.revision:
             async with self._changing:
-                self._snapshot = await asyncio.to_thread(self._follow, self._snapshot)
+                if await asyncio.to_thread(self._store.revision) < self._snapshot.revision:
+                    # A backup was restored: what has come since is no longer in force.
+                    _log.warning("store_set_back", revision=self._snapshot.revision)
+                    self._snapshot = await asyncio.to_thread(self._load)
+                else:
+                    self._snapshot = await asyncio.to_thread(self._follow, self._snapshot)
             self._compact_soon()
         self._heard = max(self._heard, asked)
         return self._snapshot
@@ -140,6 +145,10 @@ class Replica:
                     if was_heard:
                         _log.warning("store_not_heard", error=str(error))
                     was_heard = False
+                except Exception:
+                    # Whatever it is, a server that no longer follows would be of no use.
+                    _log.exception("following_failed")
+                    was_heard = False
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _compact_soon(self) -> None:
@@ -148,19 +157,25 @@ class Replica:
 
     async def _compact(self) -> None:
         """Searches and changes go on meanwhile."""
+        try:
+            if await self._compact_all():
+                await asyncio.to_thread(self._save)
+        except Exception:
+            # What is there can still be searched; the next change tries again.
+            _log.exception("compaction_failed")
+
+    async def _compact_all(self) -> bool:
         compacted = False
         while True:
             async with self._changing:
                 begun = self._snapshot.begin_compaction()
                 if begun is None:
-                    break
+                    return compacted
                 self._snapshot, work = begun
             done = await asyncio.to_thread(work.run)
             async with self._changing:
                 self._snapshot = self._snapshot.end_compaction(done)
             compacted = True
-        if compacted:
-            await asyncio.to_thread(self._save)
 
     def _load_file(self) -> Snapshot | None:
         if self._file is None:

@@ -27,6 +27,7 @@ from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.database import Database
+from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, Postgres, migrated, url_of
 from tests.support import PATIENT, new_request, signals
 
@@ -327,6 +328,45 @@ async def test_compaction_goes_on_behind_searches_and_changes(
     assert after.revision == snapshot.revision
     assert [bool(found(after, number)) for number in range(7)] == [True, False, *[True] * 5]
     assert after.tables[Kind.PDQ].segments[0].bands is not None
+
+
+async def test_a_store_that_was_set_back_is_read_anew(
+    store: BlocklistStore, database: Database
+) -> None:
+    """After a backup was restored, a server would go on to block by what is not in it."""
+    make_bank(store)
+    make_entry(store, 1)
+    before = store.revision()
+    make_entry(store, 2)
+    replica = await loaded(store)
+    with database.write() as connection:
+        connection.execute(changes.delete().where(changes.c.revision > before))
+        connection.execute(entry_signals.delete().where(entry_signals.c.entry_seq == 2))
+        connection.execute(entries.delete().where(entries.c.seq == 2))
+    snapshot = await replica.current()
+    assert snapshot.revision == before
+    assert (found(snapshot, 1), found(snapshot, 2)) == ([1], [])
+    assert snapshot.active_entries == 1
+
+
+async def test_following_goes_on_whatever_happens(
+    store: BlocklistStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that comes once would make a server stale for ever."""
+    make_bank(store)
+    replica = await loaded(store)
+    follow, faults = Replica._follow, [ZeroDivisionError("a fault"), MemoryError()]
+
+    def failing(self: Replica, snapshot: Snapshot) -> Snapshot:
+        if faults:
+            raise faults.pop()
+        return follow(self, snapshot)
+
+    monkeypatch.setattr(Replica, "_follow", failing)
+    async with replica.following():
+        make_entry(store, 1)
+        await until(lambda: bool(found(replica.snapshot, 1)))
+    assert faults == []
 
 
 async def until(condition: Callable[[], bool]) -> float:
