@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.index.scan import to_words
+from hashmatch.index.bits import to_words
 
 __all__ = ["MAX_DISTANCE", "Curve", "curve"]
 

@@ -22,8 +22,8 @@ from benchmarks.robustness.making import Strength
 from benchmarks.robustness.vpdq import Rules
 from hashmatch import policy
 from hashmatch.channel import Job
+from hashmatch.index.bits import to_words
 from hashmatch.index.live import Snapshot, usable
-from hashmatch.index.scan import to_words
 from hashmatch.media.source import FileSource
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from hashmatch.index import scan
 from hashmatch.index.bands_kernels import (
     CHUNK_BITS,
     CHUNKS_A_WORD,
@@ -27,8 +28,7 @@ from hashmatch.index.bands_kernels import (
     build,
     search,
 )
-from hashmatch.index.bits import Hits, to_words
-from hashmatch.index.scan import scan
+from hashmatch.index.bits import Hits, collect, frozen, to_words
 
 __all__ = ["MAX_DIGESTS", "Bands", "warm_up"]
 
@@ -38,6 +38,9 @@ MAX_DIGESTS: Final = 1 << 8 * ROW_BYTES
 # How much longer it takes to look up a value of a chunk than to compare the next of all digests.
 # Measured; what is found does not depend on it.
 _LOOKUP_COST: Final = 100
+
+# As kernels take them.
+_COLUMNS: Final = ("words", "starts", "nexts", "rows")
 
 # All values of a chunk by the number of their bits, and how many have at most so many.
 _MASKS = np.argsort(np.bitwise_count(np.arange(VALUES)), kind="stable").astype(np.uint16)
@@ -63,18 +66,14 @@ class Bands:
             )
         if len(digests) > MAX_DIGESTS:
             raise ValueError(f"{len(digests)} digests, at most {MAX_DIGESTS} are allowed")
-        words, chunks, count = to_words(digests), _chunks_of(digests.shape[1]), len(digests)
-        self._set(
-            {
-                "words": words,
-                "starts": np.empty((chunks, VALUES + 1), np.uint32),
-                "nexts": np.empty((chunks, count), np.uint16),
-                "rows": np.empty((chunks, count, ROW_BYTES), np.uint8),
-            },
-            digests.shape[1],
-            radius,
-        )
-        build(words.view(np.uint16), self._starts, self._nexts, self._rows)
+        width = digests.shape[1]
+        shapes = _shapes(len(digests), width)
+        columns: dict[str, npt.NDArray[Any]] = {
+            name: np.empty(shape, dtype) for name, (dtype, shape) in shapes.items()
+        }
+        columns["words"] = to_words(digests)
+        build(*(columns[name] for name in _COLUMNS))
+        self._set(columns, width, radius)
 
     @classmethod
     def from_columns(
@@ -84,9 +83,19 @@ class Bands:
 
         Raises ``ValueError`` if their shapes and dtypes do not fit together.
         """
+        for name, (dtype, shape) in _shapes(len(columns["words"]), width).items():
+            column = columns[name]
+            if column.dtype != dtype or column.shape != shape:
+                raise ValueError(
+                    f"{name} is {column.dtype} {column.shape}, {np.dtype(dtype)} {shape} is needed"
+                )
         made = cls.__new__(cls)
         made._set(columns, width, radius)
         return made
+
+    def _set(self, columns: Mapping[str, npt.NDArray[Any]], width: int, radius: int) -> None:
+        self.width, self.radius = width, radius
+        self._columns = {name: frozen(columns[name]) for name in _COLUMNS}
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """All that it is made of: ``words`` uint64 ``[n, w]``, as the digests were given;
@@ -94,44 +103,21 @@ class Bands:
         uint16 ``[chunks, n]`` and ``rows`` uint8 ``[chunks, n, 3]`` (numbers, lowest byte first),
         the tables.
         """
-        return {
-            "words": self._words,
-            "starts": self._starts,
-            "nexts": self._nexts,
-            "rows": self._rows,
-        }
-
-    def _set(self, columns: Mapping[str, npt.NDArray[Any]], width: int, radius: int) -> None:
-        count, chunks = len(columns["words"]), _chunks_of(width)
-        shapes: dict[str, tuple[type, tuple[int, ...]]] = {
-            "words": (np.uint64, (count, -(-chunks // CHUNKS_A_WORD))),
-            "starts": (np.uint32, (chunks, VALUES + 1)),
-            "nexts": (np.uint16, (chunks, count)),
-            "rows": (np.uint8, (chunks, count, ROW_BYTES)),
-        }
-        for name, (dtype, shape) in shapes.items():
-            column = columns[name]
-            if column.dtype != dtype or column.shape != shape:
-                raise ValueError(
-                    f"{name} is {column.dtype} {column.shape}, {np.dtype(dtype)} {shape} is needed"
-                )
-        self.width, self.radius = width, radius
-        self._words, self._starts = columns["words"], columns["starts"]
-        self._nexts, self._rows = columns["nexts"], columns["rows"]
+        return dict(self._columns)
 
     def __len__(self) -> int:
         """Number of digests."""
-        return len(self._words)
+        return len(self._columns["words"])
 
     @property
     def digests(self) -> npt.NDArray[np.uint8]:
         """As they were given, uint8 ``[n, width]``."""
-        return self._words.view(np.uint8)[:, : self.width]
+        return self._columns["words"].view(np.uint8)[:, : self.width]
 
     @property
     def nbytes(self) -> int:
         """Of digests and tables."""
-        return sum(column.nbytes for column in self.columns().values())
+        return sum(column.nbytes for column in self._columns.values())
 
     def search(self, queries: npt.NDArray[np.uint8], radius: int | None = None) -> Hits:
         """Every pair at most ``radius`` bits apart, as `scan` gives them.
@@ -148,32 +134,17 @@ class Bands:
         words = to_words(queries)
         granted, lookups = _granted(within, _chunks_of(self.width))
         if not len(queries) or lookups * _LOOKUP_COST > len(self):
-            return scan(words, self._words, within)
-        capacity = 1024
-        while True:
-            out = np.empty((3, capacity), np.int64)
-            found = int(
-                search(
-                    words,
-                    self._words,
-                    self._starts,
-                    self._nexts,
-                    self._rows,
-                    granted,
-                    lookups,
-                    (_MASKS, _MASK_BITS, _WITHIN),
-                    within,
-                    out,
-                )
-            )
-            if found <= capacity:
-                query, digest, distance = out[:, :found]
-                place = query << 8 * ROW_BYTES | digest
-                if (place[1:] > place[:-1]).all():
-                    return query, digest, distance
-                order = np.argsort(place)
-                return query[order], digest[order], distance[order]
-            capacity = found
+            return scan.scan(words, self._columns["words"], within)
+        columns = tuple(self._columns[name] for name in _COLUMNS)
+        values = _MASKS, _MASK_BITS, _WITHIN
+        query, digest, distance = collect(
+            lambda out: search(words, *columns, granted, lookups, values, within, out)
+        )
+        place = query << 8 * ROW_BYTES | digest
+        if (place[1:] > place[:-1]).all():
+            return query, digest, distance
+        order = np.argsort(place)
+        return query[order], digest[order], distance[order]
 
 
 def warm_up() -> None:
@@ -181,6 +152,18 @@ def warm_up() -> None:
     # As many as are searched by the tables; alike, so that they are compared with all too.
     alike = np.zeros((2 * _LOOKUP_COST * CHUNK_BITS, 32), np.uint8)
     Bands(alike).search(alike[:1], 0)
+    scan.warm_up()
+
+
+def _shapes(count: int, width: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Of all columns, for so many digests of so many bytes."""
+    chunks = _chunks_of(width)
+    return {
+        "words": (np.uint64, (count, -(-chunks // CHUNKS_A_WORD))),
+        "starts": (np.uint32, (chunks, VALUES + 1)),
+        "nexts": (np.uint16, (chunks, count)),
+        "rows": (np.uint8, (chunks, count, ROW_BYTES)),
+    }
 
 
 def _chunks_of(width: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-from hashmatch.index.bits import popcount, prefetch
+from hashmatch.index.bits import differing, popcount, prefetch, put
 from hashmatch.index.scan import scan_one
 
 __all__ = ["CHUNKS_A_WORD", "CHUNK_BITS", "ROW_BYTES", "VALUES", "build", "search"]
@@ -37,8 +37,9 @@ def _kernel(function: Any) -> Any:
 
 
 @_kernel
-def build(chunks, starts, nexts, rows):  # type: ignore[no-untyped-def]
-    """Sorts the rows by each chunk. ``chunks`` uint16 ``[n, chunks]``."""
+def build(words, starts, nexts, rows):  # type: ignore[no-untyped-def]
+    """Sorts the rows by each chunk."""
+    chunks = words.view(np.uint16)
     tables = starts.shape[0]
     at = np.empty(VALUES, np.uint32)
     for i in range(tables):
@@ -221,15 +222,9 @@ def _compare(  # type: ignore[no-untyped-def]
         candidates[1, c] = row
     for c in range(waiting):
         i, row = candidates[0, c], candidates[1, c]
-        distance = np.int64(0)
-        for w in range(query.shape[0]):
-            distance += np.int64(popcount(query[w] ^ words[row, w]))
+        distance = differing(query, words, row)
         if distance <= radius and _first_start(query, words[row], granted) == i:
-            if found < out.shape[1]:
-                out[0, found] = q
-                out[1, found] = row
-                out[2, found] = distance
-            found += 1
+            found = put(out, found, q, row, distance)
     return found
 
 

@@ -105,7 +105,10 @@ class Segment:
 
     def with_bands(self) -> Segment:
         """The same, quick to search. Takes a second for two million rows; releases the GIL."""
-        return self if self.bands is not None else replace(self, bands=Bands(self.digests))
+        if self.bands is not None:
+            return self
+        bands = Bands(self.digests)
+        return replace(self, digests=bands.digests, bands=bands)
 
     def search(self, queries: npt.NDArray[np.uint8], radius: int) -> Hits:
         """Every pair at most ``radius`` bits apart. Releases the GIL."""
