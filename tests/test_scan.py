@@ -63,6 +63,19 @@ def test_every_pair_within_the_radius_and_no_other(
     assert pairs(wanted, known, radius) == oracle(wanted, known, radius)
 
 
+@pytest.mark.parametrize("queries", [4, 5, 80])
+@pytest.mark.parametrize("digests", [1, 511, 512, 513, 2000])
+@pytest.mark.parametrize("radius", [0, 20, 31, 130, 256])
+def test_many_queries_at_once_find_the_same(queries: int, digests: int, radius: int) -> None:
+    """A video's frames would find other entries than an image does."""
+    known = some_digests(digests, 32, 40, seed=1)
+    wanted = np.concatenate([known[-2:], some_digests(queries - len(known[-2:]), 32, 40, seed=2)])
+    distances = np.bitwise_count(wanted[:, None] ^ known).sum(axis=2, dtype=np.int64)
+    query, digest = np.nonzero(distances <= radius)
+    found = scan(to_words(wanted), to_words(known), radius)
+    np.testing.assert_array_equal(found, (query, digest, distances[query, digest]))
+
+
 @pytest.mark.parametrize("width", [8, 16, 20, 32])
 def test_the_radius_itself_is_within(width: int) -> None:
     """A bank's threshold would mean one bit less, or more, than it says."""

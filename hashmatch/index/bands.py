@@ -137,14 +137,9 @@ class Bands:
             return scan.scan(words, self._columns["words"], within)
         columns = tuple(self._columns[name] for name in _COLUMNS)
         values = _MASKS, _MASK_BITS, _WITHIN
-        query, digest, distance = collect(
-            lambda out: search(words, *columns, granted, lookups, values, within, out)
+        return collect(
+            lambda out: search(words, *columns, granted, lookups, values, within, out), len(self)
         )
-        place = query << 8 * ROW_BYTES | digest
-        if (place[1:] > place[:-1]).all():
-            return query, digest, distance
-        order = np.argsort(place)
-        return query[order], digest[order], distance[order]
 
 
 def warm_up() -> None:

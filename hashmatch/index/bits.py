@@ -13,13 +13,23 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["Hits", "collect", "differing", "frozen", "popcount", "prefetch", "put", "to_words"]
+__all__ = [
+    "USUAL_WORDS",
+    "Hits",
+    "collect",
+    "differing",
+    "frozen",
+    "popcount",
+    "prefetch",
+    "put",
+    "to_words",
+]
 
 _WORD_BYTES: Final = 8
 
 # Words of the digests that most searches are for: PDQ's 256 bits. Written out, comparing them takes
 # a quarter of the time.
-_USUAL_WORDS: Final = 4
+USUAL_WORDS: Final = 4
 
 # (query_index int64[k], digest_index int64[k], distance int64[k]), ordered by query, then digest.
 Hits = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -49,17 +59,23 @@ def frozen(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
-def collect(search: Callable[[npt.NDArray[np.int64]], int]) -> Hits:
+def collect(search: Callable[[npt.NDArray[np.int64]], int], digests: int) -> Hits:
     """Runs a kernel that writes as many pairs as fit into an array int64 ``[3, capacity]`` and says
-    how many there are; once more, if there were more.
+    how many there are; once more, if there were more. Puts them in order. ``digests`` is how many
+    there are to be found.
     """
     capacity = 1024
     while True:
         out = np.empty((3, capacity), np.int64)
         found = int(search(out))
         if found <= capacity:
-            return out[0, :found], out[1, :found], out[2, :found]
+            break
         capacity = found
+    out = out[:, :found]
+    place = out[0] * digests + out[1]
+    if (place[1:] < place[:-1]).any():
+        out = out[:, np.argsort(place)]
+    return out[0], out[1], out[2]
 
 
 def _popcount(_: Any, value: Any) -> tuple[Any, Callable[..., Any]]:
@@ -97,7 +113,7 @@ prefetch: Any = intrinsic(_prefetch)
 @numba.njit(nogil=True, cache=True)
 def differing(query, digests, row):  # type: ignore[no-untyped-def]
     """For kernels: the bits by which a digest differs from a query of as many words."""
-    if query.shape[0] == _USUAL_WORDS:
+    if query.shape[0] == USUAL_WORDS:
         return np.int64(
             popcount(query[0] ^ digests[row, 0])
             + popcount(query[1] ^ digests[row, 1])

@@ -32,11 +32,9 @@ MIN_QUALITY: Final = 50
 _NEW_ROWS: Final = 8192
 _WITHDRAWN_PART: Final = 4
 
-# A segment swallows older ones up to this many times its size, so that there are never more than a
-# few and a row is copied a few times only: among new rows, and among those with tables, which cost
-# the more to make and the more to have many of.
-_GROWTH: Final = 2
-_GROWTH_WITH_BANDS: Final = 16
+# A compacted segment swallows older ones up to this many times its size, so that there are never
+# more than a few, and a row is copied a few times only.
+_GROWTH: Final = 16
 
 _NONE: Final = np.empty(0, np.int64)
 
@@ -145,7 +143,7 @@ class Table:
             if sum(sizes[first:]) <= _NEW_ROWS:
                 return slice(0)
             size = sum(sizes[first:])
-            while first and sizes[first - 1] <= min(_GROWTH_WITH_BANDS * size, MAX_ROWS - size):
+            while first and sizes[first - 1] <= min(_GROWTH * size, MAX_ROWS - size):
                 first -= 1
                 size += sizes[first]
         last = first + 1
@@ -301,15 +299,10 @@ class Snapshot:
 
 
 def _append(segments: tuple[Segment, ...], rows: Rows) -> tuple[Segment, ...]:
-    """New rows, joined with what else is new as far as it pays."""
-    kept, size = len(segments), len(rows)
-    while kept:
-        last = segments[kept - 1]
-        if last.bands is not None or last.sealed or len(last) > _GROWTH * size:
-            break
-        kept -= 1
-        size += len(last)
-    older = [segment.rows(_NONE) for segment in segments[kept:]]
-    joined = Rows.concatenate([*older, rows])
-    parts = [joined[start : start + MAX_ROWS] for start in range(0, len(joined), MAX_ROWS)]
-    return (*segments[:kept], *map(Segment.of, parts))
+    """New rows, joined with the last ones while these are few."""
+    if segments:
+        last = segments[-1]
+        if last.bands is None and not last.sealed and len(last) <= _NEW_ROWS:
+            segments, rows = segments[:-1], Rows.concatenate([last.rows(_NONE), rows])
+    parts = [rows[start : start + MAX_ROWS] for start in range(0, len(rows), MAX_ROWS)]
+    return (*segments, *map(Segment.of, parts))

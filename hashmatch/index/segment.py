@@ -87,7 +87,7 @@ class Segment:
 
     def rows(self, without: npt.NDArray[np.int64]) -> Rows:
         """All rows but those of the entries ``without``, int64, rising."""
-        kept = ~_among(self.entry, without)
+        kept = ~_among(self.entry, without) if len(without) else slice(None)
         return Rows(
             self.digests[kept],
             self.entry[kept].astype(np.int64),
