@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -167,9 +167,7 @@ class BlocklistStore(ChangeLog):
         """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = find_bank(connection, bank)
-            if row.state == BankState.ARCHIVED:
-                raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+            row = _open_bank(connection, bank)
             entry = {
                 **_new_entry(reference, label, codec.now_ms()),
                 **_made_of(signals, usable),
@@ -202,22 +200,9 @@ class BlocklistStore(ChangeLog):
             earlier = _answer_to(connection, request)
             if earlier is not None:
                 return int(earlier["entries"])  # type: ignore[index]
-            row = find_bank(connection, bank)
-            if row.state == BankState.ARCHIVED:
-                raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+            row = _open_bank(connection, bank)
             now = codec.now_ms()
-            made = connection.execute(
-                changes.insert().values(
-                    at_ms=now,
-                    what="entries_created",
-                    bank_seq=row.seq,
-                    entry_seq=None,
-                    request_id=request.request_id,
-                    fingerprint=request.fingerprint,
-                    after={},
-                )
-            )
-            revision, count = key(made), 0
+            revision, count = _log_change(connection, request, "entries_created", row.seq), 0
             remaining = iter(made_of)
             while some := list(itertools.islice(remaining, _ENTRIES_AT_ONCE)):
                 seqs = bulk.reserve(connection, len(some))
@@ -235,11 +220,7 @@ class BlocklistStore(ChangeLog):
                 )
                 bulk.insert(connection, entry_signals, signals)
                 count += len(some)
-            connection.execute(
-                changes.update()
-                .where(changes.c.revision == revision)
-                .values(after={"entries": count})
-            )
+            _log_answer(connection, revision, {"entries": count})
             self._database.announce(connection)
             return count
 
@@ -319,28 +300,14 @@ class BlocklistStore(ChangeLog):
                 if earlier is not None:
                     return parse(earlier)
                 what, bank_seq, entry_seq = change(connection)
-                revision = key(
-                    connection.execute(
-                        changes.insert().values(
-                            at_ms=codec.now_ms(),
-                            what=what,
-                            bank_seq=bank_seq,
-                            entry_seq=entry_seq,
-                            request_id=request.request_id,
-                            fingerprint=request.fingerprint,
-                            after={},
-                        )
-                    )
-                )
+                revision = _log_change(connection, request, what, bank_seq, entry_seq)
                 changed = (
                     banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
                 )
                 table = banks if entry_seq is None else entries
                 connection.execute(table.update().where(changed).values(revision=revision))
                 answer = after(connection, bank_seq, entry_seq)
-                connection.execute(
-                    changes.update().where(changes.c.revision == revision).values(after=answer)
-                )
+                _log_answer(connection, revision, answer)
                 self._database.announce(connection)
                 return parse(answer)
         except IntegrityError:
@@ -399,6 +366,38 @@ def _made_of(signals: Sequence[Signals], usable: Callable[[Signals], int]) -> di
         ),
         "duration_ms": max((int(each.pts_ms.max(initial=0)) for each in signals), default=0),
     }
+
+
+def _open_bank(connection: sa.Connection, bank: str) -> sa.Row[Any]:
+    """One that takes entries, by id or name. Raises `BankNotFound`, `BankArchived`."""
+    row = find_bank(connection, bank)
+    if row.state == BankState.ARCHIVED:
+        raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+    return row
+
+
+def _log_change(
+    connection: sa.Connection,
+    request: Request,
+    what: str,
+    bank_seq: int,
+    entry_seq: int | None = None,
+) -> int:
+    """Begins a revision and gives its number; `_log_answer` ends it."""
+    values = {
+        "at_ms": codec.now_ms(),
+        "what": what,
+        "bank_seq": bank_seq,
+        "entry_seq": entry_seq,
+        "request_id": request.request_id,
+        "fingerprint": request.fingerprint,
+        "after": {},
+    }
+    return key(connection.execute(changes.insert().values(values)))
+
+
+def _log_answer(connection: sa.Connection, revision: int, answer: object) -> None:
+    connection.execute(changes.update().where(changes.c.revision == revision).values(after=answer))
 
 
 def _answer_to(connection: sa.Connection, request: Request) -> object | None:

@@ -68,22 +68,15 @@ class ChangeLog:
     def revision(self) -> int:
         """The newest revision; 0 before the first change."""
         with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+            return _newest(connection)
 
     @contextlib.contextmanager
     def load(self) -> Iterator[Active]:
         """All that can match, of one revision."""
         with self._database.read() as connection:
-            revision = connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+            revision = _newest(connection)
             found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
-            signals = (
-                sa.select(entries.c.bank_seq, *entry_signals.c)
-                .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-                .where(entries.c.state == EntryState.ACTIVE)
-                .order_by(entries.c.seq)
-                .execution_options(yield_per=_ROWS_AT_ONCE)
-            )
-            with connection.execute(signals) as rows:
+            with connection.execute(_signals(entries.c.state == EntryState.ACTIVE)) as rows:
                 yield Active(revision, found, _by_kind(rows))
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
@@ -128,18 +121,7 @@ class ChangeLog:
         ]
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(self._database.read())
-            found = [
-                stack.enter_context(
-                    connection.execute(
-                        sa.select(entries.c.bank_seq, *entry_signals.c)
-                        .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-                        .where(each)
-                        .order_by(entries.c.seq)
-                        .execution_options(yield_per=_ROWS_AT_ONCE)
-                    )
-                )
-                for each in wanted
-            ]
+            found = [stack.enter_context(connection.execute(_signals(each))) for each in wanted]
             yield itertools.chain.from_iterable(map(_by_kind, found))
 
     def listen(self) -> contextlib.AbstractContextManager[Listener]:
@@ -156,6 +138,21 @@ class ChangeLog:
                 rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
                 found.update({row.seq: to_entry(row).ref for row in rows})
         return found
+
+
+def _newest(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+
+
+def _signals(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The hashes of some entries, to be read in parts."""
+    return (
+        sa.select(entries.c.bank_seq, *entry_signals.c)
+        .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+        .where(which)
+        .order_by(entries.c.seq)
+        .execution_options(yield_per=_ROWS_AT_ONCE)
+    )
 
 
 def _by_kind(rows: sa.CursorResult[Any]) -> Iterator[EntrySignals]:
