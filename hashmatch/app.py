@@ -23,6 +23,7 @@ from hashmatch.spool import SpoolBudget
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 from hashmatch.store.screenings import ScreeningStore
+from hashmatch.tasks import meanwhile
 
 __all__ = ["run", "running"]
 
@@ -68,7 +69,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
             address = await server.start(settings.listen)
-            async with replica.following(), _told(server, replica):
+            async with replica.following(), meanwhile(_tell(server, replica)):
                 try:
                     await server.serve(ready=True)
                     _log.info("serving", address=address, workers=settings.workers)
@@ -78,22 +79,11 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                     _log.info("stopped")
 
 
-@contextlib.asynccontextmanager
-async def _told(server: Server, replica: Replica) -> AsyncIterator[None]:
+async def _tell(server: Server, replica: Replica) -> None:
     """Load balancers are told when the blocklist is stale, and when it is fresh again."""
-
-    async def tell() -> None:
-        while True:
-            await asyncio.sleep(_TELL_SECONDS)
-            await server.serve(ready=replica.is_fresh)
-
-    task = asyncio.create_task(tell())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    while True:
+        await asyncio.sleep(_TELL_SECONDS)
+        await server.serve(ready=replica.is_fresh)
 
 
 async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:

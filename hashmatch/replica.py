@@ -16,6 +16,7 @@ from hashmatch.index import snapshot as snapshot_files
 from hashmatch.index.live import Snapshot
 from hashmatch.model.records import EntryRef
 from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.tasks import meanwhile
 
 __all__ = ["Replica"]
 
@@ -105,13 +106,10 @@ class Replica:
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Meanwhile changes of other servers are followed as they are announced."""
-        task = asyncio.create_task(self._follow_always())
         try:
-            yield
+            async with meanwhile(self._follow_always()):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self.close()
 
     async def close(self) -> None:

@@ -110,8 +110,7 @@ class Screenings:
             versions = stored.screening.hash_versions
             doubts = [
                 *stored.coverage_reasons,
-                *self._staleness(),
-                *_kind_doubts(search.snapshot, frozenset(versions), versions),
+                *self._blocklist_doubts(search.snapshot, frozenset(versions), versions),
             ]
             judgement = await self._judge(search, doubts)
             judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
@@ -171,8 +170,7 @@ class Screenings:
         versions = {kind: HASH_VERSIONS[kind] for kind in sorted(kinds)}
         doubts = [
             *inspected.reasons,
-            *self._staleness(),
-            *_kind_doubts(search.snapshot, kinds, versions),
+            *self._blocklist_doubts(search.snapshot, kinds, versions),
         ]
         judgement = await self._judge(search, doubts)
         now = datetime.datetime.now(datetime.UTC)
@@ -210,12 +208,16 @@ class Screenings:
         )
         return stored
 
-    def _staleness(self) -> Iterable[Reason]:
+    def _blocklist_doubts(
+        self, snapshot: Snapshot, kinds: frozenset[Kind], versions: Mapping[Kind, str]
+    ) -> Iterable[Reason]:
+        """Why a media that was hashed by ``kinds`` could still match unseen."""
         if not self._replica.is_fresh:
             yield Reason(
                 VerdictReason.BLOCKLIST_STALE,
                 "the store was not heard of for too long; what was added since is not known",
             )
+        yield from _kind_doubts(snapshot, kinds, versions)
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason]) -> Judgement:
         refs = await self._replica.entry_refs(policy.matched_entries(search.matches))
@@ -267,7 +269,7 @@ class _Search:
 def _kind_doubts(
     snapshot: Snapshot, kinds: frozenset[Kind], versions: Mapping[Kind, str]
 ) -> Iterable[Reason]:
-    """Why a media that was hashed by ``kinds`` could still match unseen."""
+    """Where the kinds that media was hashed by are not those that would find all."""
     # An entry whose bank has changed its kinds since may have none left to match by.
     if not snapshot.active_entries or not snapshot.kinds_to_search:
         yield Reason(

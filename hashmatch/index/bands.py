@@ -29,6 +29,7 @@ from hashmatch.index.bands_kernels import (
     search,
 )
 from hashmatch.index.bits import Hits, collect, frozen, to_words
+from hashmatch.index.parts import in_parts
 
 __all__ = ["MAX_DIGESTS", "Bands", "warm_up"]
 
@@ -122,9 +123,10 @@ class Bands:
     def search(self, queries: npt.NDArray[np.uint8], radius: int | None = None) -> Hits:
         """Every pair at most ``radius`` bits apart, as `scan` gives them.
 
-        ``queries`` uint8 ``[q, width]``. Releases the GIL. Where comparing all digests would be
+        ``queries`` uint8 ``[q, width]``. Releases the GIL, and takes several threads for many
+        queries where they are free (`hashmatch.index.parts`). Where comparing all digests would be
         quicker (few of them, a wide radius, or many that are alike), that is done. Memory beyond
-        the result: below 1 MiB.
+        the result: below 1 MiB a thread.
         """
         if queries.ndim != 2 or queries.dtype != np.uint8 or queries.shape[1] != self.width:
             raise ValueError(
@@ -134,12 +136,16 @@ class Bands:
         words = to_words(queries)
         granted, lookups = _granted(within, _chunks_of(self.width))
         if not len(queries) or lookups * _LOOKUP_COST > len(self):
-            return scan.scan(words, self._columns["words"], within)
+            return in_parts(lambda some: scan.scan(some, self._columns["words"], within), words)
         columns = tuple(self._columns[name] for name in _COLUMNS)
         values = _MASKS, _MASK_BITS, _WITHIN
-        return collect(
-            lambda out: search(words, *columns, granted, lookups, values, within, out), len(self)
-        )
+
+        def found(some: npt.NDArray[np.uint64]) -> Hits:
+            return collect(
+                lambda out: search(some, *columns, granted, lookups, values, within, out), len(self)
+            )
+
+        return in_parts(found, words)
 
 
 def warm_up() -> None:
