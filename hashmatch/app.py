@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from hashmatch import sandbox, telemetry
 from hashmatch.blocklist import Blocklist
+from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
-from hashmatch.errors import ConfigInvalid
+from hashmatch.errors import ConfigInvalid, StoreUnavailable
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.replica import Replica
@@ -22,12 +24,14 @@ from hashmatch.server.server import Server
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
+from hashmatch.store.history import History
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
 __all__ = ["run", "running"]
 
 _TELL_SECONDS: Final = 1.0
+_COMPACT_SECONDS: Final = 3600.0
 
 _log = telemetry.get_logger(__name__)
 
@@ -61,15 +65,21 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             max_staleness_seconds=settings.max_staleness_seconds,
         )
         intake = Intake(workers, budget, limits)
+        history = History(database)
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),
             Blocklist(blocklist_store, replica, intake),
+            ChangeFeed(history, replica),
         )
         async with sandbox.running(workers):
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
             address = await server.start(settings.listen)
-            async with replica.following(), meanwhile(_tell(server, replica)):
+            async with (
+                replica.following(),
+                meanwhile(_tell(server, replica)),
+                meanwhile(_compact(history, settings.keep_changes_days)),
+            ):
                 try:
                     await server.serve(ready=True)
                     _log.info("serving", address=address, workers=settings.workers)
@@ -84,6 +94,18 @@ async def _tell(server: Server, replica: Replica) -> None:
     while True:
         await asyncio.sleep(_TELL_SECONDS)
         await server.serve(ready=replica.is_fresh)
+
+
+async def _compact(history: History, days: int) -> None:
+    """Changes that are no longer to be kept are deleted; not at all for 0 days."""
+    while days:
+        try:
+            before_ms = round((time.time() - days * 86_400) * 1000)
+            if deleted := await asyncio.to_thread(history.compact, before_ms):
+                _log.info("changes_compacted", deleted=deleted)
+        except StoreUnavailable as error:
+            _log.warning("changes_not_compacted", error=str(error))
+        await asyncio.sleep(_COMPACT_SECONDS)
 
 
 async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:

@@ -76,6 +76,13 @@ class Settings(BaseSettings):
         description="Longest time without news of the blocklist, in s. Beyond: BLOCKLIST_STALE, "
         "and nothing is NO_MATCH.",
     )
+    keep_changes_days: int = pydantic.Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days for which changes of the blocklist are kept, for WatchChanges and for "
+        "repeats of their requests. 0: for ever.",
+    )
     shutdown_seconds: float = pydantic.Field(
         30.0,
         ge=0,

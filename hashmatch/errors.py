@@ -15,6 +15,8 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── EtagMismatch              ETAG_MISMATCH
 │   ├── BankArchived              BANK_ARCHIVED
 │   ├── MediaUnusable             MEDIA_UNUSABLE
+│   ├── ChangesCompacted          CHANGES_COMPACTED
+│   ├── RevisionUnknown           REVISION_UNKNOWN
 │   ├── NotInstalled              NOT_INSTALLED
 │   └── ConfigInvalid             CONFIG_INVALID
 ├── Unavailable                   trying again helps
@@ -42,6 +44,7 @@ __all__ = [
     "BankArchived",
     "BankExists",
     "BankNotFound",
+    "ChangesCompacted",
     "ConfigInvalid",
     "Conflict",
     "DeadlineExceeded",
@@ -57,6 +60,7 @@ __all__ = [
     "NotReady",
     "RequestError",
     "RequestIdReused",
+    "RevisionUnknown",
     "ScreeningNotFound",
     "SnapshotUnusable",
     "SpoolFull",
@@ -168,6 +172,33 @@ class MediaUnusable(Conflict):
     """No entry can be made of this media."""
 
     reason = "MEDIA_UNUSABLE"
+
+
+class ChangesCompacted(Conflict):
+    """Changes that were asked for are no longer kept."""
+
+    reason = "CHANGES_COMPACTED"
+
+    def __init__(self, after: int, oldest: int) -> None:
+        """Those after ``after`` were asked for; those after ``oldest`` are there."""
+        super().__init__(
+            f"the changes after revision {after} are no longer all kept, those after {oldest} are; "
+            "list the blocklist anew and watch from the revision of the list",
+            oldest_revision=f"{oldest}",
+        )
+
+
+class RevisionUnknown(Conflict):
+    """A revision that the blocklist has not reached, or of another blocklist."""
+
+    reason = "REVISION_UNKNOWN"
+
+    def __init__(self, problem: str, newest: int) -> None:
+        """``problem`` says which; ``newest`` is the revision that the blocklist is at."""
+        super().__init__(
+            f"{problem}; list the blocklist anew and watch from the revision of the list",
+            newest_revision=f"{newest}",
+        )
 
 
 class NotInstalled(Conflict):

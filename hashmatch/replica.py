@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hashmatch import telemetry
-from hashmatch.errors import SnapshotUnusable, StoreUnavailable
+from hashmatch.errors import ChangesCompacted, SnapshotUnusable, StoreUnavailable
 from hashmatch.index import snapshot as snapshot_files
 from hashmatch.index.live import Snapshot
 from hashmatch.model.records import EntryRef
@@ -50,6 +50,7 @@ class Replica:
         self._max_staleness_seconds = max_staleness_seconds
         self._snapshot = Snapshot()
         self._heard = -float("inf")  # When the store last said that there is nothing newer.
+        self._moved = asyncio.Event()  # Set, and replaced, when there is a newer revision.
         self._changing = asyncio.Lock()  # Held by whoever makes the next snapshot.
         self._compacting: asyncio.Task[None] | None = None
 
@@ -86,12 +87,8 @@ class Replica:
         asked = time.monotonic()
         if await asyncio.to_thread(self._store.revision) != self._snapshot.revision:
             async with self._changing:
-                if await asyncio.to_thread(self._store.revision) < self._snapshot.revision:
-                    # A backup was restored: what has come since is no longer in force.
-                    _log.warning("store_set_back", revision=self._snapshot.revision)
-                    self._snapshot = await asyncio.to_thread(self._load)
-                else:
-                    self._snapshot = await asyncio.to_thread(self._follow, self._snapshot)
+                self._snapshot = await asyncio.to_thread(self._followed, self._snapshot)
+            self.wake()
             self._compact_soon()
         self._heard = max(self._heard, asked)
         return self._snapshot
@@ -102,6 +99,17 @@ class Replica:
             return await self.current()
         except StoreUnavailable:
             return self._snapshot
+
+    async def wait_beyond(self, revision: int, seconds: float) -> None:
+        """Until there may be a change after ``revision``, at most so long."""
+        if self._snapshot.revision <= revision:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), seconds)
+
+    def wake(self) -> None:
+        """Ends every `wait_beyond`."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -192,7 +200,11 @@ class Replica:
                 return None
             for seq, bank in active.banks.items():
                 kept = kept.with_bank(kept.revision, seq, bank)
-        return self._follow(kept)
+        try:
+            return self._follow(kept)
+        except ChangesCompacted as error:
+            _log.warning("index_file_unusable", error=str(error))
+            return None
 
     def _load(self) -> Snapshot:
         snapshot = Snapshot()
@@ -214,6 +226,17 @@ class Replica:
         except (OSError, StoreUnavailable) as error:
             # The next start takes longer, and that is all.
             _log.warning("index_file_not_saved", error=_said(error))
+
+    def _followed(self, snapshot: Snapshot) -> Snapshot:
+        if self._store.revision() < snapshot.revision:
+            # A backup was restored: what has come since is no longer in force.
+            _log.warning("store_set_back", revision=snapshot.revision)
+            return self._load()
+        try:
+            return self._follow(snapshot)
+        except ChangesCompacted:
+            _log.warning("changes_no_longer_kept", revision=snapshot.revision)
+            return self._load()
 
     def _follow(self, snapshot: Snapshot) -> Snapshot:
         while changes := self._store.changes_since(snapshot.revision, _CHANGES_AT_ONCE):

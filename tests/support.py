@@ -22,6 +22,7 @@ from PIL import Image
 
 from hashmatch import sandbox
 from hashmatch.blocklist import Blocklist
+from hashmatch.change_feed import ChangeFeed
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import (
     Bank,
@@ -52,6 +53,7 @@ from hashmatch.screening import Screenings
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.blocklist import BlocklistStore, Request
 from hashmatch.store.database import Database
+from hashmatch.store.history import History
 from hashmatch.store.screenings import ScreeningStore
 
 MIB = 1024 * 1024
@@ -208,6 +210,7 @@ class Parts:
     intake: Intake
     blocklist: Blocklist
     screenings: Screenings
+    feed: ChangeFeed
 
     @classmethod
     async def make(
@@ -233,6 +236,7 @@ class Parts:
             intake,
             Blocklist(store, replica, intake),
             Screenings(ScreeningStore(database), replica, intake),
+            ChangeFeed(History(database), replica),
         )
 
     async def bank(
@@ -263,7 +267,7 @@ def _count(most: int = 2**32 - 1) -> st.SearchStrategy[int]:
 
 
 _MS = st.integers(-(2**62), 2**62)
-_INSTANTS = st.datetimes(
+INSTANTS = st.datetimes(
     datetime.datetime(1970, 1, 2),  # noqa: DTZ001 - hypothesis adds the zone
     datetime.datetime(2100, 1, 1),  # noqa: DTZ001
     timezones=st.just(datetime.UTC),
@@ -299,8 +303,8 @@ BANKS = st.builds(
     thresholds=st.dictionaries(st.sampled_from(Kind), _count()),
     state=st.sampled_from(BankState),
     revision=_count(2**62),
-    create_time=_INSTANTS,
-    update_time=_INSTANTS,
+    create_time=INSTANTS,
+    update_time=INSTANTS,
     active_entries=_count(2**62),
 )
 ENTRIES = st.builds(
@@ -310,8 +314,8 @@ ENTRIES = st.builds(
     kinds=st.lists(st.builds(KindCount, st.sampled_from(Kind), _count(), _count())).map(tuple),
     duration_ms=_MS,
     revision=_count(2**62),
-    create_time=_INSTANTS,
-    update_time=_INSTANTS,
+    create_time=INSTANTS,
+    update_time=INSTANTS,
 )
 
 
@@ -330,8 +334,8 @@ def screenings(draw: st.DrawFn) -> Screening:
         coverage=replace(coverage, complete=True) if verdict is Verdict.NO_MATCH else coverage,
         blocklist_revision=draw(_count(2**62)),
         hash_versions=draw(st.dictionaries(st.sampled_from(Kind), st.text())),
-        create_time=draw(_INSTANTS),
-        judge_time=draw(_INSTANTS),
+        create_time=draw(INSTANTS),
+        judge_time=draw(INSTANTS),
         judgement=draw(st.integers(1, 2**32 - 1)),
         elapsed_ms=draw(_count(10**12)) / 1000,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ COMMANDS = [
     [],
     ["serve"],
     ["screen"],
+    ["changes"],
     ["doctor"],
     ["hash"],
     ["storyboard"],
@@ -261,6 +263,46 @@ def test_an_entry_from_its_making_to_its_end(bank: str, files: Path) -> None:
     assert [each["entry"]["ref"]["reference"] for each in left.objects] == ["hashes"]
     assert run("entry", "withdraw", "ent_nothing").code == 1
     assert "BANK_NOT_FOUND" in run("entry", "list", "--bank", "nowhere").err
+
+
+def test_changes_are_told(bank: str, files: Path) -> None:
+    """Nobody could see from a terminal who was listed when, or keep a copy of the list."""
+    seen = run("changes", "--json")
+    assert seen.code == 0
+    *changed, last = seen.objects
+    assert last["checkpoint"]["revision"] == changed[-1]["change"]["revision"]
+    assert changed[-1]["change"]["entry"]["ref"]["bankName"] == bank
+    revision = last["checkpoint"]["revision"]
+    run("entry", "add", "--bank", bank, "--reference", "case 8", files / "known.mkv")
+    for since in (["--after", revision], ["--resume", last["resumeToken"]]):
+        new, end = run("changes", *since, "--json").objects
+        assert new["change"]["type"] == "CHANGE_TYPE_ENTRY_CREATED"
+        assert new["change"]["entry"]["ref"]["reference"] == "case 8"
+        assert end["checkpoint"]["revision"] == new["change"]["revision"]
+    words = run("changes", "--after", revision)
+    assert "entry created" in words.out
+    assert bank in words.out
+    beyond = run("changes", "--after", "999999", "--json")
+    assert (beyond.code, beyond.object["error"]["reason"]) == (1, "REVISION_UNKNOWN")
+    assert run("changes", "--after", "1", "--resume", "x").code == 2
+
+
+def test_changes_are_followed(bank: str, server: RunningServer, client: Client) -> None:
+    """A person who waits for a change would have to ask again and again."""
+    [end] = [each for each in run("changes", "--json").objects if "checkpoint" in each]
+    command = [sys.executable, "-m", "hashmatch", "changes", "--follow", "--json"]
+    with subprocess.Popen(
+        [*command, "--resume", end["resumeToken"], "--server", server.address],
+        stdout=subprocess.PIPE,
+    ) as following:
+        assert following.stdout is not None
+        assert "checkpoint" in json.loads(following.stdout.readline())
+        client.update_bank(bank, label="another")
+        while "change" not in (heard := json.loads(following.stdout.readline())):
+            pass
+        assert heard["change"]["bank"]["label"] == "another"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
 
 
 def test_one_bad_file_does_not_keep_the_others_out(bank: str, files: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import io
 import os
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ import pytest_asyncio
 from grpc import aio
 
 from hashmatch import errors
+from hashmatch.change_feed import ChangeFeed
 from hashmatch.client import AsyncClient, Client
-from hashmatch.model.records import Bank, Entry, Screening
+from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
 from hashmatch.server.server import Server
+from hashmatch.store.history import History
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.records import screening_to_wire
@@ -97,7 +100,7 @@ def test_both_clients_have_the_same_methods() -> None:
         here, there = getattr(Client, name), getattr(AsyncClient, name)
         one, other = inspect.signature(here), inspect.signature(there)
         assert list(one.parameters.values()) == list(other.parameters.values()), name
-        returns = str(other.return_annotation).replace("AsyncIterator[", "Iterator[")
+        returns = str(other.return_annotation).replace("AsyncGenerator[", "Iterator[")
         assert str(one.return_annotation) == returns, name
         assert not inspect.iscoroutinefunction(here)
         assert name == "__init__" or inspect.iscoroutinefunction(
@@ -108,7 +111,7 @@ def test_both_clients_have_the_same_methods() -> None:
 @on_one_loop
 async def test_every_method_does_what_it_says(call: Either) -> None:
     """A part of the client would not work at all."""
-    used = {"close", "is_ready"}
+    used = {"close", "is_ready", "watch_changes"}  # The last has tests of its own.
 
     async def do(name: str, *given: Any, **named: Any) -> Any:
         used.add(name)
@@ -495,7 +498,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     call = connect(address, timeout_seconds=30)
     upload = asyncio.create_task(call("screen", CLIP, request_id="an-id"))
     await asyncio.sleep(0.5)
-    server = Server(parts.screenings, parts.blocklist)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -510,7 +513,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
 ) -> None:
     """Likewise, for what was half sent; and nothing would be stored twice."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
     address = await server.start("127.0.0.1:0")
     half_sent, may_go_on = threading.Event(), threading.Event()
 
@@ -528,7 +531,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     await server.stop(0)
     may_go_on.set()
     assert not upload.done()
-    server = Server(parts.screenings, parts.blocklist)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -538,11 +541,121 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     parts.database.close()
 
 
+def watched(call: Either, **given: Any) -> AsyncGenerator[BlocklistChange | Checkpoint]:
+    """`watch_changes` of either client."""
+    client = call.client
+    if isinstance(client, Client):
+        return threaded(client.watch_changes(**given))
+    return client.watch_changes(**given)
+
+
+async def threaded(told: Any) -> AsyncGenerator[BlocklistChange | Checkpoint]:
+    """A generator that blocks, without blocking."""
+    try:
+        while True:
+            yield await asyncio.to_thread(next, told)
+    finally:
+        await asyncio.to_thread(told.close)
+
+
+@on_one_loop
+async def test_changes_are_watched_over_restarts_of_the_server(
+    connect: Callable[..., Either], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """After each update a copy of the blocklist would have lost a change, or taken one twice."""
+    parts = await Parts.make(tmp_path, sandbox)
+    bank = await parts.bank()
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    address = await server.start("127.0.0.1:0")
+    heard: list[str] = []
+    tokens = []
+    call = connect(address, timeout_seconds=30)
+    async with contextlib.aclosing(watched(call, after_revision=1)) as told:
+        for number in range(30):
+            if number % 10 == 5:  # The server is replaced.
+                stopping = asyncio.create_task(server.stop(5))
+                await parts.blocklist.create_entry(
+                    new_request(), bank.bank_id, f"between {number}", "", [signals(number + 100)]
+                )
+                await stopping
+                feed = ChangeFeed(History(parts.database), parts.replica)
+                server = Server(parts.screenings, parts.blocklist, feed)
+                await server.start(address)
+            await parts.blocklist.create_entry(
+                new_request(), bank.bank_id, f"{number}", "", [signals(number)]
+            )
+            while not heard or heard[-1] != f"{number}":
+                change = await anext(told)
+                tokens.append(change.resume_token)
+                if isinstance(change, BlocklistChange):
+                    assert change.entry is not None
+                    heard.append(change.entry.ref.reference)
+    expected = [
+        name
+        for number in range(30)
+        for name in ([f"between {number}"] if number % 10 == 5 else []) + [f"{number}"]
+    ]
+    assert heard == expected
+    # Another process goes on where this one was.
+    async with contextlib.aclosing(watched(call, resume_token=tokens[-1])) as told:
+        assert isinstance(await anext(told), Checkpoint)
+    await server.stop(0)
+    parts.database.close()
+
+
+@on_one_loop
+async def test_a_feed_that_falls_silent_is_asked_again(
+    connect: Callable[..., Either],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection that died without a word would leave a copy of the blocklist stale for ever."""
+    monkeypatch.setattr("hashmatch.client._async._SILENCE_SECONDS", 0.3)
+    parts = await Parts.make(tmp_path, sandbox)
+    await parts.bank()
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
+    async with contextlib.aclosing(watched(call)) as told:
+        heard = [await anext(told) for _ in range(4)]
+    assert isinstance(heard[0], BlocklistChange)
+    times = [each.time for each in heard if isinstance(each, Checkpoint)]
+    assert len(times) == 3
+    assert (times[-1] - times[0]).total_seconds() < 3  # The server itself waits two each time.
+    await server.stop(0)
+    parts.database.close()
+
+
+@on_one_loop
+async def test_a_feed_that_cannot_go_on_says_so(
+    connect: Callable[..., Either], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A copy of the blocklist would wait for ever for what nobody has."""
+    parts = await Parts.make(tmp_path, sandbox)
+    for _ in range(3):
+        await parts.bank()
+    History(parts.database).compact(2**50)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
+    cases: list[tuple[dict[str, Any], type[errors.HashmatchError], dict[str, str]]] = [
+        ({"after_revision": 1}, errors.ChangesCompacted, {"oldest_revision": "2"}),
+        ({"after_revision": 4}, errors.RevisionUnknown, {"newest_revision": "3"}),
+        ({"resume_token": "x"}, errors.InvalidField, {"field": "resume_token"}),
+    ]
+    for given, expected, metadata in cases:
+        with pytest.raises(expected) as caught:
+            async with contextlib.aclosing(watched(call, **given)) as told:
+                await anext(told)
+        assert caught.value.metadata == metadata
+    await server.stop(0)
+    parts.database.close()
+
+
 @on_one_loop
 async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     """After a flood of near-duplicates nobody could list the screenings any more."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
     for _ in range(100):

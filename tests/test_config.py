@@ -44,6 +44,7 @@ def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "max_staleness_seconds": "2.5",
         "spool_memory_bytes": "0",
         "spool_disk_bytes": "0",
+        "keep_changes_days": "90",
         "shutdown_seconds": "0",
         "log_level": "DEBUG",
     }

@@ -35,6 +35,7 @@ CLIENT = {
     "screen": "media *request_id *timeout_seconds *progress",
     "screen_signals": "signals *duration_ms *request_id *timeout_seconds",
     "update_bank": "bank *name *label *action *thresholds *etag *request_id",
+    "watch_changes": "after_revision *resume_token",
     "withdraw_entry": "entry_id *request_id",
 }
 
@@ -42,6 +43,7 @@ ERRORS = {
     "BankArchived": "BANK_ARCHIVED",
     "BankExists": "BANK_EXISTS",
     "BankNotFound": "BANK_NOT_FOUND",
+    "ChangesCompacted": "CHANGES_COMPACTED",
     "ConfigInvalid": "CONFIG_INVALID",
     "Conflict": "",
     "DeadlineExceeded": "DEADLINE",
@@ -58,6 +60,7 @@ ERRORS = {
     "NotReady": "NOT_READY",
     "RequestError": "",
     "RequestIdReused": "REQUEST_ID_REUSED",
+    "RevisionUnknown": "REVISION_UNKNOWN",
     "ScreeningNotFound": "SCREENING_NOT_FOUND",
     "SpoolFull": "SPOOL_FULL",
     "StoreUnavailable": "STORE_UNAVAILABLE",
@@ -70,6 +73,8 @@ ERRORS = {
 RECORDS = {
     "Bank": "bank_id name label action thresholds state revision create_time update_time "
     "active_entries",
+    "BlocklistChange": "revision type time bank entry resume_token",
+    "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
     "frames_failed largest_gap_ms streams by_caller",
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons",
@@ -77,7 +82,7 @@ RECORDS = {
     "Evidence": "entry action kind part turn distance threshold frames segments",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
-    "Page": "items next_token",
+    "Page": "items next_token revision",
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
     "hash_versions create_time judge_time judgement elapsed_ms",
@@ -87,6 +92,7 @@ RECORDS = {
 ENUMERATIONS = {
     "Action": "REVIEW BLOCK",
     "BankState": "ACTIVE ARCHIVED",
+    "ChangeType": "BANK_CREATED BANK_UPDATED BANK_ARCHIVED ENTRY_CREATED ENTRY_WITHDRAWN",
     "EntryState": "PENDING ACTIVE WITHDRAWN EXPIRED",
     "Kind": "PDQ PHASH SHA256 SHA1 MD5",
     "Part": "FULL FULL_ON_WHITE",
@@ -111,6 +117,7 @@ SETTINGS = {
     "spool_memory_bytes": 256 * 1024**2,
     "spool_disk_bytes": 8 * 1024**3,
     "max_staleness_seconds": 10.0,
+    "keep_changes_days": 0,
     "shutdown_seconds": 30.0,
     "log_level": "INFO",
 }
@@ -119,6 +126,7 @@ COMMANDS = {
     "": "--install-completion --json --server --show-completion",
     "serve": "--data --database --json --listen --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
+    "changes": "--after --follow --json --resume --server -f",
     "doctor": "--json --server",
     "hash": "--entry --json --phash --turns FILE...",
     "storyboard": "--entry --json --output -o FILE",
@@ -173,6 +181,8 @@ def test_the_tree_of_errors() -> None:
             "EtagMismatch",
             "BankArchived",
             "MediaUnusable",
+            "ChangesCompacted",
+            "RevisionUnknown",
             "NotInstalled",
             "ConfigInvalid",
         },

@@ -27,6 +27,7 @@ from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.database import Database
+from hashmatch.store.history import History
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, Postgres, migrated, url_of
 from tests.support import PATIENT, new_request, signals
@@ -347,6 +348,24 @@ async def test_a_store_that_was_set_back_is_read_anew(
     assert snapshot.revision == before
     assert (found(snapshot, 1), found(snapshot, 2)) == ([1], [])
     assert snapshot.active_entries == 1
+
+
+async def test_a_server_that_was_away_too_long_reads_all_anew(
+    store: BlocklistStore, database: Database, tmp_path: Path
+) -> None:
+    """It would go on without what came meanwhile, once the log of changes was cut."""
+    file = tmp_path / "index"
+    make_bank(store)
+    gone = make_entry(store, 1)
+    replica = await kept(store, file)
+    make_entry(store, 2)
+    store.withdraw_entry(new_request(), gone)
+    make_entry(store, 3)
+    History(database).compact(2**50)
+    for snapshot in (await replica.current(), (await kept(store, file)).snapshot):
+        assert [bool(found(snapshot, number)) for number in (1, 2, 3)] == [False, True, True]
+        assert snapshot.active_entries == 2
+        assert snapshot.revision == store.revision()
 
 
 async def test_following_goes_on_whatever_happens(

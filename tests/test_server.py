@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,17 @@ from hashmatch.v1 import common_pb2 as pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.signals import signals_to_wire
-from tests.support import PATIENT, Parts, clip, image, new_id, signals, spool_budget, workers
+from tests.support import (
+    PATIENT,
+    Parts,
+    clip,
+    digests,
+    image,
+    new_id,
+    signals,
+    spool_budget,
+    workers,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,7 +71,7 @@ class Door:
     ) -> Door:
         """A server that serves."""
         parts = await Parts.make(folder, sandbox, budget=budget)
-        server = Server(parts.screenings, parts.blocklist)
+        server = Server(parts.screenings, parts.blocklist, parts.feed)
         address = await server.start("127.0.0.1:0")
         await server.serve(ready=True)
         return cls(server, parts, address)
@@ -143,6 +154,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 MISSING = grpc.StatusCode.NOT_FOUND
 EXISTS = grpc.StatusCode.ALREADY_EXISTS
 ABORTED = grpc.StatusCode.ABORTED
+BEYOND = grpc.StatusCode.OUT_OF_RANGE
 UNFIT = grpc.StatusCode.FAILED_PRECONDITION
 
 SIGNALS = [signals_to_wire(signals(1))]
@@ -487,6 +499,59 @@ async def test_an_archived_bank_takes_nothing(door: Door) -> None:
         assert (refusal.code, refusal.reason) == (UNFIT, "BANK_ARCHIVED")
 
 
+def _watch(**given: Any) -> blocklist_pb.WatchChangesRequest:
+    return blocklist_pb.WatchChangesRequest(**given)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason"),
+    [
+        (_watch(after_revision=-1), INVALID, "INVALID_FIELD"),
+        (_watch(resume_token="x"), INVALID, "INVALID_FIELD"),
+        (_watch(resume_token=LONG), INVALID, "INVALID_FIELD"),
+        (_watch(after_revision=1, resume_token=f"{'0' * 32}.1.0"), INVALID, "INVALID_FIELD"),
+        (_watch(resume_token=f"{'0' * 32}.1.0"), BEYOND, "REVISION_UNKNOWN"),
+        (_watch(after_revision=2**63 - 1), BEYOND, "REVISION_UNKNOWN"),
+    ],
+)
+async def test_a_watch_that_cannot_begin_is_refused(
+    door: Door, request_: Message, code: grpc.StatusCode, reason: str
+) -> None:
+    """A reader would wait for ever, or take changes of another blocklist for those of its own."""
+    refusal = await refused(door.blocklist.WatchChanges(request_).read())
+    assert (refusal.code, refusal.reason) == (code, reason)
+
+
+async def test_changes_are_told_without_hashes(door: Door) -> None:
+    """Whoever may follow the blocklist could make media that just evade it."""
+    call = door.blocklist.WatchChanges(blocklist_pb.WatchChangesRequest())
+    told = []
+    while not (response := await call.read()).HasField("checkpoint"):
+        told.append(response)
+    call.cancel()
+    assert told[0].change.bank.name == "listed"
+    assert told[1].change.entry.ref.bank_name == "listed"
+    assert told[1].change.type == blocklist_pb.CHANGE_TYPE_ENTRY_CREATED
+    [secret] = digests(99)
+    assert all(secret.tobytes() not in response.SerializeToString() for response in told)
+    assert response.checkpoint.revision >= told[-1].change.revision
+    listed = await door.blocklist.ListEntries(blocklist_pb.ListEntriesRequest())
+    assert listed.revision >= response.checkpoint.revision
+
+
+async def test_readers_of_changes_do_not_hold_up_a_stop(small: Door) -> None:
+    """Every update of the server would take as long as it may."""
+    calls = [small.blocklist.WatchChanges(blocklist_pb.WatchChangesRequest()) for _ in range(20)]
+    for call in calls:
+        assert (await call.read()).HasField("checkpoint")
+    began = time.monotonic()
+    await small.server.stop(20)
+    assert time.monotonic() - began < 10
+    for call in calls:
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
+        assert "stopping" in await call.details()
+
+
 # Whatever comes
 
 
@@ -529,6 +594,7 @@ UNARY = [
     for name, method in service.methods_by_name.items()
     if not method.client_streaming
 ]
+STREAMED = {"WatchChanges"}
 REQUESTS = {
     name: getattr(screening_pb, kind.name, None) or getattr(blocklist_pb, kind.name)
     for name, kind in UNARY
@@ -550,10 +616,11 @@ async def test_whatever_is_asked_is_answered_or_refused(
     if getattr(request, "bank", "") == "listed" and name in ("ArchiveBank", "UpdateBank"):
         request.bank = "unlisted"
     try:
-        await method_of(door, name)(request)
+        answer = method_of(door, name)(request)
+        await (answer.read() if name in STREAMED else answer)
     except aio.AioRpcError as error:
         refusal = Refusal(error)
-        assert refusal.reason in ("INVALID_FIELD", "MEDIA_UNUSABLE") or (
+        assert refusal.reason in ("INVALID_FIELD", "MEDIA_UNUSABLE", "REVISION_UNKNOWN") or (
             refusal.reason.endswith(("_NOT_FOUND", "_EXISTS"))
         )
 
@@ -763,7 +830,7 @@ async def test_requests_are_welcome_once_the_server_serves(
 ) -> None:
     """A load balancer would send uploads to a server that is starting or stopping."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist)
+    server = Server(parts.screenings, parts.blocklist, parts.feed)
     address = await server.start("127.0.0.1:0")
     async with aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashmatch.errors import Internal
-from hashmatch.model.records import Bank, Coverage, Entry, Evidence, MediaInfo, Reason, Screening
+from hashmatch.model.records import (
+    Bank,
+    BlocklistChange,
+    Checkpoint,
+    Coverage,
+    Entry,
+    Evidence,
+    MediaInfo,
+    Reason,
+    Screening,
+)
+from hashmatch.model.verdicts import ChangeType
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.wire import records as wire
@@ -20,6 +31,7 @@ from tests.support import (
     COVERAGE,
     ENTRIES,
     EVIDENCE,
+    INSTANTS,
     MEDIA_INFO,
     PATIENT,
     REASONS,
@@ -54,6 +66,40 @@ def test_a_banks_etag_travels(bank: Bank) -> None:
     """An edit with the etag that was read would be refused."""
     message = wire.bank_to_wire(bank)
     assert message.etag == bank.etag == wire.bank_from_wire(message).etag
+
+
+@PATIENT
+@given(
+    told=st.one_of(
+        st.builds(
+            BlocklistChange,
+            revision=st.integers(1, 2**60),
+            type=st.sampled_from(ChangeType),
+            time=INSTANTS,
+            bank=st.none() | BANKS,
+            entry=st.none(),
+            resume_token=st.text(max_size=20),
+        ),
+        st.builds(
+            BlocklistChange,
+            revision=st.integers(1, 2**60),
+            type=st.sampled_from(ChangeType),
+            time=INSTANTS,
+            bank=st.none(),
+            entry=ENTRIES,
+            resume_token=st.text(max_size=20),
+        ),
+        st.builds(
+            Checkpoint,
+            revision=st.integers(0, 2**60),
+            time=INSTANTS,
+            resume_token=st.text(max_size=20),
+        ),
+    )
+)
+def test_what_is_watched_comes_back_as_it_went(told: BlocklistChange | Checkpoint) -> None:
+    """A copy of the blocklist would differ from it."""
+    assert wire.watched_from_wire(travelled(wire.watched_to_wire(told))) == told
 
 
 @PATIENT

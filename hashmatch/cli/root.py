@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hashmatch.cli import blocklist, doctor, local, screening, serve
+from hashmatch.cli import blocklist, changes, doctor, local, screening, serve
 from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import Context
 
@@ -27,6 +27,7 @@ def root(context: typer.Context, server: Server = None, as_json: AsJson = False)
 
 app.command("serve")(serve.serve)
 app.command("screen")(screening.screen)
+app.command("changes")(changes.changes)
 app.command("doctor")(doctor.doctor)
 app.command("hash")(local.hash_files)
 app.command("storyboard")(local.storyboard)

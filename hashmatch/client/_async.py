@@ -8,7 +8,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -17,7 +17,7 @@ from grpc import aio
 
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
-from hashmatch.model.records import Bank, Entry, Screening
+from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
@@ -29,6 +29,7 @@ from hashmatch.wire.records import (
     entry_from_wire,
     screening_from_wire,
     timestamp,
+    watched_from_wire,
 )
 from hashmatch.wire.status import error_from_call
 
@@ -39,6 +40,9 @@ DEFAULT_SERVER: Final = "127.0.0.1:50051"
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _PAGE: Final = 200
+
+# A server that tells changes says something every two seconds.
+_SILENCE_SECONDS: Final = 20.0
 
 # A page of screenings that match a flood of near-duplicates has many MiB; gRPC's default is 4.
 _OPTIONS: Final = (
@@ -178,7 +182,7 @@ class AsyncClient:
 
     async def list_screenings(
         self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
-    ) -> AsyncIterator[Screening]:
+    ) -> AsyncGenerator[Screening]:
         """Screenings, newest first, page by page as they are asked for."""
         request = screening_pb.ListScreeningsRequest(page_size=_PAGE)
         request.verdict = verdict or 0  # type: ignore[assignment]
@@ -217,7 +221,7 @@ class AsyncClient:
         )
         return bank_from_wire(response.bank)
 
-    async def list_banks(self, *, state: BankState | None = None) -> AsyncIterator[Bank]:
+    async def list_banks(self, *, state: BankState | None = None) -> AsyncGenerator[Bank]:
         """Banks, newest first."""
         request = blocklist_pb.ListBanksRequest(page_size=_PAGE)
         request.state = state or 0  # type: ignore[assignment]
@@ -318,7 +322,7 @@ class AsyncClient:
 
     async def list_entries(
         self, *, bank: str = "", state: EntryState | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncGenerator[Entry]:
         """Entries, newest first."""
         request = blocklist_pb.ListEntriesRequest(page_size=_PAGE, bank=bank)
         request.state = state or 0  # type: ignore[assignment]
@@ -334,6 +338,41 @@ class AsyncClient:
         response = await self._unary(self._blocklist.WithdrawEntry, request)
         return entry_from_wire(response.entry)
 
+    async def watch_changes(
+        self, after_revision: int = 0, *, resume_token: str = ""
+    ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
+        """Every change of the blocklist after a revision, in order, then those to come, without
+        end; a checkpoint whenever there is none, and every few seconds from then on.
+
+        A broken connection is made anew, for as long as any other call is tried, and goes on after
+        what was told. To go on after a restart, keep the ``resume_token`` of what was told last and
+        give it instead of ``after_revision``. Raises `ChangesCompacted` and `RevisionUnknown` if
+        what was asked for cannot be told: then list the blocklist anew.
+        """
+        request = blocklist_pb.WatchChangesRequest(
+            after_revision=after_revision, resume_token=resume_token
+        )
+
+        async def call(timeout: float | None) -> tuple[Any, Any]:
+            responses = self._blocklist.WatchChanges(request)
+            # A connection that died without a word is told by its silence.
+            allowed = min(timeout or _SILENCE_SECONDS, _SILENCE_SECONDS)
+            return responses, await _next(responses, allowed)
+
+        while True:
+            responses, response = await self._until_answered(call, None, can_repeat=True)
+            try:
+                while True:
+                    yield watched_from_wire(response)
+                    request.after_revision, request.resume_token = 0, response.resume_token
+                    response = await _next(responses, _SILENCE_SECONDS)
+            except aio.AioRpcError as failed:
+                error = error_from_call(failed)
+                if not isinstance(error, Unavailable):
+                    raise error from failed
+            finally:
+                responses.cancel()
+
     # How calls are made
 
     async def _unary(
@@ -343,7 +382,7 @@ class AsyncClient:
             lambda timeout: method(request, timeout=timeout), timeout_seconds, can_repeat=True
         )
 
-    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:
+    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncGenerator[Any]:
         while True:
             response = await self._unary(method, request)
             yield response
@@ -403,6 +442,22 @@ class AsyncClient:
                     raise error from failed
             await asyncio.sleep(pause)
             backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+
+
+async def _next(responses: Any, seconds: float) -> Any:
+    """The next response of a stream that has no end."""
+    try:
+        response = await asyncio.wait_for(responses.read(), seconds)
+    except TimeoutError:
+        responses.cancel()
+        raise aio.AioRpcError(
+            grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "nothing was heard"
+        ) from None
+    if response is aio.EOF:
+        raise aio.AioRpcError(
+            grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "the stream ended"
+        )
+    return response
 
 
 def _new_request_id() -> str:

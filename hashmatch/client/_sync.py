@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,7 +13,7 @@ import grpc
 
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
-from hashmatch.model.records import Bank, Entry, Screening
+from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
 from hashmatch.v1 import common_pb2
 
@@ -243,6 +243,12 @@ class Client:
         """See `AsyncClient.withdraw_entry`."""
         return self._run(self._client.withdraw_entry(entry_id, request_id=request_id))
 
+    def watch_changes(
+        self, after_revision: int = 0, *, resume_token: str = ""
+    ) -> Iterator[BlocklistChange | Checkpoint]:
+        """See `AsyncClient.watch_changes`."""
+        return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
@@ -251,12 +257,21 @@ class Client:
             future.cancel()  # A keyboard interrupt stops the call too.
             raise
 
-    def _iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+    def _iterate(self, items: AsyncGenerator[T]) -> Iterator[T]:
         async def following() -> tuple[T] | tuple[()]:
             try:
                 return (await anext(items),)
             except StopAsyncIteration:
                 return ()
 
-        while found := self._run(following()):
-            yield from found
+        async def end() -> None:
+            while getattr(items, "ag_running", False):  # A step that was cancelled a moment ago.
+                await asyncio.sleep(0)
+            await items.aclose()
+
+        try:
+            while found := self._run(following()):
+                yield from found
+        finally:
+            if not self._loop.is_closed():
+                self._run(end())

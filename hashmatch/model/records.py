@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from hashmatch.model.verdicts import (
     Action,
     BankState,
+    ChangeType,
     EntryState,
     Kind,
     Part,
@@ -21,6 +22,8 @@ from hashmatch.model.verdicts import (
 __all__ = [
     "DEFAULT_THRESHOLDS",
     "Bank",
+    "BlocklistChange",
+    "Checkpoint",
     "Coverage",
     "Entry",
     "EntryRef",
@@ -94,6 +97,33 @@ class Entry:
     update_time: datetime.datetime
     coverage: Coverage | None = None  # Of its media; None if it was made of hashes.
     reasons: tuple[Reason, ...] = ()  # Why that is not all of it.
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistChange:
+    """One change of the blocklist: the bank or the entry as it was after it.
+
+    Many entries that were created at once are as many changes of one revision. To go on after this
+    change, give ``resume_token``.
+    """
+
+    revision: int
+    type: ChangeType
+    time: datetime.datetime
+    bank: Bank | None
+    entry: Entry | None
+    resume_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Says that all changes up to ``revision`` were told, and that there was none after it at
+    ``time``.
+    """
+
+    revision: int
+    time: datetime.datetime
+    resume_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +218,10 @@ class Screening:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list; ``next_token`` is empty on the last."""
+    """One page of a list; ``next_token`` is empty on the last. ``revision`` is that of the
+    blocklist at this moment, in lists of what it holds.
+    """
 
     items: tuple[T, ...] = field(default=())
     next_token: str = ""
+    revision: int = 0

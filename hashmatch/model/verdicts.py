@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Action", "BankState", "EntryState", "Kind", "Part", "Turn", "Verdict", "VerdictReason"]
+__all__ = [
+    "Action",
+    "BankState",
+    "ChangeType",
+    "EntryState",
+    "Kind",
+    "Part",
+    "Turn",
+    "Verdict",
+    "VerdictReason",
+]
 
 
 class Kind(enum.IntEnum):
@@ -116,3 +126,13 @@ class EntryState(enum.IntEnum):
     ACTIVE = 2
     WITHDRAWN = 3
     EXPIRED = 4
+
+
+class ChangeType(enum.IntEnum):
+    """What a change of the blocklist did."""
+
+    BANK_CREATED = 1
+    BANK_UPDATED = 2
+    BANK_ARCHIVED = 3
+    ENTRY_CREATED = 4
+    ENTRY_WITHDRAWN = 5

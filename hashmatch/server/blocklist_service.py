@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 from hashmatch.blocklist import Blocklist
+from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Action, BankState, EntryState
 from hashmatch.server import fields
@@ -14,10 +16,7 @@ from hashmatch.store.blocklist import BankEdit
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
-from hashmatch.wire.records import (
-    bank_to_wire,
-    entry_to_wire,
-)
+from hashmatch.wire.records import bank_to_wire, entry_to_wire, watched_to_wire
 from hashmatch.wire.signals import signals_from_wire
 
 __all__ = ["BlocklistService"]
@@ -29,9 +28,10 @@ _LONGEST_REFERENCE: Final = 256
 class BlocklistService(pb_grpc.BlocklistServiceServicer):
     """See blocklist_service.proto."""
 
-    def __init__(self, blocklist: Blocklist) -> None:
-        """Serves one `Blocklist`."""
+    def __init__(self, blocklist: Blocklist, feed: ChangeFeed) -> None:
+        """Serves one `Blocklist`, and the feed of its changes."""
         self._blocklist = blocklist
+        self._feed = feed
 
     async def CreateBank(
         self, request: pb.CreateBankRequest, context: Any
@@ -59,7 +59,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             optional_from_wire(BankState, request.state, "state"),
         )
         return pb.ListBanksResponse(
-            banks=[bank_to_wire(each) for each in page.items], next_page_token=page.next_token
+            banks=[bank_to_wire(each) for each in page.items],
+            next_page_token=page.next_token,
+            revision=page.revision,
         )
 
     async def UpdateBank(
@@ -142,7 +144,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             optional_from_wire(EntryState, request.state, "state"),
         )
         return pb.ListEntriesResponse(
-            entries=[entry_to_wire(each) for each in page.items], next_page_token=page.next_token
+            entries=[entry_to_wire(each) for each in page.items],
+            next_page_token=page.next_token,
+            revision=page.revision,
         )
 
     async def WithdrawEntry(
@@ -154,3 +158,12 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.required("entry_id", request.entry_id),
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
+
+    async def WatchChanges(
+        self, request: pb.WatchChangesRequest, context: Any
+    ) -> AsyncGenerator[pb.WatchChangesResponse]:
+        """See the proto."""
+        after = fields.position(request.after_revision, request.resume_token)
+        async with contextlib.aclosing(self._feed.watch(after)) as feed:
+            async for told in feed:
+                yield watched_to_wire(told)

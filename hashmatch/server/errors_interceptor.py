@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -32,13 +33,23 @@ class ErrorsInterceptor(aio.ServerInterceptor):
         method: str = handler_call_details.method
         if handler is None or not method.startswith("/hashmatch."):
             return handler
-        wrap, call = (
-            (grpc.stream_unary_rpc_method_handler, handler.stream_unary)
-            if handler.request_streaming
-            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
-        )
+        if handler.response_streaming:
+            wrap, call = (
+                grpc.unary_stream_rpc_method_handler,
+                _streamed(handler.unary_stream, method),
+            )
+        elif handler.request_streaming:
+            wrap, call = (
+                grpc.stream_unary_rpc_method_handler,
+                _translated(handler.stream_unary, method),
+            )
+        else:
+            wrap, call = (
+                grpc.unary_unary_rpc_method_handler,
+                _translated(handler.unary_unary, method),
+            )
         return wrap(
-            _translated(call, method),
+            call,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
@@ -47,20 +58,39 @@ class ErrorsInterceptor(aio.ServerInterceptor):
 def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(call)
     async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
-        try:
+        async with _refusing(context, method):
             return await call(request, context)
-        except HashmatchError as error:
-            await _refuse(error, context, method)
-        except aio.AbortError:
-            raise
-        except Exception as error:
-            # Neither the caller nor the log gets its text, which could hold anything.
-            _log.error(
-                "handler_failed", method=method, error=type(error).__name__, where=_where(error)
-            )
-            await _refuse(Internal("a fault of the server; its log says more"), context, method)
 
     return translated
+
+
+def _streamed(call: Callable[..., AsyncGenerator[Any]], method: str) -> Callable[..., Any]:
+    @functools.wraps(call)
+    async def translated(
+        request: Any, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        async with (
+            _refusing(context, method),
+            contextlib.aclosing(call(request, context)) as responses,
+        ):
+            async for response in responses:
+                yield response
+
+    return translated
+
+
+@contextlib.asynccontextmanager
+async def _refusing(context: aio.ServicerContext[Any, Any], method: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except HashmatchError as error:
+        await _refuse(error, context, method)
+    except aio.AbortError:
+        raise
+    except Exception as error:
+        # Neither the caller nor the log gets its text, which could hold anything.
+        _log.error("handler_failed", method=method, error=type(error).__name__, where=_where(error))
+        await _refuse(Internal("a fault of the server; its log says more"), context, method)
 
 
 def _where(error: BaseException) -> list[str]:

@@ -13,6 +13,7 @@ from hashmatch import ids
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Kind
 from hashmatch.store.blocklist import Request
+from hashmatch.store.history import Position
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.wire.enums import from_wire
 
@@ -21,6 +22,7 @@ __all__ = [
     "change_request",
     "page_size",
     "page_token",
+    "position",
     "request_id",
     "required",
     "size_bytes",
@@ -101,6 +103,20 @@ def page_token(value: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,17}", value):
         raise InvalidField("page_token", "is not one that this server gave")
     return int(value)
+
+
+def position(after_revision: int, resume_token: str) -> Position:
+    """From where on changes are watched."""
+    if resume_token and after_revision:
+        raise InvalidField("resume_token", "goes instead of after_revision; one is needed")
+    if after_revision < 0:
+        raise InvalidField("after_revision", f"{after_revision} is below 0")
+    if not resume_token:
+        return Position(after_revision)
+    try:
+        return Position.from_token(resume_token)
+    except ValueError as error:
+        raise InvalidField("resume_token", str(error)) from None
 
 
 def thresholds(messages: Iterable[blocklist_pb.KindThreshold]) -> dict[Kind, int]:

@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hashmatch.blocklist import Blocklist
+from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
 from hashmatch.screening import Screenings
 from hashmatch.server.blocklist_service import BlocklistService
@@ -33,7 +34,7 @@ _MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + 64 * 1024
 class Server:
     """One listening port."""
 
-    def __init__(self, screenings: Screenings, blocklist: Blocklist) -> None:
+    def __init__(self, screenings: Screenings, blocklist: Blocklist, feed: ChangeFeed) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
             interceptors=[ErrorsInterceptor()],
@@ -42,12 +43,13 @@ class Server:
                 ("grpc.so_reuseport", 0),
             ],
         )
+        self._feed = feed
         self._health = health.aio.HealthServicer()
         screening_grpc.add_ScreeningServiceServicer_to_server(
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist), self._server
+            BlocklistService(blocklist, feed), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -77,6 +79,7 @@ class Server:
     async def stop(self, grace_seconds: float) -> None:
         """Takes no new requests, lets those at work end for ``grace_seconds``, then stops."""
         await self._health.enter_graceful_shutdown()
+        self._feed.end()  # Its readers would stay for all of it.
         await self._server.stop(grace_seconds)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

@@ -26,6 +26,7 @@ from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.rows import (
     find_bank,
     key,
+    newest_revision,
     select_banks,
     select_entries,
     signals_values,
@@ -339,9 +340,10 @@ class BlocklistStore(ChangeLog):
         if before:
             query = query.where(seq < before)
         with self._database.read() as connection:
+            revision = newest_revision(connection)
             rows = connection.execute(query.limit(limit + 1)).all()
         token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        return Page(tuple(parse(row) for row in rows[:limit]), token)
+        return Page(tuple(parse(row) for row in rows[:limit]), token, revision)
 
 
 def _new_entry(reference: str, label: str, now_ms: int) -> dict[str, object]:

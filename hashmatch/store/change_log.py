@@ -10,11 +10,19 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from hashmatch.errors import ChangesCompacted
 from hashmatch.model.records import Bank, EntryRef
 from hashmatch.model.signals import EntrySignals
 from hashmatch.model.verdicts import EntryState
 from hashmatch.store.database import Database, Listener
-from hashmatch.store.rows import select_banks, select_entries, to_bank, to_entry, to_entry_signals
+from hashmatch.store.rows import (
+    newest_revision,
+    select_banks,
+    select_entries,
+    to_bank,
+    to_entry,
+    to_entry_signals,
+)
 from hashmatch.store.tables import banks, changes, entries, entry_signals, store
 
 __all__ = ["Active", "Change", "ChangeLog"]
@@ -68,19 +76,19 @@ class ChangeLog:
     def revision(self) -> int:
         """The newest revision; 0 before the first change."""
         with self._database.read() as connection:
-            return _newest(connection)
+            return newest_revision(connection)
 
     @contextlib.contextmanager
     def load(self) -> Iterator[Active]:
         """All that can match, of one revision."""
         with self._database.read() as connection:
-            revision = _newest(connection)
+            revision = newest_revision(connection)
             found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
             with connection.execute(_signals(entries.c.state == EntryState.ACTIVE)) as rows:
                 yield Active(revision, found, _by_kind(rows))
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
-        """The changes after ``revision``, in order."""
+        """The changes after ``revision``, in order. Raises `ChangesCompacted`."""
         query = (
             sa.select(changes)
             .where(changes.c.revision > revision)
@@ -88,6 +96,9 @@ class ChangeLog:
             .limit(limit)
         )
         with self._database.read() as connection:
+            oldest = connection.execute(sa.select(store.c.compacted_revision)).scalar_one()
+            if revision < oldest:
+                raise ChangesCompacted(revision, oldest)
             rows = connection.execute(query).all()
             changed = {row.bank_seq for row in rows}
             by_seq = {
@@ -138,10 +149,6 @@ class ChangeLog:
                 rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
                 found.update({row.seq: to_entry(row).ref for row in rows})
         return found
-
-
-def _newest(connection: sa.Connection) -> int:
-    return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
 
 
 def _signals(which: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -14,11 +14,12 @@ from hashmatch.model.records import Bank, Entry, EntryRef
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import codec
-from hashmatch.store.tables import banks, entries
+from hashmatch.store.tables import banks, changes, entries
 
 __all__ = [
     "find_bank",
     "key",
+    "newest_revision",
     "select_banks",
     "select_entries",
     "signals_values",
@@ -48,6 +49,11 @@ def select_entries() -> sa.Select[Any]:
     return sa.select(
         entries, banks.c.bank_id, banks.c.name.label("bank_name"), banks.c.label.label("bank_label")
     ).join(banks, banks.c.seq == entries.c.bank_seq)
+
+
+def newest_revision(connection: sa.Connection) -> int:
+    """0 before the first change."""
+    return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
 
 
 def find_bank(connection: sa.Connection, bank: str, *, counted: bool = False) -> sa.Row[Any]:

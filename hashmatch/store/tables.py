@@ -37,6 +37,8 @@ store = sa.Table(
     "store",
     metadata,
     sa.Column("store_id", sa.Text, primary_key=True),
+    # Changes up to this revision are no longer kept.
+    sa.Column("compacted_revision", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 banks = sa.Table(

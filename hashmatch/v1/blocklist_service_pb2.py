@@ -26,17 +26,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hashmatch.v1 import common_pb2 as hashmatch_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hashmatch/v1/blocklist_service.proto\x12\x0chashmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hashmatch/v1/common.proto\"G\n\rKindThreshold\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.hashmatch.v1.Kind\x12\x14\n\x0cmax_distance\x18\x02 \x01(\r\"\xc8\x02\n\x04\x42\x61nk\x12\x0f\n\x07\x62\x61nk_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x05 \x03(\x0b\x32\x1b.hashmatch.v1.KindThreshold\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.hashmatch.v1.BankState\x12\x16\n\x0e\x61\x63tive_entries\x18\x07 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\tKindCount\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.hashmatch.v1.Kind\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0e\n\x06usable\x18\x03 \x01(\r\"\xd7\x02\n\x05\x45ntry\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.hashmatch.v1.EntryRef\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.hashmatch.v1.EntryState\x12&\n\x05kinds\x18\x03 \x03(\x0b\x32\x17.hashmatch.v1.KindCount\x12\x13\n\x0b\x64uration_ms\x18\x04 \x01(\x03\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x16.hashmatch.v1.Coverage\x12%\n\x07reasons\x18\t \x03(\x0b\x32\x14.hashmatch.v1.Reason\"\x96\x01\n\x11\x43reateBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x05 \x03(\x0b\x32\x1b.hashmatch.v1.KindThreshold\"6\n\x12\x43reateBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"\x1e\n\x0eGetBankRequest\x12\x0c\n\x04\x62\x61nk\x18\x01 \x01(\t\"3\n\x0fGetBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"a\n\x10ListBanksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.BankState\"O\n\x11ListBanksResponse\x12!\n\x05\x62\x61nks\x18\x01 \x03(\x0b\x32\x12.hashmatch.v1.Bank\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x01\n\x11UpdateBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\x04name\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x05 \x01(\tH\x01\x88\x01\x01\x12$\n\x06\x61\x63tion\x18\x06 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x07 \x03(\x0b\x32\x1b.hashmatch.v1.KindThresholdB\x07\n\x05_nameB\x08\n\x06_label\"6\n\x12UpdateBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"D\n\x12\x41rchiveBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"7\n\x13\x41rchiveBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"r\n\x1b\x43reateEntryFromMediaRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.hashmatch.v1.CreateEntryFromMediaHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"t\n\x1a\x43reateEntryFromMediaHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\"B\n\x1c\x43reateEntryFromMediaResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"\x8b\x01\n\x1d\x43reateEntryFromSignalsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12&\n\x07signals\x18\x05 \x03(\x0b\x32\x15.hashmatch.v1.Signals\"D\n\x1e\x43reateEntryFromSignalsResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"#\n\x0fGetEntryRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\"6\n\x10GetEntryResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"r\n\x12ListEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.hashmatch.v1.EntryState\"T\n\x13ListEntriesResponse\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.hashmatch.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x14WithdrawEntryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\";\n\x15WithdrawEntryResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry*W\n\tBankState\x12\x1a\n\x16\x42\x41NK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41NK_STATE_ACTIVE\x10\x01\x12\x17\n\x13\x42\x41NK_STATE_ARCHIVED\x10\x02*\x8e\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_PENDING\x10\x01\x12\x16\n\x12\x45NTRY_STATE_ACTIVE\x10\x02\x12\x19\n\x15\x45NTRY_STATE_WITHDRAWN\x10\x03\x12\x17\n\x13\x45NTRY_STATE_EXPIRED\x10\x04\x32\xfd\x06\n\x10\x42locklistService\x12O\n\nCreateBank\x12\x1f.hashmatch.v1.CreateBankRequest\x1a .hashmatch.v1.CreateBankResponse\x12\x46\n\x07GetBank\x12\x1c.hashmatch.v1.GetBankRequest\x1a\x1d.hashmatch.v1.GetBankResponse\x12L\n\tListBanks\x12\x1e.hashmatch.v1.ListBanksRequest\x1a\x1f.hashmatch.v1.ListBanksResponse\x12O\n\nUpdateBank\x12\x1f.hashmatch.v1.UpdateBankRequest\x1a .hashmatch.v1.UpdateBankResponse\x12R\n\x0b\x41rchiveBank\x12 .hashmatch.v1.ArchiveBankRequest\x1a!.hashmatch.v1.ArchiveBankResponse\x12o\n\x14\x43reateEntryFromMedia\x12).hashmatch.v1.CreateEntryFromMediaRequest\x1a*.hashmatch.v1.CreateEntryFromMediaResponse(\x01\x12s\n\x16\x43reateEntryFromSignals\x12+.hashmatch.v1.CreateEntryFromSignalsRequest\x1a,.hashmatch.v1.CreateEntryFromSignalsResponse\x12I\n\x08GetEntry\x12\x1d.hashmatch.v1.GetEntryRequest\x1a\x1e.hashmatch.v1.GetEntryResponse\x12R\n\x0bListEntries\x12 .hashmatch.v1.ListEntriesRequest\x1a!.hashmatch.v1.ListEntriesResponse\x12X\n\rWithdrawEntry\x12\".hashmatch.v1.WithdrawEntryRequest\x1a#.hashmatch.v1.WithdrawEntryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hashmatch/v1/blocklist_service.proto\x12\x0chashmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hashmatch/v1/common.proto\"G\n\rKindThreshold\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.hashmatch.v1.Kind\x12\x14\n\x0cmax_distance\x18\x02 \x01(\r\"\xc8\x02\n\x04\x42\x61nk\x12\x0f\n\x07\x62\x61nk_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x05 \x03(\x0b\x32\x1b.hashmatch.v1.KindThreshold\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.hashmatch.v1.BankState\x12\x16\n\x0e\x61\x63tive_entries\x18\x07 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\tKindCount\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.hashmatch.v1.Kind\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0e\n\x06usable\x18\x03 \x01(\r\"\xd7\x02\n\x05\x45ntry\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.hashmatch.v1.EntryRef\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.hashmatch.v1.EntryState\x12&\n\x05kinds\x18\x03 \x03(\x0b\x32\x17.hashmatch.v1.KindCount\x12\x13\n\x0b\x64uration_ms\x18\x04 \x01(\x03\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x16.hashmatch.v1.Coverage\x12%\n\x07reasons\x18\t \x03(\x0b\x32\x14.hashmatch.v1.Reason\"\x96\x01\n\x11\x43reateBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x05 \x03(\x0b\x32\x1b.hashmatch.v1.KindThreshold\"6\n\x12\x43reateBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"\x1e\n\x0eGetBankRequest\x12\x0c\n\x04\x62\x61nk\x18\x01 \x01(\t\"3\n\x0fGetBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"a\n\x10ListBanksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.BankState\"a\n\x11ListBanksResponse\x12!\n\x05\x62\x61nks\x18\x01 \x03(\x0b\x32\x12.hashmatch.v1.Bank\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xcf\x01\n\x11UpdateBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\x04name\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x05 \x01(\tH\x01\x88\x01\x01\x12$\n\x06\x61\x63tion\x18\x06 \x01(\x0e\x32\x14.hashmatch.v1.Action\x12*\n\x05kinds\x18\x07 \x03(\x0b\x32\x1b.hashmatch.v1.KindThresholdB\x07\n\x05_nameB\x08\n\x06_label\"6\n\x12UpdateBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"D\n\x12\x41rchiveBankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"7\n\x13\x41rchiveBankResponse\x12 \n\x04\x62\x61nk\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Bank\"r\n\x1b\x43reateEntryFromMediaRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.hashmatch.v1.CreateEntryFromMediaHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"t\n\x1a\x43reateEntryFromMediaHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\"B\n\x1c\x43reateEntryFromMediaResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"\x8b\x01\n\x1d\x43reateEntryFromSignalsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12&\n\x07signals\x18\x05 \x03(\x0b\x32\x15.hashmatch.v1.Signals\"D\n\x1e\x43reateEntryFromSignalsResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"#\n\x0fGetEntryRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\"6\n\x10GetEntryResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"r\n\x12ListEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.hashmatch.v1.EntryState\"f\n\x13ListEntriesResponse\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.hashmatch.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"<\n\x14WithdrawEntryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\";\n\x15WithdrawEntryResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.hashmatch.v1.Entry\"C\n\x13WatchChangesRequest\x12\x16\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xca\x01\n\x0f\x42locklistChange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12&\n\x04type\x18\x02 \x01(\x0e\x32\x18.hashmatch.v1.ChangeType\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04\x62\x61nk\x18\x04 \x01(\x0b\x32\x12.hashmatch.v1.BankH\x00\x12$\n\x05\x65ntry\x18\x05 \x01(\x0b\x32\x13.hashmatch.v1.EntryH\x00\x42\t\n\x07\x63hanged\"H\n\nCheckpoint\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x14WatchChangesResponse\x12/\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1d.hashmatch.v1.BlocklistChangeH\x00\x12.\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.hashmatch.v1.CheckpointH\x00\x12\x14\n\x0cresume_token\x18\x03 \x01(\tB\x06\n\x04what*W\n\tBankState\x12\x1a\n\x16\x42\x41NK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41NK_STATE_ACTIVE\x10\x01\x12\x17\n\x13\x42\x41NK_STATE_ARCHIVED\x10\x02*\x8e\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_PENDING\x10\x01\x12\x16\n\x12\x45NTRY_STATE_ACTIVE\x10\x02\x12\x19\n\x15\x45NTRY_STATE_WITHDRAWN\x10\x03\x12\x17\n\x13\x45NTRY_STATE_EXPIRED\x10\x04*\xc4\x01\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43HANGE_TYPE_BANK_CREATED\x10\x01\x12\x1c\n\x18\x43HANGE_TYPE_BANK_UPDATED\x10\x02\x12\x1d\n\x19\x43HANGE_TYPE_BANK_ARCHIVED\x10\x03\x12\x1d\n\x19\x43HANGE_TYPE_ENTRY_CREATED\x10\x04\x12\x1f\n\x1b\x43HANGE_TYPE_ENTRY_WITHDRAWN\x10\x05\x32\xd6\x07\n\x10\x42locklistService\x12O\n\nCreateBank\x12\x1f.hashmatch.v1.CreateBankRequest\x1a .hashmatch.v1.CreateBankResponse\x12\x46\n\x07GetBank\x12\x1c.hashmatch.v1.GetBankRequest\x1a\x1d.hashmatch.v1.GetBankResponse\x12L\n\tListBanks\x12\x1e.hashmatch.v1.ListBanksRequest\x1a\x1f.hashmatch.v1.ListBanksResponse\x12O\n\nUpdateBank\x12\x1f.hashmatch.v1.UpdateBankRequest\x1a .hashmatch.v1.UpdateBankResponse\x12R\n\x0b\x41rchiveBank\x12 .hashmatch.v1.ArchiveBankRequest\x1a!.hashmatch.v1.ArchiveBankResponse\x12o\n\x14\x43reateEntryFromMedia\x12).hashmatch.v1.CreateEntryFromMediaRequest\x1a*.hashmatch.v1.CreateEntryFromMediaResponse(\x01\x12s\n\x16\x43reateEntryFromSignals\x12+.hashmatch.v1.CreateEntryFromSignalsRequest\x1a,.hashmatch.v1.CreateEntryFromSignalsResponse\x12I\n\x08GetEntry\x12\x1d.hashmatch.v1.GetEntryRequest\x1a\x1e.hashmatch.v1.GetEntryResponse\x12R\n\x0bListEntries\x12 .hashmatch.v1.ListEntriesRequest\x1a!.hashmatch.v1.ListEntriesResponse\x12X\n\rWithdrawEntry\x12\".hashmatch.v1.WithdrawEntryRequest\x1a#.hashmatch.v1.WithdrawEntryResponse\x12W\n\x0cWatchChanges\x12!.hashmatch.v1.WatchChangesRequest\x1a\".hashmatch.v1.WatchChangesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hashmatch.v1.blocklist_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BANKSTATE']._serialized_start=2741
-  _globals['_BANKSTATE']._serialized_end=2828
-  _globals['_ENTRYSTATE']._serialized_start=2831
-  _globals['_ENTRYSTATE']._serialized_end=2973
+  _globals['_BANKSTATE']._serialized_start=3277
+  _globals['_BANKSTATE']._serialized_end=3364
+  _globals['_ENTRYSTATE']._serialized_start=3367
+  _globals['_ENTRYSTATE']._serialized_end=3509
+  _globals['_CHANGETYPE']._serialized_start=3512
+  _globals['_CHANGETYPE']._serialized_end=3708
   _globals['_KINDTHRESHOLD']._serialized_start=114
   _globals['_KINDTHRESHOLD']._serialized_end=185
   _globals['_BANK']._serialized_start=188
@@ -56,37 +58,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBANKSREQUEST']._serialized_start=1236
   _globals['_LISTBANKSREQUEST']._serialized_end=1333
   _globals['_LISTBANKSRESPONSE']._serialized_start=1335
-  _globals['_LISTBANKSRESPONSE']._serialized_end=1414
-  _globals['_UPDATEBANKREQUEST']._serialized_start=1417
-  _globals['_UPDATEBANKREQUEST']._serialized_end=1624
-  _globals['_UPDATEBANKRESPONSE']._serialized_start=1626
-  _globals['_UPDATEBANKRESPONSE']._serialized_end=1680
-  _globals['_ARCHIVEBANKREQUEST']._serialized_start=1682
-  _globals['_ARCHIVEBANKREQUEST']._serialized_end=1750
-  _globals['_ARCHIVEBANKRESPONSE']._serialized_start=1752
-  _globals['_ARCHIVEBANKRESPONSE']._serialized_end=1807
-  _globals['_CREATEENTRYFROMMEDIAREQUEST']._serialized_start=1809
-  _globals['_CREATEENTRYFROMMEDIAREQUEST']._serialized_end=1923
-  _globals['_CREATEENTRYFROMMEDIAHEADER']._serialized_start=1925
-  _globals['_CREATEENTRYFROMMEDIAHEADER']._serialized_end=2041
-  _globals['_CREATEENTRYFROMMEDIARESPONSE']._serialized_start=2043
-  _globals['_CREATEENTRYFROMMEDIARESPONSE']._serialized_end=2109
-  _globals['_CREATEENTRYFROMSIGNALSREQUEST']._serialized_start=2112
-  _globals['_CREATEENTRYFROMSIGNALSREQUEST']._serialized_end=2251
-  _globals['_CREATEENTRYFROMSIGNALSRESPONSE']._serialized_start=2253
-  _globals['_CREATEENTRYFROMSIGNALSRESPONSE']._serialized_end=2321
-  _globals['_GETENTRYREQUEST']._serialized_start=2323
-  _globals['_GETENTRYREQUEST']._serialized_end=2358
-  _globals['_GETENTRYRESPONSE']._serialized_start=2360
-  _globals['_GETENTRYRESPONSE']._serialized_end=2414
-  _globals['_LISTENTRIESREQUEST']._serialized_start=2416
-  _globals['_LISTENTRIESREQUEST']._serialized_end=2530
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=2532
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=2616
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_start=2618
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_end=2678
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_start=2680
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_end=2739
-  _globals['_BLOCKLISTSERVICE']._serialized_start=2976
-  _globals['_BLOCKLISTSERVICE']._serialized_end=3869
+  _globals['_LISTBANKSRESPONSE']._serialized_end=1432
+  _globals['_UPDATEBANKREQUEST']._serialized_start=1435
+  _globals['_UPDATEBANKREQUEST']._serialized_end=1642
+  _globals['_UPDATEBANKRESPONSE']._serialized_start=1644
+  _globals['_UPDATEBANKRESPONSE']._serialized_end=1698
+  _globals['_ARCHIVEBANKREQUEST']._serialized_start=1700
+  _globals['_ARCHIVEBANKREQUEST']._serialized_end=1768
+  _globals['_ARCHIVEBANKRESPONSE']._serialized_start=1770
+  _globals['_ARCHIVEBANKRESPONSE']._serialized_end=1825
+  _globals['_CREATEENTRYFROMMEDIAREQUEST']._serialized_start=1827
+  _globals['_CREATEENTRYFROMMEDIAREQUEST']._serialized_end=1941
+  _globals['_CREATEENTRYFROMMEDIAHEADER']._serialized_start=1943
+  _globals['_CREATEENTRYFROMMEDIAHEADER']._serialized_end=2059
+  _globals['_CREATEENTRYFROMMEDIARESPONSE']._serialized_start=2061
+  _globals['_CREATEENTRYFROMMEDIARESPONSE']._serialized_end=2127
+  _globals['_CREATEENTRYFROMSIGNALSREQUEST']._serialized_start=2130
+  _globals['_CREATEENTRYFROMSIGNALSREQUEST']._serialized_end=2269
+  _globals['_CREATEENTRYFROMSIGNALSRESPONSE']._serialized_start=2271
+  _globals['_CREATEENTRYFROMSIGNALSRESPONSE']._serialized_end=2339
+  _globals['_GETENTRYREQUEST']._serialized_start=2341
+  _globals['_GETENTRYREQUEST']._serialized_end=2376
+  _globals['_GETENTRYRESPONSE']._serialized_start=2378
+  _globals['_GETENTRYRESPONSE']._serialized_end=2432
+  _globals['_LISTENTRIESREQUEST']._serialized_start=2434
+  _globals['_LISTENTRIESREQUEST']._serialized_end=2548
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=2550
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=2652
+  _globals['_WITHDRAWENTRYREQUEST']._serialized_start=2654
+  _globals['_WITHDRAWENTRYREQUEST']._serialized_end=2714
+  _globals['_WITHDRAWENTRYRESPONSE']._serialized_start=2716
+  _globals['_WITHDRAWENTRYRESPONSE']._serialized_end=2775
+  _globals['_WATCHCHANGESREQUEST']._serialized_start=2777
+  _globals['_WATCHCHANGESREQUEST']._serialized_end=2844
+  _globals['_BLOCKLISTCHANGE']._serialized_start=2847
+  _globals['_BLOCKLISTCHANGE']._serialized_end=3049
+  _globals['_CHECKPOINT']._serialized_start=3051
+  _globals['_CHECKPOINT']._serialized_end=3123
+  _globals['_WATCHCHANGESRESPONSE']._serialized_start=3126
+  _globals['_WATCHCHANGESRESPONSE']._serialized_end=3275
+  _globals['_BLOCKLISTSERVICE']._serialized_start=3711
+  _globals['_BLOCKLISTSERVICE']._serialized_end=4693
 # @@protoc_insertion_point(module_scope)

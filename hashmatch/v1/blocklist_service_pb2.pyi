@@ -77,6 +77,42 @@ ENTRY_STATE_EXPIRED: EntryState.ValueType  # 4
 """Out of use because its time is over."""
 Global___EntryState: _TypeAlias = EntryState  # noqa: Y015
 
+class _ChangeType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_TYPE_UNSPECIFIED: _ChangeType.ValueType  # 0
+    """Never sent by the server."""
+    CHANGE_TYPE_BANK_CREATED: _ChangeType.ValueType  # 1
+    """A bank was made."""
+    CHANGE_TYPE_BANK_UPDATED: _ChangeType.ValueType  # 2
+    """A bank was changed."""
+    CHANGE_TYPE_BANK_ARCHIVED: _ChangeType.ValueType  # 3
+    """A bank was put out of use."""
+    CHANGE_TYPE_ENTRY_CREATED: _ChangeType.ValueType  # 4
+    """An entry was made."""
+    CHANGE_TYPE_ENTRY_WITHDRAWN: _ChangeType.ValueType  # 5
+    """An entry was taken out of use."""
+
+class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
+    """What a change did."""
+
+CHANGE_TYPE_UNSPECIFIED: ChangeType.ValueType  # 0
+"""Never sent by the server."""
+CHANGE_TYPE_BANK_CREATED: ChangeType.ValueType  # 1
+"""A bank was made."""
+CHANGE_TYPE_BANK_UPDATED: ChangeType.ValueType  # 2
+"""A bank was changed."""
+CHANGE_TYPE_BANK_ARCHIVED: ChangeType.ValueType  # 3
+"""A bank was put out of use."""
+CHANGE_TYPE_ENTRY_CREATED: ChangeType.ValueType  # 4
+"""An entry was made."""
+CHANGE_TYPE_ENTRY_WITHDRAWN: ChangeType.ValueType  # 5
+"""An entry was taken out of use."""
+Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
+
 @_typing.final
 class KindThreshold(_message.Message):
     """How a bank uses one kind of hash."""
@@ -419,8 +455,11 @@ class ListBanksResponse(_message.Message):
 
     BANKS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty if this is the last."""
+    revision: _builtins.int
+    """The blocklist's revision at this moment; see WatchChanges."""
     @_builtins.property
     def banks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Bank]:
         """The banks, newest first."""
@@ -430,10 +469,11 @@ class ListBanksResponse(_message.Message):
         *,
         banks: _abc.Iterable[Global___Bank] | None = ...,
         next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banks", b"banks", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banks", b"banks", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -820,8 +860,11 @@ class ListEntriesResponse(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty if this is the last."""
+    revision: _builtins.int
+    """The blocklist's revision at this moment; see WatchChanges."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]:
         """The entries, newest first."""
@@ -831,10 +874,11 @@ class ListEntriesResponse(_message.Message):
         *,
         entries: _abc.Iterable[Global___Entry] | None = ...,
         next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -889,3 +933,141 @@ class WithdrawEntryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WithdrawEntryResponse: _TypeAlias = WithdrawEntryResponse  # noqa: Y015
+
+@_typing.final
+class WatchChangesRequest(_message.Message):
+    """From where on to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    after_revision: _builtins.int
+    """Only changes after this revision; 0: all there are."""
+    resume_token: _builtins.str
+    """Instead of it: that of the last response that was received."""
+    def __init__(
+        self,
+        *,
+        after_revision: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchChangesRequest: _TypeAlias = WatchChangesRequest  # noqa: Y015
+
+@_typing.final
+class BlocklistChange(_message.Message):
+    """One change of the blocklist."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    BANK_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that it made, or is a part of: entries that were made many at once are as many
+    changes of one revision.
+    """
+    type: Global___ChangeType.ValueType
+    """What it did."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def bank(self) -> Global___Bank:
+        """The bank as it was after the change."""
+
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """The entry as it was after the change."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        type: Global___ChangeType.ValueType = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        bank: Global___Bank | None = ...,
+        entry: Global___Entry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "changed", b"changed", "entry", b"entry", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "changed", b"changed", "entry", b"entry", "revision", b"revision", "time", b"time", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_changed: _TypeAlias = _typing.Literal["bank", "entry"]  # noqa: Y015
+    _WhichOneofArgType_changed: _TypeAlias = _typing.Literal["changed", b"changed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_changed) -> _WhichOneofReturnType_changed | None: ...
+
+Global___BlocklistChange: _TypeAlias = BlocklistChange  # noqa: Y015
+
+@_typing.final
+class Checkpoint(_message.Message):
+    """Sent when all there is was told, and every few seconds from then on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """All changes up to this revision were told."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """There was none after it at this moment."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
+
+@_typing.final
+class WatchChangesResponse(_message.Message):
+    """A change, or that there is none at the moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Asks for what comes after this response. Opaque."""
+    @_builtins.property
+    def change(self) -> Global___BlocklistChange:
+        """A change."""
+
+    @_builtins.property
+    def checkpoint(self) -> Global___Checkpoint:
+        """All was told."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___BlocklistChange | None = ...,
+        checkpoint: Global___Checkpoint | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "checkpoint", b"checkpoint", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "checkpoint", b"checkpoint", "resume_token", b"resume_token", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["change", "checkpoint"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___WatchChangesResponse: _TypeAlias = WatchChangesResponse  # noqa: Y015

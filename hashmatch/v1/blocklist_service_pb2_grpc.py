@@ -88,6 +88,11 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.FromString,
                 _registered_method=True)
+        self.WatchChanges = channel.unary_stream(
+                '/hashmatch.v1.BlocklistService/WatchChanges',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.FromString,
+                _registered_method=True)
 
 
 class BlocklistServiceServicer:
@@ -168,6 +173,17 @@ class BlocklistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchChanges(self, request, context):
+        """Tells every change after a revision, in order, and then those to come, until the caller ends
+        it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
+        page, watch the changes after it, and put each in the place of what was there; what was listed
+        in between comes once more and changes nothing. After a broken connection give the newest
+        resume_token: nothing is lost and nothing comes twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BlocklistServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +236,11 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     servicer.WithdrawEntry,
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.SerializeToString,
+            ),
+            'WatchChanges': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchChanges,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -496,6 +517,33 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/WithdrawEntry',
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/WatchChanges',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

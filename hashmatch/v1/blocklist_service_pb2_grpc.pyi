@@ -59,6 +59,13 @@ class BlocklistServiceStub:
     """Lists entries, newest first."""
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+    WatchChanges: _grpc.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]
+    """Tells every change after a revision, in order, and then those to come, until the caller ends
+    it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
+    page, watch the changes after it, and put each in the place of what was there; what was listed
+    in between comes once more and changes nothing. After a broken connection give the newest
+    resume_token: nothing is lost and nothing comes twice.
+    """
 
 @_typing.type_check_only
 class BlocklistServiceAsyncStub(BlocklistServiceStub):
@@ -91,6 +98,13 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """Lists entries, newest first."""
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+    WatchChanges: _aio.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
+    """Tells every change after a revision, in order, and then those to come, until the caller ends
+    it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
+    page, watch the changes after it, and put each in the place of what was there; what was listed
+    in between comes once more and changes nothing. After a broken connection give the newest
+    resume_token: nothing is lost and nothing comes twice.
+    """
 
 class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
@@ -180,5 +194,18 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.WithdrawEntryResponse, _abc.Awaitable[_blocklist_service_pb2.WithdrawEntryResponse]]:
         """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+
+    @_abc_1.abstractmethod
+    def WatchChanges(
+        self,
+        request: _blocklist_service_pb2.WatchChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_blocklist_service_pb2.WatchChangesResponse], _abc.AsyncIterator[_blocklist_service_pb2.WatchChangesResponse]]:
+        """Tells every change after a revision, in order, and then those to come, until the caller ends
+        it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
+        page, watch the changes after it, and put each in the place of what was there; what was listed
+        in between comes once more and changes nothing. After a broken connection give the newest
+        resume_token: nothing is lost and nothing comes twice.
+        """
 
 def add_BlocklistServiceServicer_to_server(servicer: BlocklistServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -67,6 +67,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the store cannot be written or read (disk full, file damaged)."""
     ERROR_REASON_CONFIG_INVALID: _ErrorReason.ValueType  # 19
     """FAILED_PRECONDITION: the setting named in metadata "setting" is wrong."""
+    ERROR_REASON_CHANGES_COMPACTED: _ErrorReason.ValueType  # 20
+    """OUT_OF_RANGE: the changes that were asked for are no longer all kept; metadata
+    "oldest_revision" is the oldest that can be watched from.
+    """
+    ERROR_REASON_REVISION_UNKNOWN: _ErrorReason.ValueType  # 21
+    """OUT_OF_RANGE: the blocklist has no such revision: it was restored from a backup, or it is
+    another than before. Metadata "newest_revision" is the one it is at.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -111,4 +119,12 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 18
 """UNAVAILABLE: the store cannot be written or read (disk full, file damaged)."""
 ERROR_REASON_CONFIG_INVALID: ErrorReason.ValueType  # 19
 """FAILED_PRECONDITION: the setting named in metadata "setting" is wrong."""
+ERROR_REASON_CHANGES_COMPACTED: ErrorReason.ValueType  # 20
+"""OUT_OF_RANGE: the changes that were asked for are no longer all kept; metadata
+"oldest_revision" is the oldest that can be watched from.
+"""
+ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 21
+"""OUT_OF_RANGE: the blocklist has no such revision: it was restored from a backup, or it is
+another than before. Metadata "newest_revision" is the one it is at.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

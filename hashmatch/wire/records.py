@@ -9,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch.model.records import (
     Bank,
+    BlocklistChange,
+    Checkpoint,
     Coverage,
     Entry,
     EntryRef,
@@ -22,6 +24,7 @@ from hashmatch.model.records import (
 from hashmatch.model.verdicts import (
     Action,
     BankState,
+    ChangeType,
     EntryState,
     Kind,
     Part,
@@ -45,6 +48,8 @@ __all__ = [
     "screening_from_wire",
     "screening_to_wire",
     "timestamp",
+    "watched_from_wire",
+    "watched_to_wire",
 ]
 
 
@@ -295,4 +300,41 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
         update_time=_instant(message.update_time),
         coverage=coverage_from_wire(message.coverage) if message.HasField("coverage") else None,
         reasons=tuple(reason_from_wire(each) for each in message.reasons),
+    )
+
+
+def watched_to_wire(told: BlocklistChange | Checkpoint) -> blocklist_pb.WatchChangesResponse:
+    """A record as a message."""
+    if isinstance(told, Checkpoint):
+        return blocklist_pb.WatchChangesResponse(
+            checkpoint=blocklist_pb.Checkpoint(revision=told.revision, time=timestamp(told.time)),
+            resume_token=told.resume_token,
+        )
+    return blocklist_pb.WatchChangesResponse(
+        change=blocklist_pb.BlocklistChange(
+            revision=told.revision,
+            type=to_wire(told.type),
+            time=timestamp(told.time),
+            bank=None if told.bank is None else bank_to_wire(told.bank),
+            entry=None if told.entry is None else entry_to_wire(told.entry),
+        ),
+        resume_token=told.resume_token,
+    )
+
+
+def watched_from_wire(
+    message: blocklist_pb.WatchChangesResponse,
+) -> BlocklistChange | Checkpoint:
+    """A message as a record."""
+    if message.HasField("checkpoint"):
+        checkpoint = message.checkpoint
+        return Checkpoint(checkpoint.revision, _instant(checkpoint.time), message.resume_token)
+    change = message.change
+    return BlocklistChange(
+        revision=change.revision,
+        type=known(ChangeType, change.type),
+        time=_instant(change.time),
+        bank=bank_from_wire(change.bank) if change.HasField("bank") else None,
+        entry=entry_from_wire(change.entry) if change.HasField("entry") else None,
+        resume_token=message.resume_token,
     )

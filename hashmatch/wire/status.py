@@ -32,6 +32,8 @@ _CODES: Final[tuple[tuple[type[HashmatchError], grpc.StatusCode], ...]] = (
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.BankExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.EtagMismatch, grpc.StatusCode.ABORTED),
+    (errors.ChangesCompacted, grpc.StatusCode.OUT_OF_RANGE),
+    (errors.RevisionUnknown, grpc.StatusCode.OUT_OF_RANGE),
     (errors.Conflict, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SpoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),

@@ -1,0 +1,57 @@
+"""The command that tells changes of the blocklist."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from hashmatch.cli import options
+from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.output import message_json, plain, print_json, stdout
+from hashmatch.model.records import BlocklistChange, Checkpoint
+from hashmatch.wire.records import watched_to_wire
+
+__all__ = ["changes"]
+
+
+def changes(
+    context: typer.Context,
+    after: Annotated[int, typer.Option(min=0, help="Only those after this revision.")] = 0,
+    resume: Annotated[
+        str, typer.Option(metavar="TOKEN", help="Instead: after what came with this token.")
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with those to come, until Ctrl-C.")
+    ] = False,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the changes of the blocklist, oldest first.
+
+    With --json each comes with a token to go on after it, and a checkpoint says that all was told.
+    """
+    shared = options.of(context, server, as_json)
+    if after and resume:
+        raise typer.BadParameter("--after and --resume exclude each other")
+    with options.connected(shared) as client, contextlib.suppress(KeyboardInterrupt):
+        for told in client.watch_changes(after, resume_token=resume):
+            if shared.json:
+                print_json(message_json(watched_to_wire(told)))
+            elif isinstance(told, BlocklistChange):
+                stdout.print(_line(told), soft_wrap=True)
+            if isinstance(told, Checkpoint) and not follow:
+                return
+
+
+def _line(change: BlocklistChange) -> Text:
+    line = Text(f"{change.revision:>8}  {change.time:%Y-%m-%d %H:%M:%S}  ")
+    line.append(f"{change.type.name.lower().replace('_', ' '):<15}  ", style="bold")
+    if change.entry is not None:
+        ref = change.entry.ref
+        line.append(plain(f"{ref.entry_id} of {ref.bank_name}"))
+    elif change.bank is not None:
+        line.append(plain(change.bank.name))
+    return line
