@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs import settings
+from hashmatch import errors
 from hashmatch.config import Settings
 from hashmatch.model.verdicts import Verdict, VerdictReason
 from tests.conftest import ROOT, serving
@@ -135,7 +136,8 @@ def test_reasons_that_the_documents_name_exist() -> None:
     known = (
         set(VerdictReason.__members__)
         | set(Verdict.__members__)
-        | {"STORE_UNAVAILABLE", "SPOOL_FULL", "NOT_SERVING"}
+        | {leaf.reason for leaf in vars(errors).values() if hasattr(leaf, "reason")}
+        | {"NOT_SERVING"}
     )
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", OPERATING)) - {"NUMBA_CACHE_DIR"}
     assert {name for name in named if not name.startswith("HASHMATCH_")} <= known

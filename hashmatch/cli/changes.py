@@ -41,17 +41,18 @@ def changes(
             if shared.json:
                 print_json(message_json(watched_to_wire(told)))
             elif isinstance(told, BlocklistChange):
-                stdout.print(_line(told), soft_wrap=True)
+                stdout.print(_lines(told))
             if isinstance(told, Checkpoint) and not follow:
                 return
 
 
-def _line(change: BlocklistChange) -> Text:
-    line = Text(f"{change.revision:>8}  {change.time:%Y-%m-%d %H:%M:%S}  ")
-    line.append(f"{change.type.name.lower().replace('_', ' '):<15}  ", style="bold")
+def _lines(change: BlocklistChange) -> Text:
+    lines = Text(f"{change.revision:>8}  {change.time:%Y-%m-%d %H:%M:%S}  ")
+    lines.append(change.type.name.lower().replace("_", " "), style="bold")
     if change.entry is not None:
         ref = change.entry.ref
-        line.append(plain(f"{ref.entry_id} of {ref.bank_name}"))
+        lines.append(plain(f" in {ref.bank_name}") + "\n          ")
+        lines.append(plain(f"{ref.entry_id} {ref.reference}"), style="dim")
     elif change.bank is not None:
-        line.append(plain(change.bank.name))
-    return line
+        lines.append(plain(f" {change.bank.name}"))
+    return lines
