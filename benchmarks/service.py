@@ -26,6 +26,7 @@ from benchmarks.load_rows import load_rows
 from benchmarks.media import fixtures, short_clip
 from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
+from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore, Request
 from hashmatch.store.database import Database
@@ -172,7 +173,7 @@ def _fill(folder: Path) -> None:
         for number in range(_UPDATE_ENTRIES):
             some = made[number * _ENTRY_HASHES : (number + 1) * _ENTRY_HASHES]
             store.create_entry(
-                Request(f"entry-{number}", ""), "bench", f"{number}", "", [signals_of(some)], len
+                Request(f"entry-{number}", ""), "bench", f"{number}", "", [signals_of(some)], usable
             )
 
 

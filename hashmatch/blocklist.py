@@ -120,7 +120,7 @@ class Blocklist:
             reference,
             label,
             kept,
-            lambda each: int(usable(each).sum()),
+            usable,
             *looked_at,
         )
         await self._replica.current()

@@ -8,7 +8,9 @@ import secrets
 import time
 from typing import Final
 
-__all__ = ["BANK", "ENTRY", "SCREENING", "is_id", "new_id"]
+import numpy as np
+
+__all__ = ["BANK", "ENTRY", "SCREENING", "is_id", "new_id", "new_ids"]
 
 BANK: Final = "bnk_"
 ENTRY: Final = "ent_"
@@ -27,6 +29,17 @@ def new_id(prefix: str) -> str:
     value = (time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)) << 6
     digits = base64.b32encode(value.to_bytes(17, "big"))[:26]
     return prefix + digits.translate(_CROCKFORD).decode()
+
+
+def new_ids(prefix: str, count: int) -> list[str]:
+    """So many at once, in a tenth of the time."""
+    values = np.empty((count, 16), np.uint8)
+    values[:, :6] = np.frombuffer((time.time_ns() // 1_000_000).to_bytes(6, "big"), np.uint8)
+    values[:, 6:] = np.frombuffer(secrets.token_bytes(10 * count), np.uint8).reshape(count, 10)
+    bits = np.pad(np.unpackbits(values, axis=1), ((0, 0), (2, 0)))
+    digits = bits.reshape(count, 26, 5) @ np.array([16, 8, 4, 2, 1], np.uint8)
+    letters = np.frombuffer(_ALPHABET.encode(), np.uint8)[digits]
+    return [prefix + text for text in letters.view("S26").ravel().astype("U26").tolist()]
 
 
 def is_id(prefix: str, text: str) -> bool:

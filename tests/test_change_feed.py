@@ -14,10 +14,12 @@ import pytest_asyncio
 from hashmatch import change_feed
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import NotReady, StoreUnavailable
+from hashmatch.index.live import usable
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.replica import Replica
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History, Position
 from tests.databases import BACKENDS, migrated
@@ -50,7 +52,7 @@ async def feed(store: BlocklistStore, database: Database) -> AsyncIterator[Chang
 
 def add(store: BlocklistStore, reference: str) -> None:
     """Another server adds an entry."""
-    store.create_entry(new_request(), "swords", reference, "", [signals(1)], len)
+    store.create_entry(new_request(), "swords", reference, "", [signals(1)], usable)
 
 
 def name(told: BlocklistChange | Checkpoint) -> str:
@@ -89,10 +91,10 @@ async def test_a_crowd_of_entries_comes_in_pages(
 ) -> None:
     """A bulk import would be lost in part, or held in memory for each reader."""
     monkeypatch.setattr(change_feed, "_AT_ONCE", 7)
-    crowd = [NewEntry(f"{number}", "", [signals(number)]) for number in range(40)]
+    crowd = [NewEntries.joined((f"{n}", "", [signals(n)]) for n in range(40))]
     async with contextlib.aclosing(feed.watch(Position(1))) as told:
         assert name(await anext(told)) == "-"
-        await asyncio.to_thread(store.create_entries, new_request(), "swords", crowd, len)
+        await asyncio.to_thread(store.create_entries, new_request(), "swords", crowd, usable)
         heard: list[str] = []
         while len(heard) < 40:
             heard += [each for each in [name(await anext(told))] if each != "-"]

@@ -26,6 +26,7 @@ from grpc import aio
 from hashmatch import errors
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.client import AsyncClient, Client
+from hashmatch.index.live import usable
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
@@ -666,7 +667,7 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
             "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256,
             "",
             [signals(1)],
-            len,
+            usable,
         )
     for _ in range(60):
         await parts.screenings.screen_signals(new_id(), "fingerprint", [signals(1)], 0)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from hashmatch.errors import ChangesCompacted, RevisionUnknown
+from hashmatch.index.live import usable
 from hashmatch.model.records import BlocklistChange
 from hashmatch.model.verdicts import Action, BankState, ChangeType, EntryState, Kind
 from hashmatch.store import history as history_module
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History, Position
 from hashmatch.store.tables import changes
@@ -35,14 +37,14 @@ def store(database: Database) -> BlocklistStore:
     """A store in which every sort of change was made."""
     store = BlocklistStore(database)
     store.create_bank(new_request(), "swords", "", Action.BLOCK, {Kind.PDQ: 31})
-    one = store.create_entry(new_request(), "swords", "one", "", [signals(1)], len)
-    store.create_entries(new_request(), "swords", many(5), len)
+    one = store.create_entry(new_request(), "swords", "one", "", [signals(1)], usable)
+    store.create_entries(new_request(), "swords", many(5), usable)
     store.withdraw_entry(new_request(), one.ref.entry_id)
     store.withdraw_entry(new_request(), one.ref.entry_id)  # Changes nothing.
-    store.create_entries(new_request(), "swords", [], len)  # Nor does this.
+    store.create_entries(new_request(), "swords", [], usable)  # Nor does this.
     batched = store.list_entries(0, 1, None, None).items[0]
     store.withdraw_entry(new_request(), batched.ref.entry_id)
-    store.create_entries(new_request(), "swords", many(3, 5), len)
+    store.create_entries(new_request(), "swords", many(3, 5), usable)
     store.update_bank(new_request(), "swords", "", BankEdit(label="sharp"))
     store.update_bank(new_request(), "swords", "", BankEdit(state=BankState.ARCHIVED))
     return store
@@ -54,9 +56,10 @@ def history(store: BlocklistStore, database: Database) -> History:
     return History(database)
 
 
-def many(count: int, first: int = 0) -> list[NewEntry]:
+def many(count: int, first: int = 0) -> list[NewEntries]:
     """Entries to make at once."""
-    return [NewEntry(f"many-{n}", "", [signals(100 + n)]) for n in range(first, first + count)]
+    numbers = range(first, first + count)
+    return [NewEntries.joined((f"many-{n}", "", [signals(100 + n)]) for n in numbers)]
 
 
 def told(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import secrets
 import time
 
 import pytest
@@ -36,6 +38,29 @@ def test_an_id_holds_the_millisecond_it_was_made_in() -> None:
     before = time.time_ns() // 1_000_000
     stamp = value_of(ids.new_id(ids.BANK)) >> 80
     assert before <= stamp <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5000])
+def test_many_at_once_are_like_those_made_alone(count: int) -> None:
+    """Entries of an imported list could not be looked up, or two of them be taken for one."""
+    before = time.time_ns() // 1_000_000
+    made = ids.new_ids(ids.ENTRY, count)
+    assert len(set(made)) == count
+    assert all(ids.is_id(ids.ENTRY, each) for each in made)
+    stamps = {value_of(each) >> 80 for each in made}
+    assert all(before <= stamp <= time.time_ns() // 1_000_000 for stamp in stamps)
+    if count == 5000:  # All bits of chance are used.
+        chance = [value_of(each) & (1 << 80) - 1 for each in made]
+        assert functools.reduce(int.__or__, chance) == (1 << 80) - 1
+        assert functools.reduce(int.__and__, chance) == 0
+
+
+def test_one_of_many_is_written_as_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_123_456_789)
+    monkeypatch.setattr(secrets, "token_bytes", lambda count: bytes(range(1, count + 1)))
+    monkeypatch.setattr(secrets, "randbits", lambda _: int.from_bytes(bytes(range(1, 11)), "big"))
+    assert ids.new_ids(ids.BANK, 1) == [ids.new_id(ids.BANK)]
 
 
 def test_ids_of_later_milliseconds_sort_later() -> None:

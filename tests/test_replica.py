@@ -20,12 +20,13 @@ from hashmatch import replica as replica_module
 from hashmatch.errors import StoreUnavailable
 from hashmatch.index import live
 from hashmatch.index import snapshot as snapshots
-from hashmatch.index.live import Snapshot
+from hashmatch.index.live import Snapshot, usable
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.tables import changes, entries, entry_signals
@@ -62,7 +63,7 @@ def make_bank(
 def make_entry(store: BlocklistStore, seed: int, bank: str = "a-bank") -> str:
     """The id of an entry with the hash of ``seed``."""
     given_signals = [signals(seed), signals(seed, 1, Kind.SHA256)]
-    return store.create_entry(new_request(), bank, "", "", given_signals, len).ref.entry_id
+    return store.create_entry(new_request(), bank, "", "", given_signals, usable).ref.entry_id
 
 
 def found(snapshot: Snapshot, seed: int, kind: Kind = Kind.PDQ) -> list[int]:
@@ -106,13 +107,14 @@ async def test_changes_of_another_process_are_found(store: BlocklistStore, url: 
     assert len(replica.snapshot.search(file)) == 0
     code = """
 import sys
+from hashmatch.index.live import usable
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
 from hashmatch.store.blocklist import BlocklistStore, Request
 from hashmatch.store.database import Database
 store = BlocklistStore(Database(sys.argv[1]))
 signals = [Signals.of_file(Kind.SHA256, bytes(range(32)))]
-store.create_entry(Request("id", "fingerprint"), "a-bank", "", "", signals, len)
+store.create_entry(Request("id", "fingerprint"), "a-bank", "", "", signals, usable)
 """
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url], check=True)
     assert len((await replica.current()).search(file)) == 1
@@ -406,7 +408,10 @@ async def test_what_others_change_is_followed_unasked(store: BlocklistStore, url
         entry = make_entry(other, 1)
         await until(lambda: found(replica.snapshot, 1) == [1])
         other.create_entries(
-            new_request(), "a-bank", [NewEntry("", "", [signals(n)]) for n in range(2, 30)], len
+            new_request(),
+            "a-bank",
+            [NewEntries.joined(("", "", [signals(n)]) for n in range(2, 30))],
+            usable,
         )
         other.withdraw_entry(new_request(), entry)
         await until(lambda: found(replica.snapshot, 1) == [] != found(replica.snapshot, 29))

@@ -26,11 +26,13 @@ from hashmatch.errors import (
     EtagMismatch,
     RequestIdReused,
 )
+from hashmatch.index.live import usable
 from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store import blocklist, bulk, change_log
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry, Request
+from hashmatch.store import change_log
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, migrated, url_of
@@ -78,7 +80,7 @@ def make_entry(
 ) -> Entry:
     """An entry of one PDQ hash."""
     return store.create_entry(
-        request or new_request(), bank.bank_id, reference, label, given or [signals(1)], len
+        request or new_request(), bank.bank_id, reference, label, given or [signals(1)], usable
     )
 
 
@@ -118,7 +120,7 @@ def test_a_bank_that_does_not_exist(store: BlocklistStore, bank: Bank) -> None:
     for attempt in (
         lambda: store.get_bank("secnd"),
         lambda: store.update_bank(new_request(), "secnd", "", BankEdit(label="x")),
-        lambda: store.create_entry(new_request(), "secnd", "", "", [signals(1)], len),
+        lambda: store.create_entry(new_request(), "secnd", "", "", [signals(1)], usable),
         lambda: store.list_entries(0, 10, "secnd", None),
         lambda: store.get_bank(""),
         lambda: store.get_bank("FIRST"),
@@ -201,7 +203,12 @@ def test_an_entry_is_as_it_was_made(store: BlocklistStore, bank: Bank) -> None:
     """A match would name the wrong item."""
     given = [signals(1, 3), signals(2, 1, Kind.SHA256)]
     made = store.create_entry(
-        new_request(), bank.name, "case 7", "of its own", given, lambda each: len(each) - 1
+        new_request(),
+        bank.name,
+        "case 7",
+        "of its own",
+        given,
+        lambda each: np.arange(len(each)) > 0,
     )
     assert (made.ref.reference, made.ref.label) == ("case 7", "of its own")
     assert (made.ref.bank_id, made.ref.bank_name) == (bank.bank_id, bank.name)
@@ -606,11 +613,24 @@ def test_the_log_holds_no_hashes(filled: BlocklistStore, database: Database) -> 
     assert all(raw.hex() not in str(row) and str(raw) not in str(row) for row in rows)
 
 
-def new_entries(count: int, first: int = 0) -> Iterator[NewEntry]:
-    """Each with a hash or two of its own."""
-    for number in range(first, first + count):
-        hashes = [signals(number)] + [signals(number, 1, Kind.SHA256)] * (number % 2)
-        yield NewEntry(f"case {number}", "a label" * (number % 3), hashes)
+def new_entries(count: int) -> list[tuple[str, str, list[Signals]]]:
+    """Each with some hashes of its own, of kinds that not all have."""
+    return [
+        (
+            f"case {number}",
+            "a label" * (number % 3),
+            [signals(number, number % 4)] * (number % 4 > 0)
+            + [signals(number, 1, Kind.SHA256)] * (number % 2),
+        )
+        for number in range(count)
+    ]
+
+
+def in_blocks(count: int, size: int = 5) -> Iterator[NewEntries]:
+    """The same, some at a time."""
+    made = new_entries(count)
+    for first in range(0, count, size):
+        yield NewEntries.joined(made[first : first + size])
 
 
 @pytest.mark.parametrize("count", [1, 7, 23])
@@ -618,17 +638,12 @@ def test_many_entries_at_once_are_like_those_that_came_alone(
     store: BlocklistStore, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """An imported list would not match, or its entries be shown otherwise."""
-    monkeypatch.setattr(blocklist, "_ENTRIES_AT_ONCE", 5)
-    monkeypatch.setattr(bulk, "_AT_ONCE", 3)
     banks = [make_bank(store, name) for name in ("one", "two")]
     before = make_entry(store, banks[0], given=[signals(999)])
     request = new_request()
-    assert store.create_entries(request, "two", new_entries(count), len) == count
+    assert store.create_entries(request, "two", in_blocks(count), usable) == count
     after = make_entry(store, banks[0], given=[signals(998)])
-    alone = [
-        store.create_entry(new_request(), "one", each.reference, each.label, [*each.signals], len)
-        for each in new_entries(count)
-    ]
+    alone = [store.create_entry(new_request(), "one", *each, usable) for each in new_entries(count)]
     made = list(reversed(store.list_entries(0, 100, "two", None).items))
     assert len(made) == count
     assert len({each.ref.entry_id for each in (before, after, *made, *alone)}) == 2 * count + 2
@@ -653,38 +668,37 @@ def test_many_entries_at_once_are_like_those_that_came_alone(
     with store.signals_of(store.changes_since(after.revision, count)) as parts:
         assert sorted(by_entry(parts).values()) == sorted(together.values())
     # The same request again makes nothing.
-    assert store.create_entries(request, "two", new_entries(count), len) == count
+    assert store.create_entries(request, "two", in_blocks(count), usable) == count
     assert len(store.list_entries(0, 100, "two", None).items) == count
     with pytest.raises(RequestIdReused):
-        store.create_entries(Request(request.request_id, "another"), "two", new_entries(count), len)
+        store.create_entries(
+            Request(request.request_id, "another"), "two", in_blocks(count), usable
+        )
 
 
-def test_of_many_entries_all_are_made_or_none(
-    store: BlocklistStore, bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_entries_all_are_made_or_none(store: BlocklistStore, bank: Bank) -> None:
     """Half of a list would block uploads, and the other half be imported again and again."""
-    monkeypatch.setattr(blocklist, "_ENTRIES_AT_ONCE", 2)
 
-    def broken() -> Iterator[NewEntry]:
-        yield from new_entries(7)
+    def broken() -> Iterator[NewEntries]:
+        yield from in_blocks(7, 2)
         raise OSError("the file cannot be read any further")
 
     with pytest.raises(OSError, match="any further"):
-        store.create_entries(new_request(), bank.name, broken(), len)
+        store.create_entries(new_request(), bank.name, broken(), usable)
     assert store.list_entries(0, 100, None, None).items == ()
     assert store.revision() == bank.revision
     make_entry(store, bank)
-    assert store.create_entries(new_request(), bank.name, new_entries(3), len) == 3
+    assert store.create_entries(new_request(), bank.name, in_blocks(3), usable) == 3
     assert len(store.list_entries(0, 100, None, None).items) == 4
 
 
 def test_many_entries_for_a_bank_that_takes_none(store: BlocklistStore, bank: Bank) -> None:
     """A bank that was given up would grow."""
     with pytest.raises(BankNotFound):
-        store.create_entries(new_request(), "no such bank", new_entries(1), len)
+        store.create_entries(new_request(), "no such bank", in_blocks(1), usable)
     store.update_bank(new_request(), bank.name, "", BankEdit(state=BankState.ARCHIVED))
     with pytest.raises(BankArchived):
-        store.create_entries(new_request(), bank.name, new_entries(1), len)
+        store.create_entries(new_request(), bank.name, in_blocks(1), usable)
 
 
 def test_revisions_come_to_light_in_their_order(store: BlocklistStore, bank: Bank) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +21,7 @@ from hashmatch.model.records import Bank, Coverage, Entry, KindCount, Page, Reas
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import bulk, codec
+from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.rows import (
     find_bank,
@@ -36,12 +36,9 @@ from hashmatch.store.rows import (
 )
 from hashmatch.store.tables import banks, changes, entries, entry_signals
 
-__all__ = ["BankEdit", "BlocklistStore", "NewEntry", "Request"]
+__all__ = ["BankEdit", "BlocklistStore", "NewEntries", "Request"]
 
 T = TypeVar("T")
-
-# Entries that are made ready together, of many.
-_ENTRIES_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +58,6 @@ class BankEdit:
     action: Action | None = None
     thresholds: dict[Kind, int] | None = None
     state: BankState | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """One of many that are to be created."""
-
-    reference: str
-    label: str
-    signals: Sequence[Signals]
 
 
 class BlocklistStore(ChangeLog):
@@ -158,11 +146,11 @@ class BlocklistStore(ChangeLog):
         reference: str,
         label: str,
         signals: list[Signals],
-        usable: Callable[[Signals], int],
+        usable: Usable,
         coverage: Coverage | None = None,
         reasons: tuple[Reason, ...] = (),
     ) -> Entry:
-        """``usable`` says how many hashes are rich enough to match by; ``coverage`` and why it is
+        """``usable`` says which hashes are rich enough to match by; ``coverage`` and why it is
         not complete are those of the media, if there was one. Raises `BankNotFound`,
         `BankArchived`, `RequestIdReused`.
         """
@@ -170,8 +158,11 @@ class BlocklistStore(ChangeLog):
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = _open_bank(connection, bank)
             entry = {
-                **_new_entry(reference, label, codec.now_ms()),
+                **_new_entry(codec.now_ms()),
                 **_made_of(signals, usable),
+                "entry_id": ids.new_id(ids.ENTRY),
+                "reference": reference,
+                "label": label,
                 "coverage": None if coverage is None else codec.coverage_json(coverage),
                 "coverage_reasons": codec.reasons_json(reasons),
             }
@@ -191,8 +182,8 @@ class BlocklistStore(ChangeLog):
         self,
         request: Request,
         bank: str,
-        made_of: Iterable[NewEntry],
-        usable: Callable[[Signals], int],
+        blocks: Iterable[NewEntries],
+        usable: Usable,
     ) -> int:
         """Many at once, at one revision, all or none; returns how many. Other changes of the
         blocklist wait meanwhile. Raises as `create_entry`.
@@ -204,22 +195,16 @@ class BlocklistStore(ChangeLog):
             row = _open_bank(connection, bank)
             now = codec.now_ms()
             revision, count = _log_change(connection, request, "entries_created", row.seq), 0
-            remaining = iter(made_of)
-            while some := list(itertools.islice(remaining, _ENTRIES_AT_ONCE)):
-                seqs = bulk.reserve(connection, len(some))
-                same = {"bank_seq": row.seq, "revision": revision, "batch": revision}
-                rows = (
-                    {"seq": seq, **same, **_new_entry(each.reference, each.label, now),
-                     **_made_of(each.signals, usable)}
-                    for seq, each in zip(seqs, some, strict=True)
-                )  # fmt: skip
-                bulk.insert(connection, entries, rows)
-                signals = (
-                    {"entry_seq": seq, **signals_values(hashes)}
-                    for seq, each in zip(seqs, some, strict=True)
-                    for hashes in each.signals
-                )
-                bulk.insert(connection, entry_signals, signals)
+            same = {
+                **_new_entry(now),
+                "bank_seq": row.seq,
+                "revision": revision,
+                "batch": revision,
+                "coverage_reasons": (),
+            }
+            for some in blocks:
+                made = ids.new_ids(ids.ENTRY, len(some))
+                bulk.insert(connection, some, same, made, usable)
                 count += len(some)
             _log_answer(connection, revision, {"entries": count})
             self._database.announce(connection)
@@ -346,12 +331,11 @@ class BlocklistStore(ChangeLog):
         return Page(tuple(parse(row) for row in rows[:limit]), token, revision)
 
 
-def _new_entry(reference: str, label: str, now_ms: int) -> dict[str, object]:
-    """Columns of an entry that begins now; of no media, unless it is said otherwise."""
+def _new_entry(now_ms: int) -> dict[str, object]:
+    """Columns that all entries that begin now have alike; of no media, unless it is said
+    otherwise.
+    """
     return {
-        "entry_id": ids.new_id(ids.ENTRY),
-        "reference": reference,
-        "label": label,
         "state": EntryState.ACTIVE.value,
         "coverage": None,
         "coverage_reasons": [],
@@ -360,11 +344,11 @@ def _new_entry(reference: str, label: str, now_ms: int) -> dict[str, object]:
     }
 
 
-def _made_of(signals: Sequence[Signals], usable: Callable[[Signals], int]) -> dict[str, object]:
+def _made_of(signals: Sequence[Signals], usable: Usable) -> dict[str, object]:
     """Columns of an entry that say what hashes it has."""
     return {
         "kinds": codec.kinds_json(
-            KindCount(each.kind, len(each), usable(each)) for each in signals
+            KindCount(each.kind, len(each), int(usable(each).sum())) for each in signals
         ),
         "duration_ms": max((int(each.pts_ms.max(initial=0)) for each in signals), default=0),
     }

@@ -1,47 +1,155 @@
-"""Many rows at once: COPY on PostgreSQL, else one statement for thousands."""
+"""Many entries at once, as columns: COPY on PostgreSQL, one statement for thousands on SQLite."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
-from hashmatch.store.tables import entries
+from hashmatch.model.signals import Signals
+from hashmatch.store.tables import entries, entry_signals
 
-__all__ = ["insert", "reserve"]
+__all__ = ["NewEntries", "Usable", "insert"]
 
-_AT_ONCE: Final = 5000
-
-
-def insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows that all name the same columns."""
-    remaining = iter(rows)
-    while some := list(itertools.islice(remaining, _AT_ONCE)):
-        names = list(some[0])
-        as_json = [
-            place for place, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)
-        ]
-        values = [list(row.values()) for row in some]
-        for row in values:
-            for place in as_json:
-                if row[place] is not None:
-                    row[place] = json.dumps(row[place])
-        columns = ", ".join(f'"{name}"' for name in names)
-        if connection.dialect.name == "postgresql":
-            _copy(connection, f'COPY "{table.name}" ({columns}) FROM STDIN', values)
-        else:
-            places = ", ".join("?" * len(names))
-            connection.exec_driver_sql(
-                f'INSERT INTO "{table.name}" ({columns}) VALUES ({places})',  # noqa: S608 - ours
-                [tuple(row) for row in values],
-            )
+# Which hashes are rich enough to match by: bool [n].
+Usable = Callable[[Signals], npt.NDArray[np.bool_]]
 
 
-def reserve(connection: sa.Connection, count: int) -> range:
-    """Sequence numbers for so many entries. Other writers of the blocklist must be kept out."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NewEntries:
+    """Entries that are to be created, some thousand of them.
+
+    ``references`` and ``labels`` n texts; ``hashes`` for each kind the hashes of all, and where
+    those of each begin: int64 ``[n + 1]``, rising, from 0 to their number.
+    """
+
+    references: Sequence[str]
+    labels: Sequence[str]
+    hashes: Sequence[tuple[Signals, npt.NDArray[np.int64]]]
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` if the columns do not fit together."""
+        count = len(self.references)
+        if len(self.labels) != count:
+            raise ValueError(f"{len(self.labels)} labels for {count} entries")
+        for signals, first in self.hashes:
+            ends = (0, len(signals))
+            if (
+                len(first) != count + 1
+                or (first[0], first[-1]) != ends
+                or (np.diff(first) < 0).any()
+            ):
+                raise ValueError(f"the {signals.kind.name} hashes are not those of {count} entries")
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self.references)
+
+    @classmethod
+    def joined(cls, some: Iterable[tuple[str, str, Sequence[Signals]]]) -> NewEntries:
+        """From (reference, label, hashes) of each."""
+        references, labels, hashes = zip(*some, strict=True) if (some := list(some)) else ((),) * 3
+        columns = []
+        for signals in Signals.concatenate(each for parts in hashes for each in parts):
+            counts = [
+                sum(len(each) for each in parts if each.kind is signals.kind) for parts in hashes
+            ]
+            columns.append((signals, np.cumsum([0, *counts])))
+        return cls(references, labels, columns)
+
+
+def insert(
+    connection: sa.Connection,
+    some: NewEntries,
+    same: Mapping[str, object],
+    ids: Sequence[str],
+    usable: Usable,
+) -> None:
+    """``same`` are the columns that all have alike; other writers must be kept out."""
+    count = len(some)
+    seqs = _reserve(connection, count)
+    kinds, durations = _made_of(some, usable)
+    columns: dict[str, Sequence[object]] = {name: [value] * count for name, value in same.items()}
+    columns |= {"seq": seqs, "entry_id": ids, "kinds": kinds, "duration_ms": durations}
+    columns |= {"reference": some.references, "label": some.labels}
+    _insert(connection, entries, columns)
+    for signals, first in some.hashes:
+        _insert(connection, entry_signals, _signal_columns(signals, first, seqs))
+
+
+def _made_of(some: NewEntries, usable: Usable) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """What hashes each entry has, as the JSON column says it, and when its last one was."""
+    durations = np.zeros(len(some), np.int64)
+    by_kind = []
+    for signals, first in some.hashes:
+        counts = np.diff(first)
+        rich = np.diff(np.cumsum([0, *usable(signals)])[first])
+        has = counts > 0
+        if has.any():
+            latest = np.maximum.reduceat(signals.pts_ms, first[:-1][has])
+            durations[has] = np.maximum(durations[has], latest)
+        number = int(signals.kind)
+        by_kind.append(
+            [(number, *each) for each in zip(counts.tolist(), rich.tolist(), strict=True)]
+        )
+    kinds = [tuple(each for each in one if each[1]) for one in zip(*by_kind, strict=True)]
+    return kinds or [()] * len(some), durations.tolist()
+
+
+def _signal_columns(
+    signals: Signals, first: npt.NDArray[np.int64], seqs: range
+) -> dict[str, Sequence[object]]:
+    """A row for each entry that has hashes of the kind."""
+    digests, quality, pts_ms, view = signals.columns()
+    width = signals.kind.width
+    bounds = first.tolist()
+    parts = [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+    return {
+        "entry_seq": np.asarray(seqs)[np.diff(first) > 0].tolist(),
+        "kind": [signals.kind.value] * len(parts),
+        "digests": [digests[a * width : b * width] for a, b in parts],
+        "quality": [quality[a:b] for a, b in parts],
+        "pts_ms": [pts_ms[8 * a : 8 * b] for a, b in parts],
+        "view": [view[a:b] for a, b in parts],
+    }
+
+
+# Few values of a JSON column differ.
+_json: Final = functools.lru_cache(maxsize=4096)(json.dumps)
+
+
+def _insert(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    encoded = [
+        [None if value is None else _json(value) for value in column]
+        if isinstance(table.c[name].type, sa.JSON)
+        else column
+        for name, column in columns.items()
+    ]
+    names = ", ".join(f'"{name}"' for name in columns)
+    rows = zip(*encoded, strict=True)
+    if connection.dialect.name == "postgresql":
+        _copy(connection, f'COPY "{table.name}" ({names}) FROM STDIN', rows)
+    elif some := list(rows):
+        places = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(
+            f'INSERT INTO "{table.name}" ({names}) VALUES ({places})',  # noqa: S608 - ours
+            some,
+        )
+
+
+def _reserve(connection: sa.Connection, count: int) -> range:
+    """Sequence numbers for so many entries."""
+    if not count:
+        return range(0)
     if connection.dialect.name == "postgresql":
         name = sa.func.pg_get_serial_sequence("entries", "seq")
         first = int(connection.execute(sa.select(sa.func.nextval(name))).scalar_one())
@@ -53,8 +161,8 @@ def reserve(connection: sa.Connection, count: int) -> range:
     return range(first, first + count)
 
 
-def _copy(connection: sa.Connection, statement: str, values: Sequence[list[Any]]) -> None:
+def _copy(connection: sa.Connection, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in values:
+        for row in rows:
             copy.write_row(row)

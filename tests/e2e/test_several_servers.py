@@ -15,9 +15,11 @@ import pytest
 
 from hashmatch.client import Client
 from hashmatch.errors import Unavailable
+from hashmatch.index.live import usable
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Verdict
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
@@ -40,11 +42,13 @@ def hashes(digests: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Signals:
     )
 
 
-def entries(count: int) -> Iterator[NewEntry]:
+def entries(count: int) -> Iterator[NewEntries]:
     """One hash each, far from all others."""
     digests = np.random.default_rng(0).integers(0, 256, (count, 32), np.uint8)
-    for number in range(count):
-        yield NewEntry("", "", [hashes(digests[number : number + 1])])
+    for first in range(0, count, 5000):
+        some = digests[first : first + 5000]
+        texts = [""] * len(some)
+        yield NewEntries(texts, texts, [(hashes(some), np.arange(len(some) + 1))])
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def url(postgres: Postgres) -> str:
     database.migrate()
     store = BlocklistStore(database)
     store.create_bank(new_request(), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
-    assert store.create_entries(new_request(), "bank", entries(ENTRIES), len) == ENTRIES
+    assert store.create_entries(new_request(), "bank", entries(ENTRIES), usable) == ENTRIES
     database.close()
     return made
 
@@ -100,7 +104,7 @@ def test_what_one_server_adds_the_others_block_at_once(servers: list[RunningServ
     """A second upload of what was just reported would pass, if it went to another server."""
     rng = np.random.default_rng(1)
     with Client(servers[0].address) as one, Client(servers[1].address) as other:
-        assert known(other, hashes(next(iter(entries(1))).signals[0].digests))
+        assert known(other, hashes(next(entries(1)).hashes[0][0].digests))
         missed = 0
         for number in range(200):
             adds, asks = (one, other) if number % 2 else (other, one)

@@ -1,0 +1,69 @@
+"""How long the store takes for many entries."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+from benchmarks.digests import Bytes, digests, signals_of
+from benchmarks.functions.suite import Against
+from hashmatch.index.live import usable
+from hashmatch.model.verdicts import Action, Kind
+from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.bulk import NewEntries
+from hashmatch.store.database import Database
+
+_BLOCK: Final = 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("100k", 100_000), pytest.param("1m", 1_000_000, marks=pytest.mark.full)]
+)
+def test_import(against: Against, tmp_path: Path, name: str, count: int) -> None:
+    """``import_*``: entries of a hash each into SQLite, against its own driver and bare hashes."""
+    made, numbers = digests(count), itertools.count()
+
+    def ours(folder: Path) -> None:
+        database = Database(f"sqlite:///{folder / 'ours.db'}")
+        database.migrate()
+        store = BlocklistStore(database)
+        store.create_bank(Request("bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
+        assert store.create_entries(Request("many", ""), "bank", _blocks(made), usable) == count
+        database.close()
+
+    def yardstick(folder: Path) -> None:
+        connection = sqlite3.connect(folder / "yardstick.db")
+        connection.execute("CREATE TABLE hashes (number INTEGER PRIMARY KEY, digest BLOB)")
+        rows = ((number, digest.tobytes()) for number, digest in enumerate(made))
+        connection.executemany("INSERT INTO hashes VALUES (?, ?)", rows)
+        connection.commit()
+        connection.close()
+
+    def folder() -> tuple[Path]:
+        (new := tmp_path / f"{next(numbers)}").mkdir()
+        return (new,)
+
+    against(
+        f"import_{name}",
+        f"{count:,} entries into SQLite",
+        "executemany of bare hashes",
+        ours,
+        yardstick,
+        rounds=5 if count < 1_000_000 else 2,
+        arguments=folder,
+    )
+
+
+def _blocks(made: Bytes) -> Iterator[NewEntries]:
+    for first in range(0, len(made), _BLOCK):
+        some = made[first : first + _BLOCK]
+        references = [f"list {number}" for number in range(first, first + len(some))]
+        yield NewEntries(
+            references, [""] * len(some), [(signals_of(some), np.arange(len(some) + 1))]
+        )
