@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.media import CACHE, fixtures
+from benchmarks.media import CACHE, fixtures, kept
 from hashmatch.hashing import pdq
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part
@@ -49,14 +49,12 @@ def _like(pictures: Bytes, rng: np.random.Generator) -> Bytes:
 
 def _pictures() -> Bytes:
     folder = os.environ.get("HASHMATCH_CORPUS")
-    kept = CACHE / f"digests_{'corpus' if folder else 'fixtures'}.npy"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+
+    def make(target: Path) -> None:
         clips = Path(folder) if folder else fixtures() / "clips"
-        making = kept.with_suffix(".making.npy")
-        np.save(making, _hashed(sorted(clips.iterdir())))
-        making.rename(kept)
-    made: Bytes = np.load(kept)
+        np.save(target, _hashed(sorted(clips.iterdir())))
+
+    made: Bytes = np.load(kept(CACHE / f"digests_{'corpus' if folder else 'fixtures'}.npy", make))
     return made
 
 

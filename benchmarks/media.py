@@ -12,7 +12,7 @@ from fixtures.clips import pan
 from fixtures.generate import build
 from fixtures.transcode import transcode, write_clip
 
-__all__ = ["CACHE", "clip_720p", "fixtures", "looped", "short_1080p", "short_clip"]
+__all__ = ["CACHE", "clip_720p", "fixtures", "kept", "looped", "short_1080p", "short_clip"]
 
 CACHE: Final = Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"
 _SECONDS: Final = 10.0
@@ -38,7 +38,7 @@ def clip_720p(key_frames: str) -> Path:
             gop=25 if key_frames == "each_second" else 10_000,
         )
 
-    return _kept(CACHE / f"720p_{key_frames}.mp4", make)
+    return kept(CACHE / f"720p_{key_frames}.mp4", make)
 
 
 def short_clip(suffix: str) -> Path:
@@ -54,7 +54,7 @@ def short_clip(suffix: str) -> Path:
             options=options if suffix == ".webm" else {"crf": "26"},
         )
 
-    return _kept(CACHE / f"360p{suffix}", make)
+    return kept(CACHE / f"360p{suffix}", make)
 
 
 def short_1080p(folder: Path = CACHE) -> Path:
@@ -68,10 +68,10 @@ def short_1080p(folder: Path = CACHE) -> Path:
             gop=25,
         )
 
-    return _kept(folder / "1080p.mp4", make)
+    return kept(folder / "1080p.mp4", make)
 
 
-def _kept(target: Path, make: Callable[[Path], None]) -> Path:
+def kept(target: Path, make: Callable[[Path], None]) -> Path:
     """A file that is made unless it is there, and is there only as a whole."""
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

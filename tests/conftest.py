@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from hashmatch.client import Client
+from hashmatch.store.database import Database
+from tests.databases import BACKENDS, migrated
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +29,13 @@ def media() -> Path:
     from fixtures.generate import build
 
     return build(ROOT / ".cache" / "fixtures")
+
+
+@pytest.fixture(params=BACKENDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database, of each sort."""
+    with migrated(request.param, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

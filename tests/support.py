@@ -7,8 +7,10 @@ import contextlib
 import datetime
 import io
 import os
+import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,17 @@ def new_id() -> str:
 def new_request(said: str = "") -> Request:
     """A change nobody asked for before."""
     return Request(new_id(), f"fingerprint {said}")
+
+
+def turns_during(work: Callable[[], object]) -> int:
+    """How often another thread gets its turn while one is at work."""
+    working = threading.Thread(target=work)
+    working.start()
+    turns = 0
+    while working.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    return turns
 
 
 async def pieces(data: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]:

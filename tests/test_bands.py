@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from hashmatch.index import bands
 from hashmatch.index.bands import Bands, warm_up
 from hashmatch.index.bits import Hits, to_words
 from hashmatch.index.scan import scan
+from tests.support import turns_during
 
 Digests = npt.NDArray[np.uint8]
 
@@ -209,10 +208,4 @@ def test_other_threads_run_meanwhile() -> None:
     warm_up()
     known = np.random.default_rng(0).integers(0, 256, (40_000, 32), np.uint8)
     index = Bands(known)
-    searching = threading.Thread(target=index.search, args=(known, 31))
-    searching.start()
-    turns = 0
-    while searching.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    assert turns > 20
+    assert turns_during(lambda: index.search(known, 31)) > 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,10 @@ from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History, Position
 from hashmatch.store.tables import changes
-from tests.databases import BACKENDS, migrated
+from tests.databases import migrated
 from tests.support import new_request, signals
 
 FAR: int = 2**50  # Long after now, in ms.
-
-
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    with migrated(request.param, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

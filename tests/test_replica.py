@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,6 @@ from hashmatch.store.history import History
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, Postgres, migrated, url_of
 from tests.support import PATIENT, new_request, signals
-
-
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    with migrated(request.param, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 
 from hashmatch.index.bits import to_words
 from hashmatch.index.scan import scan, warm_up
+from tests.support import turns_during
 
 Digests = npt.NDArray[np.uint8]
 
@@ -111,10 +109,4 @@ def test_other_threads_run_meanwhile() -> None:
     """One search in a large blocklist would hold up every other upload."""
     warm_up()
     words = to_words(np.random.default_rng(0).integers(0, 256, (40_000, 32), np.uint8))
-    searching = threading.Thread(target=scan, args=(words[:3000], words, 0))
-    searching.start()
-    turns = 0
-    while searching.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    assert turns > 20
+    assert turns_during(lambda: scan(words[:3000], words, 0)) > 20

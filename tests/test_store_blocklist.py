@@ -46,13 +46,6 @@ from tests.support import (
 THRESHOLDS = {Kind.SHA256: 0, Kind.PDQ: 31}
 
 
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    with migrated(request.param, tmp_path) as made:
-        yield made
-
-
 @pytest.fixture
 def store(database: Database) -> BlocklistStore:
     """The store under test."""

@@ -7,7 +7,6 @@ import datetime
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,13 +55,6 @@ EVIDENCE = Evidence(
     frames=2,
     segments=(Segment(0, 1000, 5000, 6000, 2),),
 )
-
-
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    with migrated(request.param, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
