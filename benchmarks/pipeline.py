@@ -8,7 +8,7 @@ from typing import Any, Final
 from benchmarks.harness import cpu_seconds
 from hashmatch.channel import Job
 from hashmatch.media.source import FileSource
-from hashmatch.model.records import Coverage
+from hashmatch.model.records import Coverage, DecodeLimits
 from hashmatch.model.verdicts import Kind
 from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
@@ -20,8 +20,7 @@ UPLOAD_JOB: Final = Job(
     kinds=(Kind.PDQ,),
     turns=True,
     density=densities.UPLOAD,
-    max_duration_ms=3_600_000,
-    max_frame_pixels=1 << 26,
+    limits=DecodeLimits(max_duration_ms=3_600_000, max_frame_pixels=1 << 26),
 )
 
 

@@ -17,8 +17,9 @@ from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
+from hashmatch.model.records import DecodeLimits
 from hashmatch.replica import Replica
-from hashmatch.sandbox import Sandbox
+from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.server.server import Server
 from hashmatch.spool import SpoolBudget
@@ -49,12 +50,28 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     database = Database(
         settings.database or f"sqlite:///{(settings.data / 'hashmatch.db').absolute()}"
     )
-    workers = Sandbox(settings.workers, settings.decode_seconds, _worker_environment())
+    worker_limits = WorkerLimits(
+        wall_seconds=settings.decode_seconds,
+        cpu_seconds=settings.decode_cpu_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+    )
+    workers = Sandbox(
+        settings.workers,
+        worker_limits,
+        _worker_environment(),
+        confined=not settings.unsafe_no_sandbox,
+    )
+    if settings.unsafe_no_sandbox:
+        _log.warning("workers_not_confined")
     budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, spool_folder)
     limits = IntakeLimits(
         max_upload_bytes=settings.max_upload_bytes,
-        max_duration_ms=settings.max_duration_seconds * 1000,
-        max_frame_pixels=settings.max_frame_pixels,
+        decode=DecodeLimits(
+            max_duration_ms=settings.max_duration_seconds * 1000,
+            max_frame_pixels=settings.max_frame_pixels,
+            max_frames=settings.max_frames,
+            max_streams=settings.max_streams,
+        ),
     )
     with contextlib.closing(database):
         await asyncio.to_thread(database.migrate)

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from hashmatch.sampling.frames import Density
@@ -67,8 +67,7 @@ class Job:
     kinds: tuple[Kind, ...]
     turns: bool
     density: Density
-    max_duration_ms: int
-    max_frame_pixels: int
+    limits: DecodeLimits
 
     def to_header(self) -> dict[str, Any]:
         """As the header of a ``job`` message."""
@@ -79,7 +78,9 @@ class Job:
         """From `to_header`."""
         fields = {name: header[name] for name in cls.__slots__}
         fields["kinds"] = tuple(Kind(kind) for kind in header["kinds"])
-        return cls(**{**fields, "density": Density(**header["density"])})
+        fields["density"] = Density(**header["density"])
+        fields["limits"] = DecodeLimits(**header["limits"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)

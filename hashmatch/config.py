@@ -49,6 +49,12 @@ class Settings(BaseSettings):
         le=30 * 24 * 3600,
         description="Longest media, in s. Beyond: DURATION_LIMIT.",
     )
+    max_frames: int = pydantic.Field(
+        2_000_000, ge=1, description="Most frames that are decoded. Beyond: FRAMES_LIMIT."
+    )
+    max_streams: int = pydantic.Field(
+        64, ge=1, description="Most streams of all sorts. Beyond: STREAMS_LIMIT."
+    )
     max_frame_pixels: int = pydantic.Field(
         8192 * 8192,
         ge=1,
@@ -60,6 +66,24 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Longest time one media may keep a worker busy, in s; time spent waiting for "
         "the uploader does not count. Beyond: DECODE_TIMEOUT.",
+    )
+    decode_cpu_seconds: float = pydantic.Field(
+        600.0,
+        ge=1,
+        le=10**7,
+        allow_inf_nan=False,
+        description="Most processor time that decoding one media may take, in s. Beyond: "
+        "CPU_LIMIT.",
+    )
+    decode_memory_bytes: int = pydantic.Field(
+        2048 * _MIB,
+        ge=64 * _MIB,
+        description="Most memory that decoding one media may take, in bytes. Beyond: MEMORY_LIMIT.",
+    )
+    unsafe_no_sandbox: bool = pydantic.Field(
+        False,
+        description="Let workers do all that the server may. Without it, a server starts only "
+        "where workers can be confined (Linux with libseccomp).",
     )
     spool_memory_bytes: int = pydantic.Field(
         256 * _MIB, ge=0, description="Memory for all uploads under way, in bytes."

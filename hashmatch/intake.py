@@ -11,7 +11,7 @@ from typing import Final
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError, UploadMismatch
 from hashmatch.hashing.exact import ExactHasher
-from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from hashmatch.sampling.frames import Density
@@ -26,8 +26,7 @@ class IntakeLimits:
     """What a media may be at most."""
 
     max_upload_bytes: int
-    max_duration_ms: int
-    max_frame_pixels: int
+    decode: DecodeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +140,7 @@ class Intake:
             kinds=tuple(sorted(looks.kinds)),
             turns=looks.turns,
             density=looks.density,
-            max_duration_ms=self._limits.max_duration_ms,
-            max_frame_pixels=self._limits.max_frame_pixels,
+            limits=self._limits.decode,
         )
         try:
             done = await self._inspect(upload, job)

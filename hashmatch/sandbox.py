@@ -8,25 +8,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 import os
+import resource
+import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from hashmatch import channel, telemetry
 from hashmatch.channel import BadMessage, Done, Job, Message
-from hashmatch.errors import Internal, MediaError
+from hashmatch.errors import ConfigInvalid, Internal, MediaError
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.spool import Spool
 
-__all__ = ["OnSignals", "Sandbox", "Stalled", "running"]
+__all__ = ["OnSignals", "Sandbox", "Stalled", "WorkerLimits", "running"]
 
-# A worker that does not stop this long after it was told to is killed: a frame that it is busy
-# with is done by then.
-_CANCEL_SECONDS: Final = 2.0
+# A worker that does not stop this long after it was told to is killed.
+_CANCEL_SECONDS: Final = 0.1
+
+# How long it may take to put a media away that it has finished.
+_READY_SECONDS: Final = 2.0
+
+# A worker is replaced after so many media, or once it has grown by so much: what a library leaks,
+# or a media has left behind, ends with it.
+_MEDIA_A_WORKER: Final = 2000
+_GROWTH_BYTES: Final = 256 * 1024 * 1024
 
 # Starting takes 1 to 2 s, and some 20 s when kernels must be compiled first.
 _START_SECONDS: Final = 120.0
@@ -38,7 +50,22 @@ _PATIENCE_SECONDS: Final = 2.0
 
 _log = telemetry.get_logger(__name__)
 
+_COMMAND: Final = (sys.executable, "-I", "-m", "hashmatch.worker")
+
 OnSignals = Callable[[list[Signals], Done], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What one media may take of a worker.
+
+    ``wall_seconds`` of being busy; time it spends waiting for bytes does not count.
+    ``cpu_seconds`` of all its threads. ``memory_bytes`` beyond what a worker has when it starts.
+    """
+
+    wall_seconds: float = 300.0
+    cpu_seconds: float = 600.0
+    memory_bytes: int = 2 * 1024**3
 
 
 class _Worker:
@@ -48,18 +75,28 @@ class _Worker:
         self.process = process
         self._socket = sock
         self._receiving = False
+        self._media = 0
+        self._resident_at_start = 0
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str]) -> _Worker:
+    async def start(cls, environment: Mapping[str, str], memory_bytes: int) -> _Worker:
+        """``memory_bytes`` 0: not confined. Raises `Internal`, `ConfigInvalid`."""
         try:
-            worker = await cls._spawn(environment)
+            worker = await cls._spawn(environment, memory_bytes)
         except OSError as error:
             raise Internal(f"no worker process can be started ({error.strerror})") from error
         try:
             async with asyncio.timeout(_START_SECONDS):
                 header, _ = await worker.receive()
+            if header["type"] == "unconfined":
+                raise ConfigInvalid(
+                    f"sandbox: workers cannot be confined here: {header.get('why')}. Install "
+                    "libseccomp; or, if nobody hostile can upload, --unsafe-no-sandbox",
+                    setting="unsafe_no_sandbox",
+                )
             if header["type"] != "ready":
                 raise BadMessage("no ready message")
+            worker._resident_at_start = worker.resident_bytes()
         except (EOFError, OSError, BadMessage, TimeoutError) as error:
             await worker.end()
             raise Internal("a worker process does not start; see the log") from error
@@ -69,17 +106,15 @@ class _Worker:
         return worker
 
     @classmethod
-    async def _spawn(cls, environment: Mapping[str, str]) -> _Worker:
+    async def _spawn(cls, environment: Mapping[str, str], memory_bytes: int) -> _Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-I",
-                    "-m",
-                    "hashmatch.worker",
+                    *_COMMAND,
                     str(theirs.fileno()),
+                    str(memory_bytes),
                     stdin=asyncio.subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
                     env=dict(environment),
@@ -92,7 +127,9 @@ class _Worker:
     async def send(self, message: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._socket, message)
 
-    async def send_job(self, job: Job, spool: Spool) -> None:
+    async def send_job(self, job: Job, spool: Spool, cpu_seconds: float) -> None:
+        self._media += 1
+        self._allow_cpu(cpu_seconds)
         message = channel.frame(job.to_header())
         readers = spool.open_readers()
         try:
@@ -124,15 +161,60 @@ class _Worker:
             for task in tasks:
                 task.cancel()
 
-    async def is_ready(self) -> bool:
-        """Waits, but not for long, until the worker has put its job away."""
+    async def is_ready(self, seconds: float) -> bool:
+        """Waits, at most so long, until the worker has put its job away."""
         try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
+            async with asyncio.timeout(seconds):
                 while (await self.receive())[0]["type"] != "ready":
                     pass
         except (OSError, EOFError, BadMessage, TimeoutError):
             return False
         return True
+
+    @property
+    def is_worn(self) -> bool:
+        """True if it should see no other media."""
+        growth = self.resident_bytes() - self._resident_at_start
+        return self._media >= _MEDIA_A_WORKER or growth > _GROWTH_BYTES
+
+    def resident_bytes(self) -> int:
+        """Memory that it takes now; 0 if it has ended."""
+        try:
+            pages = int(self._about("statm").split()[1])
+        except OSError:
+            return 0
+        return pages * resource.getpagesize()
+
+    def _allow_cpu(self, seconds: float) -> None:
+        """From now on. The kernel counts whole seconds, and ends the process by a signal."""
+        with contextlib.suppress(OSError, IndexError):  # It has ended, which is found out soon.
+            # After the name, which may hold anything: fields 14 and 15 of proc(5), in ticks.
+            fields = self._about("stat").rpartition(")")[2].split()
+            used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            hard = resource.prlimit(self.process.pid, resource.RLIMIT_CPU)[1]
+            allowed = math.ceil(used + seconds)
+            resource.prlimit(self.process.pid, resource.RLIMIT_CPU, (allowed, hard))
+
+    def _about(self, what: str) -> str:
+        return Path(f"/proc/{self.process.pid}/{what}").read_text()
+
+    async def how_it_ended(self) -> MediaError:
+        """Of a worker that broke off, or is broken."""
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                code = await self.process.wait()
+        except TimeoutError:
+            code = 0  # It lives, and talks nonsense.
+        if code == -signal.SIGXCPU:
+            return MediaError(
+                VerdictReason.CPU_LIMIT, "decoding it takes more processor time than is allowed"
+            )
+        if code == -signal.SIGSYS:
+            return MediaError(
+                VerdictReason.SANDBOX_VIOLATION,
+                "the process that decoded it tried what no decoder does, and was ended",
+            )
+        return MediaError(VerdictReason.WORKER_DIED, "the process that decoded it ended early")
 
     async def _exactly(self, size: int) -> bytes:
         data = bytearray(size)
@@ -165,13 +247,20 @@ class Sandbox:
     """A fixed number of workers, each with one media at a time."""
 
     def __init__(
-        self, workers: int, decode_seconds: float, environment: Mapping[str, str] | None = None
+        self,
+        workers: int,
+        limits: WorkerLimits,
+        environment: Mapping[str, str] | None = None,
+        *,
+        confined: bool = True,
     ) -> None:
-        """``decode_seconds``: how long a worker may be busy with one media; time it spends waiting
-        for bytes does not count. ``environment`` is all that a worker sees of the environment.
+        """``environment`` is all that a worker sees of the environment. One that is not
+        ``confined`` may do whatever this process may: a crafted media that takes it over has the
+        blocklist.
         """
         self._count = workers
-        self._decode_seconds = decode_seconds
+        self._limits = limits
+        self._confined = confined
         self._environment = dict(environment or {})
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._all: set[_Worker] = set()
@@ -180,7 +269,9 @@ class Sandbox:
         self._closed = False
 
     async def start(self) -> None:
-        """Starts the workers. Raises `Internal` if one does not start."""
+        """Starts the workers. Raises `Internal` if one does not start, `ConfigInvalid` if one
+        cannot be confined.
+        """
         await asyncio.gather(*(self._add_worker() for _ in range(self._count)))
 
     async def close(self) -> None:
@@ -201,23 +292,22 @@ class Sandbox:
 
         ``on_signals`` gets hashes as they come, with the tally so far; when it returns true the
         rest is not wanted, and the answer is None. Raises `MediaError` if the worker died or took
-        too long, and `Stalled` if the worker was given to others because nothing came: then try
+        too much, and `Stalled` if the worker was given to others because nothing came: then try
         again, from the beginning, once all has come.
         """
         worker = await self._alive()
         job_is_over = False
         try:
-            await worker.send_job(job, spool)
+            await worker.send_job(job, spool, self._limits.cpu_seconds)
             done = await self._converse(worker, spool, on_signals)
-            job_is_over = done is not None and await worker.is_ready()
+            job_is_over = done is not None and await worker.is_ready(_READY_SECONDS)
             return done
         except (EOFError, ConnectionError, BadMessage) as error:
-            _log.warning("worker_died", error=type(error).__name__)
-            raise MediaError(
-                VerdictReason.WORKER_DIED, "the process that decoded it ended early"
-            ) from error
+            ended = await worker.how_it_ended()
+            _log.warning("worker_died", reason=ended.code.name, error=type(error).__name__)
+            raise ended from error
         finally:
-            if job_is_over:
+            if job_is_over and not worker.is_worn:
                 self._idle.put_nowait(worker)
             else:
                 self._in_background(self._recover(worker))
@@ -244,7 +334,7 @@ class Sandbox:
                     raise Stalled from None
 
     async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
-        busy_left = self._decode_seconds
+        busy_left = self._limits.wall_seconds
         while True:
             began = time.monotonic()
             try:
@@ -253,7 +343,7 @@ class Sandbox:
             except TimeoutError as error:
                 raise MediaError(
                     VerdictReason.DECODE_TIMEOUT,
-                    f"decoding takes longer than {self._decode_seconds:g} s",
+                    f"decoding takes longer than {self._limits.wall_seconds:g} s",
                 ) from error
             busy_left -= time.monotonic() - began
             if header["type"] == "wait":
@@ -280,11 +370,12 @@ class Sandbox:
 
     async def _recover(self, worker: _Worker) -> None:
         """Brings a worker whose media was given up back to work, or replaces it."""
-        with contextlib.suppress(OSError):
-            await worker.send(channel.frame({"type": "cancel"}))
-        if await worker.is_ready():
-            self._idle.put_nowait(worker)
-            return
+        if not worker.is_worn:
+            with contextlib.suppress(OSError):
+                await worker.send(channel.frame({"type": "cancel"}))
+            if await worker.is_ready(_CANCEL_SECONDS):
+                self._idle.put_nowait(worker)
+                return
         await worker.end()
         self._all.discard(worker)
         await self._replace()
@@ -295,12 +386,13 @@ class Sandbox:
             try:
                 await self._add_worker()
                 return
-            except Internal:
+            except (ConfigInvalid, Internal):
                 _log.error("worker_does_not_start", again_in_seconds=_RESTART_SECONDS)
                 await asyncio.sleep(_RESTART_SECONDS)
 
     async def _add_worker(self) -> None:
-        worker = await _Worker.start(self._environment)
+        memory_bytes = self._limits.memory_bytes if self._confined else 0
+        worker = await _Worker.start(self._environment, memory_bytes)
         self._all.add(worker)
         self._idle.put_nowait(worker)
 

@@ -29,6 +29,7 @@ from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import (
     Bank,
     Coverage,
+    DecodeLimits,
     Entry,
     EntryRef,
     Evidence,
@@ -50,7 +51,7 @@ from hashmatch.model.verdicts import (
     VerdictReason,
 )
 from hashmatch.replica import Replica
-from hashmatch.sandbox import Sandbox
+from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.blocklist import BlocklistStore, Request
@@ -204,7 +205,7 @@ class Gate:
         yield self._data[self._first :]
 
 
-LIMITS = IntakeLimits(max_upload_bytes=20 * MIB, max_duration_ms=60_000, max_frame_pixels=1 << 20)
+LIMITS = IntakeLimits(20 * MIB, DecodeLimits(max_duration_ms=60_000, max_frame_pixels=1 << 20))
 
 
 def spool_budget(folder: Path, memory_bytes: int = 32 * MIB) -> SpoolBudget:
@@ -379,5 +380,7 @@ def any_signals(draw: st.DrawFn, kind: Kind | None = None, most: int = 6) -> Sig
 async def workers(count: int) -> AsyncIterator[Sandbox]:
     """Worker processes that decode."""
     environment = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
-    async with sandbox.running(Sandbox(count, 30.0, environment)) as started:
+    async with sandbox.running(
+        Sandbox(count, WorkerLimits(wall_seconds=30.0), environment)
+    ) as started:
         yield started

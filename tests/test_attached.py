@@ -16,7 +16,8 @@ from hashmatch.media import image, video
 from hashmatch.media.attached import AttachedPicture
 from hashmatch.media.formats import sniff
 from hashmatch.media.source import BytesSource, FileSource
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 from tests.support import picture
 

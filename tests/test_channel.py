@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hashmatch import channel
 from hashmatch.channel import BadMessage, Done, Job
-from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn, VerdictReason
 from hashmatch.sampling.frames import Density
@@ -48,8 +48,13 @@ jobs = st.builds(
         same_bits=st.integers(-1, 256),
         every_frame=st.booleans(),
     ),
-    max_duration_ms=counts,
-    max_frame_pixels=counts,
+    limits=st.builds(
+        DecodeLimits,
+        max_duration_ms=counts,
+        max_frame_pixels=counts,
+        max_frames=counts,
+        max_streams=counts,
+    ),
 )
 
 VIEWS = np.array([view_code(Part.FULL, turn) for turn in Turn], np.uint8)

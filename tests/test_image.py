@@ -22,7 +22,8 @@ from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image
 from hashmatch.media.formats import sniff
 from hashmatch.media.source import FileSource
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Kind, Part, VerdictReason
 
 Digest = npt.NDArray[np.uint8]

@@ -217,19 +217,24 @@ async def test_a_media_of_just_the_limit_is_taken(sandbox: Sandbox, budget: Spoo
 
 
 @pytest.mark.parametrize(
-    ("limits", "code"),
+    ("changed", "code"),
     [
-        (dataclasses.replace(LIMITS, max_duration_ms=2000), VerdictReason.DURATION_LIMIT),
-        (dataclasses.replace(LIMITS, max_frame_pixels=96 * 95), VerdictReason.FRAME_SIZE_LIMIT),
+        ({"max_duration_ms": 2000}, VerdictReason.DURATION_LIMIT),
+        ({"max_frame_pixels": 96 * 95}, VerdictReason.FRAME_SIZE_LIMIT),
+        ({"max_frames": 1}, VerdictReason.FRAMES_LIMIT),
+        ({"max_streams": 0}, VerdictReason.STREAMS_LIMIT),
     ],
-    ids=["duration", "pixels"],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 async def test_limits_reach_the_decoder(
-    sandbox: Sandbox, budget: SpoolBudget, limits: object, code: VerdictReason
+    sandbox: Sandbox, budget: SpoolBudget, changed: dict[str, int], code: VerdictReason
 ) -> None:
     """A setting would have no effect, and one upload could keep a worker for hours."""
-    inspected = await inspect(Intake(sandbox, budget, limits), CLIP)  # type: ignore[arg-type]
+    decode = dataclasses.replace(LIMITS.decode, **changed)
+    limits = dataclasses.replace(LIMITS, decode=decode)
+    inspected = await inspect(Intake(sandbox, budget, limits), CLIP)
     assert code in codes(inspected)
+    assert not inspected.coverage.complete
     assert not inspected.coverage.complete
 
 

@@ -77,6 +77,7 @@ RECORDS = {
     "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
     "frames_failed largest_gap_ms streams by_caller",
+    "DecodeLimits": "max_duration_ms max_frame_pixels max_frames max_streams",
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons",
     "EntryRef": "entry_id reference label bank_id bank_name",
     "Evidence": "entry action kind part turn distance threshold frames segments",
@@ -102,7 +103,8 @@ ENUMERATIONS = {
     "VerdictReason": "EXACT_MATCH PERCEPTUAL_MATCH NOTHING_FOUND EMPTY UNSUPPORTED TRUNCATED "
     "CORRUPT SIZE_LIMIT DURATION_LIMIT FRAME_SIZE_LIMIT NO_FRAMES ALL_FRAMES_FLAT DECODE_TIMEOUT "
     "WORKER_DIED BLOCKLIST_EMPTY BLOCKLIST_STALE KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY "
-    "COVERAGE_GAP UNSEEN_MEDIA SIGNALS_LIMIT",
+    "COVERAGE_GAP UNSEEN_MEDIA SIGNALS_LIMIT FRAMES_LIMIT STREAMS_LIMIT CPU_LIMIT MEMORY_LIMIT "
+    "SANDBOX_VIOLATION",
 }
 
 SETTINGS = {
@@ -113,7 +115,12 @@ SETTINGS = {
     "max_upload_bytes": 2 * 1024**3,
     "max_duration_seconds": 4 * 3600,
     "max_frame_pixels": 8192**2,
+    "max_frames": 2_000_000,
+    "max_streams": 64,
     "decode_seconds": 300.0,
+    "decode_cpu_seconds": 600.0,
+    "decode_memory_bytes": 2 * 1024**3,
+    "unsafe_no_sandbox": False,
     "spool_memory_bytes": 256 * 1024**2,
     "spool_disk_bytes": 8 * 1024**3,
     "max_staleness_seconds": 10.0,
@@ -124,7 +131,7 @@ SETTINGS = {
 
 COMMANDS = {
     "": "--install-completion --json --server --show-completion",
-    "serve": "--data --database --json --listen --workers",
+    "serve": "--data --database --json --listen --unsafe-no-sandbox --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
     "changes": "--after --follow --json --resume --server -f",
     "doctor": "--json --server",

@@ -26,10 +26,11 @@ from hashmatch import channel, sandbox
 from hashmatch.channel import Done, Job
 from hashmatch.errors import Internal, MediaError
 from hashmatch.media.source import FileSource
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from hashmatch.sampling.frames import Density
-from hashmatch.sandbox import Sandbox
+from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.worker.inspect import inspect
 
@@ -39,8 +40,7 @@ JOB = Job(
     kinds=(Kind.PDQ,),
     turns=True,
     density=Density(max_gap_ms=1000, change_bits=256, every_frame=True),
-    max_duration_ms=600_000,
-    max_frame_pixels=1 << 20,
+    limits=DecodeLimits(max_duration_ms=600_000, max_frame_pixels=1 << 20),
 )
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 
@@ -93,7 +93,7 @@ def spool(tmp_path: Path) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def one() -> AsyncIterator[Sandbox]:
     """One worker."""
-    async with sandbox.running(Sandbox(1, 60, ENVIRONMENT)) as running:
+    async with sandbox.running(Sandbox(1, WorkerLimits(), ENVIRONMENT)) as running:
         yield running
 
 
@@ -321,7 +321,7 @@ async def test_a_worker_ends_with_its_parent() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "hashmatch.worker", str(theirs.fileno())],
+            [sys.executable, "-I", "-m", "hashmatch.worker", str(theirs.fileno()), f"{1 << 30}"],
             pass_fds=[theirs.fileno()],
             env=ENVIRONMENT,
         )
@@ -334,7 +334,7 @@ async def test_a_worker_ends_with_its_parent() -> None:
 async def test_a_hanging_worker_is_given_up(spool: Spool, tmp_path: Path) -> None:
     """A crafted file that a decoder never finishes would hold its worker for ever."""
     others = workers()
-    async with sandbox.running(Sandbox(1, 0.5, ENVIRONMENT)) as short:
+    async with sandbox.running(Sandbox(1, WorkerLimits(wall_seconds=0.5), ENVIRONMENT)) as short:
         # Time spent waiting for bytes does not count.
         slow = Spool(SpoolBudget(1 << 20, 0, tmp_path))
         job = asyncio.create_task(short.inspect(slow, JOB, Listener()))
@@ -366,7 +366,7 @@ async def test_a_hanging_worker_is_given_up(spool: Spool, tmp_path: Path) -> Non
 async def test_closing_ends_what_is_at_work(spool: Spool) -> None:
     """A server that stops would wait for its uploads until it is killed, and leave processes."""
     before, ours = children(), descriptors()
-    running = Sandbox(1, 60, ENVIRONMENT)
+    running = Sandbox(1, WorkerLimits(), ENVIRONMENT)
     await running.start()
     assert running.ready_workers == 1
     listener = Listener()
@@ -387,7 +387,7 @@ async def test_closing_ends_what_is_at_work(spool: Spool) -> None:
 HOSTILE = """#!{python} -IS
 import json, os, socket, struct, sys, time
 
-link = socket.socket(fileno=int(sys.argv[-1]))
+link = socket.socket(fileno=int(sys.argv[-2]))
 
 def say(header, payload=b""):
     encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
@@ -414,11 +414,12 @@ async def hostile(
     program = tmp_path / "python"
     program.write_text(HOSTILE.format(python=sys.executable))
     program.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(program))
+    command = (str(program), *sandbox._COMMAND[1:])
+    monkeypatch.setattr(sandbox, "_COMMAND", command)
     made = []
 
     def make(then: str, first: str = READY, seconds: float = 5) -> Sandbox:
-        made.append(Sandbox(1, seconds, {"FIRST": first, "THEN": then}))
+        made.append(Sandbox(1, WorkerLimits(wall_seconds=seconds), {"FIRST": first, "THEN": then}))
         return made[-1]
 
     yield make

@@ -16,7 +16,8 @@ from fixtures.transcode import REPEATABLE
 from hashmatch.media import video
 from hashmatch.media.formats import sniff
 from hashmatch.media.source import BytesSource
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 
 FRAMES = 60

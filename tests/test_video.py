@@ -24,7 +24,8 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import video
 from hashmatch.media.formats import missing_bytes, sniff
 from hashmatch.media.source import BytesSource, FileSource, Source
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 from hashmatch.sampling.frames import Chosen, Density, FrameChooser
 

@@ -39,12 +39,23 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(help="Decoding processes.  [default: one a core]")
     ] = None,
+    unsafe_no_sandbox: Annotated[
+        bool,
+        typer.Option("--unsafe-no-sandbox", help="Start even where workers cannot be confined."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the server until SIGTERM. All settings: docs/settings.md."""
     shared = options.of(context, None, as_json)
     try:
-        _serve(shared, data=data, database=database, listen=listen, workers=workers)
+        _serve(
+            shared,
+            data=data,
+            database=database,
+            listen=listen,
+            workers=workers,
+            unsafe_no_sandbox=unsafe_no_sandbox or None,
+        )
     except HashmatchError as error:
         failed(error, shared)
         raise typer.Exit(1) from None

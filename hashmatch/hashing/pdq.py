@@ -22,7 +22,16 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BITS", "DIGEST_BYTES", "MIN_QUALITY", "TURNS", "digest", "dihedral", "sketch"]
+__all__ = [
+    "BITS",
+    "DIGEST_BYTES",
+    "MIN_QUALITY",
+    "TURNS",
+    "digest",
+    "dihedral",
+    "sketch",
+    "warm_up",
+]
 
 BITS: Final = 256
 DIGEST_BYTES: Final = BITS // 8
@@ -98,9 +107,7 @@ def sketch(luma: _Luma) -> npt.NDArray[np.uint8]:
     Takes what `digest` takes. Returns uint8 ``[n, 32]``: like a digest, but of a grid for which
     only some pixels are looked at. Comparable with other sketches of planes of that size alone.
     """
-    _check(luma)
-    if luma.strides[2] != luma.itemsize:
-        luma = luma.copy(order="C")
+    luma = _checked(luma)
     height, width = luma.shape[1:]
     sketches = np.zeros((len(luma), DIGEST_BYTES), np.uint8)
     if min(height, width) >= _MIN_SIDE:
@@ -116,9 +123,7 @@ def dihedral(
     Takes what `digest` takes. Returns ``(digests uint8[n, turns, 32], quality uint8[n])`` for the
     first ``turns`` of `TURNS`.
     """
-    _check(luma)
-    if luma.strides[2] != luma.itemsize:
-        luma = luma.copy(order="C")
+    luma = _checked(luma)
     height, width = luma.shape[1:]
     digests = np.zeros((len(luma), turns, DIGEST_BYTES), np.uint8)
     quality = np.zeros(len(luma), np.uint8)
@@ -128,12 +133,27 @@ def dihedral(
     return digests, quality
 
 
-def _check(luma: _Luma) -> None:
+def warm_up() -> None:
+    """Compiles the kernels, or loads them, for every sort of plane that they take."""
+    for dtype in (np.uint8, np.float32):
+        padded = np.zeros((1, _MIN_SIDE, _MIN_SIDE + 1), dtype)
+        for luma in (padded, padded[:, :, :_MIN_SIDE]):
+            sketch(luma)
+            dihedral(luma)
+
+
+def _checked(luma: _Luma) -> _Luma:
+    """As the kernels take it: pixels of a row side by side, and not to be written to."""
     if luma.ndim != 3 or luma.dtype not in (np.uint8, np.float32) or 0 in luma.shape[1:]:
         raise ValueError(
             f"luma is {luma.dtype} of shape {luma.shape}; uint8 or float32 [n, h, w] with at "
             "least one pixel is needed"
         )
+    if luma.strides[2] != luma.itemsize:
+        luma = luma.copy(order="C")
+    luma = luma.view()
+    luma.flags.writeable = False  # A kernel is compiled once for each sort of array.
+    return luma
 
 
 @functools.lru_cache(maxsize=64)

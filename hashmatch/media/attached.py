@@ -12,7 +12,8 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import image
 from hashmatch.media.formats import Family, sniff
 from hashmatch.media.source import BytesSource
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["AttachedPicture"]

@@ -17,7 +17,8 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
 from hashmatch.media.source import SeekableReader, Source
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 
 __all__ = ["frames"]
@@ -91,7 +92,7 @@ def frames(
                 tally.costs.scale_s += time.perf_counter() - began
                 yield from batches
                 pts_ms += lasts_ms
-    except MediaError:
+    except (MediaError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MediaError(

@@ -7,15 +7,7 @@ from dataclasses import dataclass, field, fields
 from hashmatch.model.records import Coverage, MediaInfo, Reason
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["Costs", "DecodeLimits", "Tally"]
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """Limits of one media."""
-
-    max_duration_ms: int
-    max_frame_pixels: int
+__all__ = ["Costs", "Tally"]
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
 
@@ -162,6 +163,8 @@ class Track:
             decoded = self._stream.decode(packet)
         except av.error.EOFError:
             return []
+        except MemoryError:
+            raise
         except (av.error.FFmpegError, ValueError):
             self._fail()
             return []

@@ -17,8 +17,9 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media.attached import AttachedPicture
 from hashmatch.media.formats import Format, missing_bytes, unseen_media
 from hashmatch.media.source import SeekableReader, Source, StreamReader
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.packets import Doubt, Lost
 
@@ -117,6 +118,8 @@ def _open(
                 yield from _decode(container, tracks, tally, log, cheaply=max_gap_ms > 0)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
+    except MemoryError:
+        raise
     except av.error.EOFError:
         tally.add_reason(VerdictReason.NO_FRAMES, "the demuxer finds nothing in it")
     except av.error.FFmpegError as error:
@@ -141,6 +144,11 @@ def _tracks(
         return {}
     _describe(container, tally)
     tally.streams = len(streams)
+    if len(container.streams) > limits.max_streams:
+        raise MediaError(
+            VerdictReason.STREAMS_LIMIT,
+            f"{len(container.streams)} streams, {limits.max_streams} are allowed",
+        )
     if tally.duration_header_ms > limits.max_duration_ms:
         raise MediaError(
             VerdictReason.DURATION_LIMIT,
@@ -176,6 +184,8 @@ def _decode(
         if cheaply:
             raise Doubt("a stream that begins late") from error
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a stream begins long after the first bytes")
+    except MemoryError:
+        raise
     except av.error.FFmpegError as error:
         if cheaply:
             raise Doubt(error.strerror) from error

@@ -25,6 +25,7 @@ __all__ = [
     "BlocklistChange",
     "Checkpoint",
     "Coverage",
+    "DecodeLimits",
     "Entry",
     "EntryRef",
     "Evidence",
@@ -158,6 +159,16 @@ class Evidence:
     threshold: int
     frames: int
     segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What a media may have at most to be decoded; ``max_frame_pixels`` of each frame."""
+
+    max_duration_ms: int
+    max_frame_pixels: int
+    max_frames: int = 2_000_000
+    max_streams: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,11 @@ class VerdictReason(enum.IntEnum):
     COVERAGE_GAP = 26
     UNSEEN_MEDIA = 27
     SIGNALS_LIMIT = 28
+    FRAMES_LIMIT = 29
+    STREAMS_LIMIT = 30
+    CPU_LIMIT = 31
+    MEMORY_LIMIT = 32
+    SANDBOX_VIOLATION = 33
 
 
 class Action(enum.IntEnum):

@@ -228,6 +228,18 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """The file holds more media than was looked at: a second film behind the first."""
     VERDICT_REASON_SIGNALS_LIMIT: _VerdictReason.ValueType  # 28
     """More hashes than one media may have: its picture changes with nearly every frame, for long."""
+    VERDICT_REASON_FRAMES_LIMIT: _VerdictReason.ValueType  # 29
+    """It has more frames than are allowed."""
+    VERDICT_REASON_STREAMS_LIMIT: _VerdictReason.ValueType  # 30
+    """It has more streams than are allowed."""
+    VERDICT_REASON_CPU_LIMIT: _VerdictReason.ValueType  # 31
+    """Decoding it takes more of the processor's time than is allowed."""
+    VERDICT_REASON_MEMORY_LIMIT: _VerdictReason.ValueType  # 32
+    """Decoding it takes more memory than is allowed."""
+    VERDICT_REASON_SANDBOX_VIOLATION: _VerdictReason.ValueType  # 33
+    """The process that decoded it tried what no decoder does, such as to open a file, and was ended:
+    the media is meant to do harm, or hashmatch has a fault. Keep it apart and report it.
+    """
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a verdict is what it is."""
@@ -280,6 +292,18 @@ VERDICT_REASON_UNSEEN_MEDIA: VerdictReason.ValueType  # 27
 """The file holds more media than was looked at: a second film behind the first."""
 VERDICT_REASON_SIGNALS_LIMIT: VerdictReason.ValueType  # 28
 """More hashes than one media may have: its picture changes with nearly every frame, for long."""
+VERDICT_REASON_FRAMES_LIMIT: VerdictReason.ValueType  # 29
+"""It has more frames than are allowed."""
+VERDICT_REASON_STREAMS_LIMIT: VerdictReason.ValueType  # 30
+"""It has more streams than are allowed."""
+VERDICT_REASON_CPU_LIMIT: VerdictReason.ValueType  # 31
+"""Decoding it takes more of the processor's time than is allowed."""
+VERDICT_REASON_MEMORY_LIMIT: VerdictReason.ValueType  # 32
+"""Decoding it takes more memory than is allowed."""
+VERDICT_REASON_SANDBOX_VIOLATION: VerdictReason.ValueType  # 33
+"""The process that decoded it tried what no decoder does, such as to open a file, and was ended:
+the media is meant to do harm, or hashmatch has a fault. Keep it apart and report it.
+"""
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 
 class _Action:

@@ -15,6 +15,7 @@ from hashmatch import channel
 from hashmatch.channel import Job
 from hashmatch.media.tally import Tally
 from hashmatch.model.signals import Signals
+from hashmatch.worker.confine import CannotConfine, confine
 from hashmatch.worker.inspect import inspect, summary
 from hashmatch.worker.warm_up import warm_up
 
@@ -58,7 +59,7 @@ class _Link:
         while len(data) < size:
             chunk = self._socket.recv(size - len(data))
             if not chunk:
-                sys.exit(0)
+                os._exit(0)  # Nothing is to be put away, and much of that is forbidden.
             data += chunk
         return data
 
@@ -158,12 +159,21 @@ def _work(link: _Link) -> None:
 
 
 def main() -> None:
-    """Serves the socket whose descriptor is the only argument."""
+    """Serves the socket whose descriptor is the first argument; the second is the memory that a
+    media may take, in bytes.
+    """
     link = _Link(socket.socket(fileno=int(sys.argv[1])))
+    memory_bytes = int(sys.argv[2])  # 0: not confined.
     warm_up()
     # What is there by now stays: the collector need not look through it for every upload.
     gc.collect()
     gc.freeze()
+    if memory_bytes:
+        try:
+            confine(memory_bytes)
+        except CannotConfine as error:
+            link.send(channel.frame({"type": "unconfined", "why": str(error)}))
+            return
     link.send(channel.frame({"type": "ready"}))
     while True:
         _work(link)

@@ -13,7 +13,7 @@ from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image, video
 from hashmatch.media.formats import Family, sniff
 from hashmatch.media.source import Source
-from hashmatch.media.tally import DecodeLimits, Tally
+from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Part, VerdictReason
@@ -43,10 +43,19 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
     hasher = _Hasher(job, tally, emit, observe)
     try:
         for batch in _batches(source, job, tally):
+            if tally.frames_decoded > job.limits.max_frames:
+                raise MediaError(
+                    VerdictReason.FRAMES_LIMIT, f"more than {job.limits.max_frames} frames"
+                )
             hasher.look(batch)
         hasher.finish()
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
+    except MemoryError:
+        tally.add_reason(VerdictReason.MEMORY_LIMIT, "decoding it takes more memory than allowed")
+    except PermissionError:
+        # Nothing that decodes opens a file; the kernel has refused it.
+        tally.add_reason(VerdictReason.SANDBOX_VIOLATION, "decoding it tried to open a file")
     except Exception as error:
         # FFmpeg, PyAV and Pillow raise much that they do not promise, for files that are crafted
         # or only unusual. Whatever it is, not all of the media was looked at.
@@ -125,7 +134,7 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     media_format = sniff(source)
     if media_format is None:
         raise MediaError(VerdictReason.UNSUPPORTED, "no image or video format that is known here")
-    limits = DecodeLimits(job.max_duration_ms, job.max_frame_pixels)
+    limits = job.limits
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms

@@ -13,6 +13,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media.source import FileSource
 from hashmatch.media.storyboard import Thumbnail, key_frame_times
 from hashmatch.media.tally import Tally
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals, part_of, turn_of
 from hashmatch.model.verdicts import Kind
 from hashmatch.sampling import densities
@@ -85,8 +86,7 @@ def look(
         tuple(kinds),
         turns,
         densities.ENTRY if as_entry else densities.UPLOAD,
-        _MAX_DURATION_MS,
-        _MAX_FRAME_PIXELS,
+        DecodeLimits(_MAX_DURATION_MS, _MAX_FRAME_PIXELS),
     )
     found: list[Signals] = []
     chosen: list[Thumbnail] = []

@@ -25,6 +25,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
 from hashmatch.media.source import FileSource
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Kind
 from hashmatch.sampling import densities
 from hashmatch.sampling.densities import MAX_GAP_MS
@@ -32,7 +33,12 @@ from hashmatch.sampling.frames import Chosen
 from hashmatch.sampling.packets import Access, Doubt
 from hashmatch.worker.inspect import inspect
 
-JOB = Job((Kind.PDQ,), True, densities.UPLOAD, max_duration_ms=3_600_000, max_frame_pixels=1 << 24)
+JOB = Job(
+    (Kind.PDQ,),
+    True,
+    densities.UPLOAD,
+    DecodeLimits(max_duration_ms=3_600_000, max_frame_pixels=1 << 24),
+)
 
 # Digests by stream and time.
 Hashed = dict[tuple[int, int], bytes]
