@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,6 +85,9 @@ def confine(memory_bytes: int) -> None:
 
 def _silence() -> None:
     """Nobody reads what a decoder would print, and the server's log is not a decoder's to write."""
+    # To show a warning or an error, Python would read source files.
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = sys.excepthook = _ignore
     sys.stdout.flush()
     sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -91,6 +95,10 @@ def _silence() -> None:
         os.dup2(nowhere, stream)
     if nowhere > 2:
         os.close(nowhere)
+
+
+def _ignore(*_: object) -> None:
+    """Nobody would read it."""
 
 
 def _set_limits(memory_bytes: int) -> None:
