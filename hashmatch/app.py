@@ -47,9 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         raise ConfigInvalid(
             f"data: the folder cannot be made ({error.strerror})", setting="data"
         ) from error
-    database = Database(
-        settings.database or f"sqlite:///{(settings.data / 'hashmatch.db').absolute()}"
-    )
+    database = Database(settings.database_url)
     worker_limits = WorkerLimits(
         wall_seconds=settings.decode_seconds,
         cpu_seconds=settings.decode_cpu_seconds,

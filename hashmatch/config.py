@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         "INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
     )
 
+    @property
+    def database_url(self) -> str:
+        """Where the store is."""
+        return self.database or f"sqlite:///{(self.data / 'hashmatch.db').absolute()}"
+
     @pydantic.field_validator("listen")
     @classmethod
     def _has_a_port(cls, value: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ COMMANDS = [
     [],
     ["serve"],
     ["screen"],
+    ["audit"],
+    ["audit", "verify"],
     ["changes"],
     ["doctor"],
     ["hash"],
@@ -285,6 +288,29 @@ def test_changes_are_told(bank: str, files: Path) -> None:
     beyond = run("changes", "--after", "999999", "--json")
     assert (beyond.code, beyond.object["error"]["reason"]) == (1, "REVISION_UNKNOWN")
     assert run("changes", "--after", "1", "--resume", "x").code == 2
+
+
+def test_the_audit_trail_is_verified(bank: str, server: RunningServer, tmp_path: Path) -> None:
+    """An auditor could not tell a trail that was changed from one that was not."""
+    seen = run("audit", "verify", "--data", server.data, "--json")
+    assert (seen.code, seen.object["findings"]) == (0, [])
+    run("bank", "update", bank, "--label", "another")
+    later = run("audit", "verify", "--data", server.data, "--noted", seen.object["hash"])
+    assert later.code == 0
+    assert f"{seen.object['rows'] + 1} rows" in later.out
+    copy = tmp_path / "hashmatch.db"
+    with sqlite3.connect(server.data / "hashmatch.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute("DROP TRIGGER audit_no_update")
+        target.execute("UPDATE audit SET actor = 'somebody' WHERE seq = 2")
+        target.commit()
+    wrong = run("audit", "verify", "--data", tmp_path)
+    assert wrong.code == 1
+    assert "row 2: it was changed after it was written" in wrong.out
+    nothing = run("audit", "verify", "--data", tmp_path / "nothing", "--json")
+    assert (nothing.code, nothing.object["error"]["reason"]) == (1, "CONFIG_INVALID")
+    assert not (tmp_path / "nothing").exists()
+    assert run("audit", "verify", "--noted", "xyz").code == 2
 
 
 def test_changes_are_followed(bank: str, server: RunningServer, client: Client) -> None:

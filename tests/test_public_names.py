@@ -71,6 +71,8 @@ ERRORS = {
 }
 
 RECORDS = {
+    "AuditFinding": "row problem",
+    "AuditReport": "rows head findings",
     "Bank": "bank_id name label action thresholds state revision create_time update_time "
     "active_entries",
     "BlocklistChange": "revision type time bank entry resume_token",
@@ -133,6 +135,8 @@ COMMANDS = {
     "": "--install-completion --json --server --show-completion",
     "serve": "--data --database --json --listen --unsafe-no-sandbox --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
+    "audit": "",
+    "audit verify": "--data --database --json --noted",
     "changes": "--after --follow --json --resume --server -f",
     "doctor": "--json --server",
     "hash": "--entry --json --phash --turns FILE...",

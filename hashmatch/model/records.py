@@ -21,6 +21,8 @@ from hashmatch.model.verdicts import (
 
 __all__ = [
     "DEFAULT_THRESHOLDS",
+    "AuditFinding",
+    "AuditReport",
     "Bank",
     "BlocklistChange",
     "Checkpoint",
@@ -125,6 +127,25 @@ class Checkpoint:
     revision: int
     time: datetime.datetime
     resume_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFinding:
+    """What is wrong with the audit trail: at which row, 0 where none is there."""
+
+    row: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What came of a verification: the number of rows, the newest one's hash in hexadecimal digits,
+    and what is wrong.
+    """
+
+    rows: int
+    head: str
+    findings: tuple[AuditFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)

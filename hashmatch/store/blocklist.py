@@ -20,7 +20,7 @@ from hashmatch.errors import (
 from hashmatch.model.records import Bank, Coverage, Entry, KindCount, Page, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store import bulk, codec
+from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.rows import (
@@ -206,7 +206,9 @@ class BlocklistStore(ChangeLog):
                 made = ids.new_ids(ids.ENTRY, len(some))
                 bulk.insert(connection, some, same, made, usable)
                 count += len(some)
-            _log_answer(connection, revision, {"entries": count})
+            answer = {"entries": count}
+            _log_answer(connection, revision, answer)
+            audit.append(connection, "entries_created", row.bank_id, answer, revision=revision)
             self._database.announce(connection)
             return count
 
@@ -275,7 +277,7 @@ class BlocklistStore(ChangeLog):
         self,
         request: Request,
         change: Callable[[sa.Connection], tuple[str, int, int | None]],
-        after: Callable[[sa.Connection, int, int | None], object],
+        after: Callable[[sa.Connection, int, int | None], Any],
         parse: Callable[[object], T],
     ) -> T:
         """Makes one revision, or gives the answer of the request that was made before."""
@@ -294,6 +296,7 @@ class BlocklistStore(ChangeLog):
                 connection.execute(table.update().where(changed).values(revision=revision))
                 answer = after(connection, bank_seq, entry_seq)
                 _log_answer(connection, revision, answer)
+                audit.append(connection, what, _subject(answer), answer, revision=revision)
                 self._database.announce(connection)
                 return parse(answer)
         except IntegrityError:
@@ -380,6 +383,11 @@ def _log_change(
         "after": {},
     }
     return key(connection.execute(changes.insert().values(values)))
+
+
+def _subject(answer: Any) -> str:
+    """The id of what a change was answered with."""
+    return str(answer["bank_id"] if "bank_id" in answer else answer["ref"]["entry_id"])
 
 
 def _log_answer(connection: sa.Connection, revision: int, answer: object) -> None:

@@ -97,6 +97,17 @@ class Database:
                     "run that version or a newer one"
                 ) from error
 
+    def check(self) -> None:
+        """Raises `ConfigInvalid` if there is no store here: to look at it makes none."""
+        file = self.engine.url.database
+        if not self.is_postgresql and not (file and Path(file).is_file()):
+            raise ConfigInvalid("database: there is no store here", setting="database")
+        if not sa.inspect(self.engine).has_table("audit"):
+            raise ConfigInvalid(
+                "database: the store is of an older version; start the server once",
+                setting="database",
+            )
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view of the data. Raises `StoreUnavailable`."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hashmatch.errors import ChangesCompacted, RevisionUnknown
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import ChangeType, EntryState
-from hashmatch.store import codec
+from hashmatch.store import audit, codec
 from hashmatch.store.database import Database
 from hashmatch.store.rows import newest_revision, select_entries, to_entry
 from hashmatch.store.tables import changes, entries, store
@@ -113,6 +113,8 @@ class History:
                     return deleted
                 connection.execute(changes.delete().where(changes.c.revision <= revisions[-1]))
                 connection.execute(store.update().values(compacted_revision=revisions[-1]))
+                details = {"up_to_revision": revisions[-1], "deleted": len(revisions)}
+                audit.append(connection, "changes_compacted", "", details)
             deleted += len(revisions)
 
 

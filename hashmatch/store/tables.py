@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 __all__ = [
+    "audit",
     "banks",
     "changes",
     "entries",
@@ -104,6 +105,22 @@ changes = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("after", sa.JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# What was done by whom, see `hashmatch.store.audit`. No row is ever changed or deleted: triggers of
+# migration 0004 refuse it. `details` is JSON as it was hashed.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=True, index=True),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("previous", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
 )
 
 screenings = sa.Table(
