@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from hashmatch import sandbox, telemetry
+from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
@@ -32,6 +33,7 @@ from hashmatch.tasks import meanwhile
 __all__ = ["run", "running"]
 
 _TELL_SECONDS: Final = 1.0
+_WAITING_A_WORKER: Final = 6
 _COMPACT_SECONDS: Final = 3600.0
 
 _log = telemetry.get_logger(__name__)
@@ -70,6 +72,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             max_frames=settings.max_frames,
             max_streams=settings.max_streams,
         ),
+        idle_seconds=settings.upload_idle_seconds,
+        receive_seconds=settings.upload_seconds,
     )
     with contextlib.closing(database):
         await asyncio.to_thread(database.migrate)
@@ -79,7 +83,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             file=settings.data / "blocklist.index",
             max_staleness_seconds=settings.max_staleness_seconds,
         )
-        intake = Intake(workers, budget, limits)
+        waiting = settings.max_waiting or _WAITING_A_WORKER * settings.workers
+        admission = Admission(AdmissionLimits(settings.max_uploads, waiting, settings.workers))
+        intake = Intake(workers, budget, limits, admission)
         history = History(database)
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),

@@ -85,6 +85,31 @@ class Settings(BaseSettings):
         description="Let workers do all that the server may. Without it, a server starts only "
         "where workers can be confined (Linux with libseccomp).",
     )
+    max_uploads: int = pydantic.Field(
+        1000,
+        ge=2,
+        description="Most uploads under way at once; a single caller may have half of them. "
+        "Beyond: OVERLOADED.",
+    )
+    max_waiting: int = pydantic.Field(
+        0,
+        ge=0,
+        description="Most uploads that wait for a worker; a single caller's may be half of them. "
+        "0: six for each worker. Beyond: OVERLOADED.",
+    )
+    upload_idle_seconds: float = pydantic.Field(
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time without a byte of an upload, in s. Beyond: UPLOAD_TOO_SLOW.",
+    )
+    upload_seconds: float = pydantic.Field(
+        3600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time that an upload may take to arrive, in s. Beyond: "
+        "UPLOAD_TOO_SLOW.",
+    )
     spool_memory_bytes: int = pydantic.Field(
         256 * _MIB, ge=0, description="Memory for all uploads under way, in bytes."
     )

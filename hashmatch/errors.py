@@ -22,6 +22,8 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 ├── Unavailable                   trying again helps
 │   ├── NotReady                  NOT_READY
 │   ├── SpoolFull                 SPOOL_FULL
+│   ├── Overloaded                OVERLOADED
+│   ├── UploadTooSlow             UPLOAD_TOO_SLOW
 │   ├── StoreUnavailable          STORE_UNAVAILABLE
 │   ├── Unreachable               UNREACHABLE
 │   └── DeadlineExceeded          DEADLINE
@@ -58,6 +60,7 @@ __all__ = [
     "NotFound",
     "NotInstalled",
     "NotReady",
+    "Overloaded",
     "RequestError",
     "RequestIdReused",
     "RevisionUnknown",
@@ -69,6 +72,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "UploadMismatch",
+    "UploadTooSlow",
     "by_reason",
 ]
 
@@ -229,6 +233,18 @@ class SpoolFull(Unavailable):
     """No room for this upload now."""
 
     reason = "SPOOL_FULL"
+
+
+class Overloaded(Unavailable):
+    """As many uploads are under way as the server takes, or takes of this caller."""
+
+    reason = "OVERLOADED"
+
+
+class UploadTooSlow(Unavailable):
+    """Nothing came for too long, or all of it took too long."""
+
+    reason = "UPLOAD_TOO_SLOW"
 
 
 class StoreUnavailable(Unavailable):

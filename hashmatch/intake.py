@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hashmatch.admission import Admission, Ticket
 from hashmatch.channel import Done, Job
-from hashmatch.errors import MediaError, UploadMismatch
+from hashmatch.errors import MediaError, UploadMismatch, UploadTooSlow
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
@@ -27,6 +29,8 @@ class IntakeLimits:
 
     max_upload_bytes: int
     decode: DecodeLimits
+    idle_seconds: float = 30.0  # Without a byte.
+    receive_seconds: float = 3600.0  # For all of it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,12 @@ async def nothing_known(sha256: bytes) -> Inspected | None:  # noqa: ARG001
 class Intake:
     """One per server."""
 
-    def __init__(self, sandbox: Sandbox, budget: SpoolBudget, limits: IntakeLimits) -> None:
+    def __init__(
+        self, sandbox: Sandbox, budget: SpoolBudget, limits: IntakeLimits, admission: Admission
+    ) -> None:
         """The sandbox is started and closed by its owner."""
         self._sandbox = sandbox
+        self._admission = admission
         self._budget = budget
         self._limits = limits
 
@@ -90,12 +97,23 @@ class Intake:
 
         ``announced_size`` in bytes, 0 if not known. ``decided`` gets signals as they come; as soon
         as it returns true nothing more is received or decoded. ``known`` is asked when all bytes
-        are there; what it knows is the answer. Raises `UploadMismatch`, `SpoolFull` and whatever
-        ``chunks`` raises.
+        are there; what it knows is the answer. Raises `Overloaded`, `UploadTooSlow`,
+        `UploadMismatch`, `SpoolFull` and whatever ``chunks`` raises.
         """
         if announced_size > self._limits.max_upload_bytes:
             return self._too_large(announced_size)
-        upload = _Upload(self._budget, looks, decided)
+        with self._admission.admitted() as ticket:
+            upload = _Upload(self._budget, looks, decided, ticket)
+            return await self._inspect_upload(upload, chunks, announced_size, looks, known)
+
+    async def _inspect_upload(
+        self,
+        upload: _Upload,
+        chunks: AsyncIterator[bytes],
+        announced_size: int,
+        looks: Looks,
+        known: Known,
+    ) -> Inspected:
         receiving = asyncio.create_task(self._receive(upload, chunks, announced_size))
         decoding = asyncio.create_task(self._decode(upload, looks, receiving))
         try:
@@ -120,7 +138,7 @@ class Intake:
     async def _receive(
         self, upload: _Upload, chunks: AsyncIterator[bytes], announced_size: int
     ) -> None:
-        async for chunk in chunks:
+        async for chunk in self._in_time(chunks):
             if upload.spool.size + len(chunk) > self._limits.max_upload_bytes:
                 raise _TooLarge
             upload.hasher.update(chunk)
@@ -131,6 +149,20 @@ class Intake:
             )
         await upload.spool.end()
         await upload.take(upload.hasher.signals(), None)
+
+    async def _in_time(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same, for as long as they come fast enough."""
+        until = time.monotonic() + self._limits.receive_seconds
+        while True:
+            allowed = min(self._limits.idle_seconds, until - time.monotonic())
+            try:
+                async with asyncio.timeout(allowed):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise UploadTooSlow("the upload comes too slowly, or not at all") from error
+            yield chunk
 
     async def _decode(self, upload: _Upload, looks: Looks, receiving: asyncio.Task[None]) -> Done:
         await asyncio.wait({receiving}, timeout=_GRACE_SECONDS)
@@ -150,11 +182,11 @@ class Intake:
 
     async def _inspect(self, upload: _Upload, job: Job) -> Done | None:
         try:
-            return await self._sandbox.inspect(upload.spool, job, upload.take)
+            return await self._sandbox.inspect(upload.spool, job, upload.take, upload.ticket)
         except Stalled:
             upload.begin_anew()
             await upload.spool.wait_for(sys.maxsize)  # That is, for its end.
-            return await self._sandbox.inspect(upload.spool, job, upload.take)
+            return await self._sandbox.inspect(upload.spool, job, upload.take, upload.ticket)
 
     def _too_large(self, size: int) -> Inspected:
         detail = f"more than {self._limits.max_upload_bytes} bytes"
@@ -169,7 +201,8 @@ class _TooLarge(Exception):
 class _Upload:
     """One media on its way."""
 
-    def __init__(self, budget: SpoolBudget, looks: Looks, decided: Decided) -> None:
+    def __init__(self, budget: SpoolBudget, looks: Looks, decided: Decided, ticket: Ticket) -> None:
+        self.ticket = ticket
         self.spool = Spool(budget)
         self.hasher = ExactHasher(looks.kinds)
         self.looked_up = asyncio.Event()  # Whether its bytes are known.

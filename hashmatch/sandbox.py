@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from hashmatch import channel, telemetry
+from hashmatch.admission import Ticket
 from hashmatch.channel import BadMessage, Done, Job, Message
 from hashmatch.errors import ConfigInvalid, Internal, MediaError
+from hashmatch.fair_queue import FairQueue
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.spool import Spool
@@ -262,10 +264,9 @@ class Sandbox:
         self._limits = limits
         self._confined = confined
         self._environment = dict(environment or {})
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._idle: FairQueue[_Worker] = FairQueue()
         self._all: set[_Worker] = set()
         self._starting: set[asyncio.Task[None]] = set()
-        self._queued = 0  # Media that wait for a worker.
         self._closed = False
 
     async def start(self) -> None:
@@ -287,15 +288,19 @@ class Sandbox:
         """Workers that run, idle or busy."""
         return len(self._all)
 
-    async def inspect(self, spool: Spool, job: Job, on_signals: OnSignals) -> Done | None:
-        """Has a worker decode and hash a spool, even while it grows.
+    async def inspect(
+        self, spool: Spool, job: Job, on_signals: OnSignals, ticket: Ticket | None = None
+    ) -> Done | None:
+        """Has a worker decode and hash a spool, even while it grows. Callers get workers in turn.
 
         ``on_signals`` gets hashes as they come, with the tally so far; when it returns true the
         rest is not wanted, and the answer is None. Raises `MediaError` if the worker died or took
         too much, and `Stalled` if the worker was given to others because nothing came: then try
         again, from the beginning, once all has come.
         """
-        worker = await self._alive()
+        worker = await self._alive(ticket.caller if ticket else "")
+        if ticket:
+            ticket.started()
         job_is_over = False
         try:
             await worker.send_job(job, spool, self._limits.cpu_seconds)
@@ -308,18 +313,14 @@ class Sandbox:
             raise ended from error
         finally:
             if job_is_over and not worker.is_worn:
-                self._idle.put_nowait(worker)
+                self._idle.put(worker)
             else:
                 self._in_background(self._recover(worker))
 
-    async def _alive(self) -> _Worker:
+    async def _alive(self, caller: str) -> _Worker:
         """A worker that has nothing to do, and has not died since."""
-        self._queued += 1
-        try:
-            while (worker := await self._idle.get()).process.returncode is not None:
-                self._in_background(self._recover(worker))
-        finally:
-            self._queued -= 1
+        while (worker := await self._idle.get(caller)).process.returncode is not None:
+            self._in_background(self._recover(worker))
         return worker
 
     async def _patiently(self, growth: Callable[[], Awaitable[None]]) -> None:
@@ -330,7 +331,7 @@ class Sandbox:
                     await growth()
                 return
             except TimeoutError:
-                if self._queued:
+                if self._idle.is_waited_for:
                     raise Stalled from None
 
     async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
@@ -374,7 +375,7 @@ class Sandbox:
             with contextlib.suppress(OSError):
                 await worker.send(channel.frame({"type": "cancel"}))
             if await worker.is_ready(_CANCEL_SECONDS):
-                self._idle.put_nowait(worker)
+                self._idle.put(worker)
                 return
         await worker.end()
         self._all.discard(worker)
@@ -394,7 +395,7 @@ class Sandbox:
         memory_bytes = self._limits.memory_bytes if self._confined else 0
         worker = await _Worker.start(self._environment, memory_bytes)
         self._all.add(worker)
-        self._idle.put_nowait(worker)
+        self._idle.put(worker)
 
     def _in_background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

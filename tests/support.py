@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashmatch import sandbox
+from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.intake import Intake, IntakeLimits
@@ -213,6 +214,11 @@ def spool_budget(folder: Path, memory_bytes: int = 32 * MIB) -> SpoolBudget:
     return SpoolBudget(memory_bytes, 32 * MIB, folder)
 
 
+def everybody() -> Admission:
+    """Room for all uploads of a test."""
+    return Admission(AdmissionLimits(1000, 1000, 1))
+
+
 @dataclass(frozen=True)
 class Parts:
     """What `hashmatch.app` puts together, without gRPC."""
@@ -241,7 +247,7 @@ class Parts:
         replica = Replica(store)
         await replica.load()
         budget = budget or spool_budget(folder)
-        intake = Intake(started, budget, limits)
+        intake = Intake(started, budget, limits, everybody())
         return cls(
             database,
             store,

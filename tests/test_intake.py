@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from hashmatch.errors import SpoolFull, UploadMismatch
+from hashmatch.admission import Admission, AdmissionLimits
+from hashmatch.errors import Overloaded, SpoolFull, UploadMismatch, UploadTooSlow
 from hashmatch.intake import Inspected, Intake, Looks
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
@@ -24,6 +25,7 @@ from tests.support import (
     MIB,
     Gate,
     clip,
+    everybody,
     flat_image,
     image,
     pieces,
@@ -58,7 +60,7 @@ def budget(tmp_path: Path) -> SpoolBudget:
 @pytest.fixture
 def intake(sandbox: Sandbox, budget: SpoolBudget) -> Intake:
     """The intake under test."""
-    return Intake(sandbox, budget, LIMITS)
+    return Intake(sandbox, budget, LIMITS, everybody())
 
 
 async def never(_: Sequence[Signals]) -> bool:
@@ -140,10 +142,12 @@ async def test_it_does_not_matter_how_the_bytes_come(intake: Intake) -> None:
 
 async def test_it_does_not_matter_where_the_bytes_wait(sandbox: Sandbox, tmp_path: Path) -> None:
     """A server with much to do would give another verdict than an idle one."""
-    expected = (await inspect(Intake(sandbox, spool_budget(tmp_path), LIMITS), CLIP)).signals
+    expected = (
+        await inspect(Intake(sandbox, spool_budget(tmp_path), LIMITS, everybody()), CLIP)
+    ).signals
     for memory in (0, 1000, 4096):
         budget = spool_budget(tmp_path, memory)
-        intake = Intake(sandbox, budget, LIMITS)
+        intake = Intake(sandbox, budget, LIMITS, everybody())
         inspected = await intake.inspect(pieces(CLIP, 1000), 0, LOOKS, never)
         assert same_signals(inspected.signals, expected)
         assert budget == spool_budget(tmp_path, memory)
@@ -201,7 +205,9 @@ async def test_a_media_that_grows_too_large_is_given_up(
             yield bytes(64 * 1024)
 
     limits = dataclasses.replace(LIMITS, max_upload_bytes=1 * MIB)
-    inspected = await Intake(sandbox, budget, limits).inspect(endless(), 0, LOOKS, never)
+    inspected = await Intake(sandbox, budget, limits, everybody()).inspect(
+        endless(), 0, LOOKS, never
+    )
     assert codes(inspected) == [VerdictReason.SIZE_LIMIT]
     assert received <= MIB + 2 * 64 * 1024
     assert inspected.signals == ()
@@ -212,7 +218,7 @@ async def test_a_media_of_just_the_limit_is_taken(sandbox: Sandbox, budget: Spoo
     """The limit would not be what the settings say."""
     for spare, complete in ((0, True), (-1, False)):
         limits = dataclasses.replace(LIMITS, max_upload_bytes=len(CLIP) + spare)
-        inspected = await inspect(Intake(sandbox, budget, limits), CLIP)
+        inspected = await inspect(Intake(sandbox, budget, limits, everybody()), CLIP)
         assert inspected.coverage.complete is complete
 
 
@@ -232,7 +238,7 @@ async def test_limits_reach_the_decoder(
     """A setting would have no effect, and one upload could keep a worker for hours."""
     decode = dataclasses.replace(LIMITS.decode, **changed)
     limits = dataclasses.replace(LIMITS, decode=decode)
-    inspected = await inspect(Intake(sandbox, budget, limits), CLIP)
+    inspected = await inspect(Intake(sandbox, budget, limits, everybody()), CLIP)
     assert code in codes(inspected)
     assert not inspected.coverage.complete
     assert not inspected.coverage.complete
@@ -314,7 +320,7 @@ async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
     """The spool would fill up with uploads that are long gone, until it takes no more."""
     budget = SpoolBudget(0, 64 * MIB, tmp_path)
     limits = dataclasses.replace(LIMITS, max_upload_bytes=64 * MIB)
-    intake = Intake(sandbox, budget, limits)
+    intake = Intake(sandbox, budget, limits, everybody())
     data = bytes(32 * MIB)
 
     async def whole() -> AsyncIterator[bytes]:
@@ -334,7 +340,7 @@ async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
 async def test_a_full_spool_is_said_so(sandbox: Sandbox, tmp_path: Path) -> None:
     """An upload would be cut short instead of being tried again."""
     budget = SpoolBudget(1000, 2000, tmp_path)
-    intake = Intake(sandbox, budget, LIMITS)
+    intake = Intake(sandbox, budget, LIMITS, everybody())
     with pytest.raises(SpoolFull):
         await intake.inspect(pieces(CLIP, 500), 0, LOOKS, never)
     assert budget == SpoolBudget(1000, 2000, tmp_path)
@@ -373,3 +379,50 @@ async def test_a_stalled_upload_gives_its_worker_to_others(intake: Intake) -> No
         late = await stalled
     assert (late.coverage, late.reasons) == (other.coverage, ())
     assert same_signals(late.signals, other.signals)
+
+
+# Uploads that come too slowly, or are too many
+
+
+async def drip(every: float, times: int = 10_000) -> AsyncIterator[bytes]:
+    """A byte now and then."""
+    for _ in range(times):
+        yield b"x"
+        await asyncio.sleep(every)
+
+
+@pytest.mark.parametrize(
+    ("every", "idle", "all_of_it"), [(5, 0.2, 60), (0.05, 60, 0.3)], ids=["silent", "dripping"]
+)
+async def test_an_upload_that_comes_too_slowly_is_given_up(
+    sandbox: Sandbox, budget: SpoolBudget, every: float, idle: float, all_of_it: float
+) -> None:
+    """A few hundred clients that send a byte a minute would keep everybody else out."""
+    limits = dataclasses.replace(LIMITS, idle_seconds=idle, receive_seconds=all_of_it)
+    admission = everybody()
+    intake = Intake(sandbox, budget, limits, admission)
+    free = budget.memory_bytes
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(UploadTooSlow):
+        await intake.inspect(drip(every), 0, LOOKS, never)
+    assert asyncio.get_running_loop().time() - began < 4
+    assert (admission.uploads, budget.memory_bytes) == (0, free)
+    assert (await inspect(intake, CLIP)).coverage.complete
+
+
+async def test_too_many_uploads_are_told_so_at_once(sandbox: Sandbox, budget: SpoolBudget) -> None:
+    """Each would wait for all before it, until none is answered in time."""
+    admission = Admission(AdmissionLimits(max_uploads=4, max_waiting=4, workers=1))
+    intake = Intake(sandbox, budget, LIMITS, admission)
+    slow = [asyncio.create_task(intake.inspect(drip(0.05), 0, LOOKS, never)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Overloaded):
+        await intake.inspect(drip(0), 0, LOOKS, never)
+    assert asyncio.get_running_loop().time() - began < 1
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert (admission.uploads, admission.waiting) == (0, 0)
+    assert (await inspect(intake, CLIP)).coverage.complete
+    assert (admission.uploads, admission.waiting) == (0, 0)

@@ -58,6 +58,7 @@ ERRORS = {
     "NotFound": "",
     "NotInstalled": "NOT_INSTALLED",
     "NotReady": "NOT_READY",
+    "Overloaded": "OVERLOADED",
     "RequestError": "",
     "RequestIdReused": "REQUEST_ID_REUSED",
     "RevisionUnknown": "REVISION_UNKNOWN",
@@ -68,6 +69,7 @@ ERRORS = {
     "Unavailable": "",
     "Unreachable": "UNREACHABLE",
     "UploadMismatch": "UPLOAD_MISMATCH",
+    "UploadTooSlow": "UPLOAD_TOO_SLOW",
 }
 
 RECORDS = {
@@ -123,6 +125,10 @@ SETTINGS = {
     "decode_cpu_seconds": 600.0,
     "decode_memory_bytes": 2 * 1024**3,
     "unsafe_no_sandbox": False,
+    "max_uploads": 1000,
+    "max_waiting": 0,
+    "upload_idle_seconds": 30.0,
+    "upload_seconds": 3600.0,
     "spool_memory_bytes": 256 * 1024**2,
     "spool_disk_bytes": 8 * 1024**3,
     "max_staleness_seconds": 10.0,
@@ -200,6 +206,8 @@ def test_the_tree_of_errors() -> None:
         errors.Unavailable: {
             "NotReady",
             "SpoolFull",
+            "Overloaded",
+            "UploadTooSlow",
             "StoreUnavailable",
             "Unreachable",
             "DeadlineExceeded",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashmatch import screening as screening_module
+from hashmatch.admission import Ticket
 from hashmatch.channel import Done, Job
 from hashmatch.errors import (
     RequestIdReused,
@@ -401,9 +402,9 @@ def decoded(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     sandbox = parts.intake._sandbox
     inspect = sandbox.inspect
 
-    async def counted(spool: Spool, job: Job, on_signals: OnSignals) -> Done | None:
+    async def counted(spool: Spool, job: Job, on_signals: OnSignals, ticket: Ticket) -> Done | None:
         jobs.append(job)
-        return await inspect(spool, job, on_signals)
+        return await inspect(spool, job, on_signals, ticket)
 
     monkeypatch.setattr(sandbox, "inspect", counted)
     return jobs

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashmatch.errors import InvalidField, StreamOrder
+from hashmatch.errors import InvalidField, StreamOrder, UploadTooSlow
+from hashmatch.server import uploads
 from hashmatch.server.uploads import MAX_CHUNK_BYTES, open_upload
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import screening_service_pb2 as pb
@@ -21,6 +23,20 @@ async def stream(messages: Sequence[pb.ScreenUploadRequest]) -> AsyncIterator[ob
     """Messages as they come."""
     for message in messages:
         yield message
+
+
+async def test_a_header_that_never_comes_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Streams that say nothing would stay open until the server has room for no other."""
+    monkeypatch.setattr(uploads, "_HEADER_SECONDS", 0.05)
+
+    async def silence() -> AsyncIterator[object]:
+        await asyncio.sleep(60)
+        yield HEADER
+
+    with pytest.raises(UploadTooSlow):
+        await open_upload(silence())
 
 
 def chunk(data: bytes) -> pb.ScreenUploadRequest:

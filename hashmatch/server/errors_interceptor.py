@@ -12,6 +12,7 @@ import grpc
 from grpc import aio
 
 from hashmatch import telemetry
+from hashmatch.admission import CALLER
 from hashmatch.errors import HashmatchError, Internal
 from hashmatch.wire.status import DETAILS_KEY, code_of, status_details
 
@@ -59,6 +60,7 @@ def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..
     @functools.wraps(call)
     async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         async with _refusing(context, method):
+            CALLER.set(_caller(context))
             return await call(request, context)
 
     return translated
@@ -91,6 +93,11 @@ async def _refusing(context: aio.ServicerContext[Any, Any], method: str) -> Asyn
         # Neither the caller nor the log gets its text, which could hold anything.
         _log.error("handler_failed", method=method, error=type(error).__name__, where=_where(error))
         await _refuse(Internal("a fault of the server; its log says more"), context, method)
+
+
+def _caller(context: aio.ServicerContext[Any, Any]) -> str:
+    """Who is given a share of the server: a machine, until callers have names."""
+    return str(context.peer()).rpartition(":")[0]
 
 
 def _where(error: BaseException) -> list[str]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from hashmatch.errors import InvalidField, StreamOrder
+from hashmatch.errors import InvalidField, StreamOrder, UploadTooSlow
 
 __all__ = ["MAX_CHUNK_BYTES", "open_upload"]
 
 MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
+_HEADER_SECONDS: Final = 30.0
 
 
 async def open_upload(messages: AsyncIterator[Any]) -> tuple[Any, AsyncIterator[bytes]]:
     """The header of an upload, and its chunks as they come.
 
-    ``messages`` have a oneof ``part`` of ``header`` and ``chunk``. Raises `StreamOrder`, also
-    later from the chunks.
+    ``messages`` have a oneof ``part`` of ``header`` and ``chunk``. Raises `UploadTooSlow`, and
+    `StreamOrder`, also later from the chunks.
     """
-    async for message in messages:
-        if message.WhichOneof("part") != "header":
-            break
+    try:
+        async with asyncio.timeout(_HEADER_SECONDS):
+            message = await anext(messages, None)
+    except TimeoutError as error:
+        raise UploadTooSlow("an upload was begun, and no header came") from error
+    if message is not None and message.WhichOneof("part") == "header":
         return message.header, _chunks(messages)
     raise StreamOrder("the first message of an upload must be its header")
 

@@ -75,6 +75,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE: the blocklist has no such revision: it was restored from a backup, or it is
     another than before. Metadata "newest_revision" is the one it is at.
     """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 22
+    """RESOURCE_EXHAUSTED: as many uploads are under way as the server takes, or takes of one caller.
+    Nothing was looked at. Try again after the time in RetryInfo, or at another server.
+    """
+    ERROR_REASON_UPLOAD_TOO_SLOW: _ErrorReason.ValueType  # 23
+    """UNAVAILABLE: no bytes of the upload came for too long, or all of it took too long."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -127,4 +133,10 @@ ERROR_REASON_REVISION_UNKNOWN: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE: the blocklist has no such revision: it was restored from a backup, or it is
 another than before. Metadata "newest_revision" is the one it is at.
 """
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 22
+"""RESOURCE_EXHAUSTED: as many uploads are under way as the server takes, or takes of one caller.
+Nothing was looked at. Try again after the time in RetryInfo, or at another server.
+"""
+ERROR_REASON_UPLOAD_TOO_SLOW: ErrorReason.ValueType  # 23
+"""UNAVAILABLE: no bytes of the upload came for too long, or all of it took too long."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

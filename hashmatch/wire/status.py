@@ -36,6 +36,7 @@ _CODES: Final[tuple[tuple[type[HashmatchError], grpc.StatusCode], ...]] = (
     (errors.RevisionUnknown, grpc.StatusCode.OUT_OF_RANGE),
     (errors.Conflict, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.SpoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
 )
 
