@@ -138,7 +138,8 @@ class Blocklist:
         """Hashes a media more closely than an upload is looked at, and makes an entry of it.
 
         Raises `MediaUnusable` if the bank wants hashes of frames and no frame gives one, what
-        `create_entry` raises, `UploadMismatch`, `SpoolFull` and whatever ``chunks`` raises.
+        `create_entry` raises, `Overloaded`, `UploadTooSlow`, `UploadMismatch`, `SpoolFull` and
+        whatever ``chunks`` raises.
         """
         if await asyncio.to_thread(self._store.knows, request.request_id):
             request = _with_media(request, await _sha256(chunks))
@@ -153,7 +154,8 @@ class Blocklist:
             densities.ENTRY,
             turns=False,
         )
-        inspected = await self._intake.inspect(chunks, announced_size, looks, _never)
+        with self._intake.admitted() as ticket:
+            inspected = await self._intake.inspect(ticket, chunks, announced_size, looks, _never)
         of_frames = [each for each in inspected.signals if not each.kind.exact]
         wants_frames = any(not kind.exact for kind in found.thresholds)
         if wants_frames and not any(usable(each).any() for each in of_frames):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,35 +86,29 @@ class Intake:
         self._budget = budget
         self._limits = limits
 
+    def admitted(self) -> contextlib.AbstractContextManager[Ticket]:
+        """A place for one media. Raises `Overloaded`: ask before anything else is done for it."""
+        return self._admission.admitted()
+
     async def inspect(
         self,
+        ticket: Ticket,
         chunks: AsyncIterator[bytes],
         announced_size: int,
         looks: Looks,
         decided: Decided,
         known: Known = nothing_known,
     ) -> Inspected:
-        """Hashes a media while its ``chunks`` arrive.
+        """Hashes a media while its ``chunks`` arrive. ``ticket`` is its place, see `admitted`.
 
         ``announced_size`` in bytes, 0 if not known. ``decided`` gets signals as they come; as soon
         as it returns true nothing more is received or decoded. ``known`` is asked when all bytes
-        are there; what it knows is the answer. Raises `Overloaded`, `UploadTooSlow`,
-        `UploadMismatch`, `SpoolFull` and whatever ``chunks`` raises.
+        are there; what it knows is the answer. Raises `UploadTooSlow`, `UploadMismatch`,
+        `SpoolFull` and whatever ``chunks`` raises.
         """
         if announced_size > self._limits.max_upload_bytes:
             return self._too_large(announced_size)
-        with self._admission.admitted() as ticket:
-            upload = _Upload(self._budget, looks, decided, ticket)
-            return await self._inspect_upload(upload, chunks, announced_size, looks, known)
-
-    async def _inspect_upload(
-        self,
-        upload: _Upload,
-        chunks: AsyncIterator[bytes],
-        announced_size: int,
-        looks: Looks,
-        known: Known,
-    ) -> Inspected:
+        upload = _Upload(self._budget, looks, decided, ticket)
         receiving = asyncio.create_task(self._receive(upload, chunks, announced_size))
         decoding = asyncio.create_task(self._decode(upload, looks, receiving))
         try:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from hashmatch import ids, policy, telemetry
+from hashmatch.admission import Ticket
 from hashmatch.errors import RequestIdReused
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.versions import HASH_VERSIONS
@@ -54,29 +55,46 @@ class Screenings:
         """Screens a media as its ``chunks`` arrive; may return before they end.
 
         ``fingerprint`` tells requests apart: the same ``request_id`` with another one raises
-        `RequestIdReused`. Raises `UploadMismatch`, `SpoolFull`, `StoreUnavailable` and whatever
-        ``chunks`` raises; what is wrong with the media is in the verdict.
+        `RequestIdReused`. Raises `Overloaded` before anything else is done; `UploadTooSlow`,
+        `UploadMismatch`, `SpoolFull`, `StoreUnavailable` and whatever ``chunks`` raises; what is
+        wrong with the media is in the verdict.
         """
-        began = time.monotonic()
         async with self._once(request_id):
-            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
-            if answered is not None:
-                await _check_same(answered.media, chunks)
-                return answered
-            search = _Search(await self._replica.newest())
-            looks = Looks(
-                search.snapshot.kinds_to_compute,
-                densities.UPLOAD,
-                turns=True,
-            )
-            inspected = await self._intake.inspect(
-                chunks, announced_size, looks, search.add, functools.partial(self._known, looks)
-            )
-            if inspected.again:
-                search = _Search(search.snapshot)
-                await search.add(inspected.signals)
-            kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
-            return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
+            with self._intake.admitted() as ticket:
+                return await self._screen(ticket, request_id, fingerprint, chunks, announced_size)
+
+    async def _screen(
+        self,
+        ticket: Ticket,
+        request_id: str,
+        fingerprint: str,
+        chunks: AsyncIterator[bytes],
+        announced_size: int,
+    ) -> Screening:
+        began = time.monotonic()
+        answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
+        if answered is not None:
+            await _check_same(answered.media, chunks)
+            return answered
+        search = _Search(await self._replica.newest())
+        looks = Looks(
+            search.snapshot.kinds_to_compute,
+            densities.UPLOAD,
+            turns=True,
+        )
+        inspected = await self._intake.inspect(
+            ticket,
+            chunks,
+            announced_size,
+            looks,
+            search.add,
+            functools.partial(self._known, looks),
+        )
+        if inspected.again:
+            search = _Search(search.snapshot)
+            await search.add(inspected.signals)
+        kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
+        return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
 
     async def screen_signals(
         self, request_id: str, fingerprint: str, signals: Sequence[Signals], duration_ms: int

@@ -26,7 +26,7 @@ from hashmatch import sandbox
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
-from hashmatch.intake import Intake, IntakeLimits
+from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.records import (
     Bank,
     Coverage,
@@ -217,6 +217,12 @@ def spool_budget(folder: Path, memory_bytes: int = 32 * MIB) -> SpoolBudget:
 def everybody() -> Admission:
     """Room for all uploads of a test."""
     return Admission(AdmissionLimits(1000, 1000, 1))
+
+
+async def inspected_by(intake: Intake, *given: Any) -> Inspected:
+    """`Intake.inspect` of what is admitted."""
+    with intake.admitted() as ticket:
+        return await intake.inspect(ticket, *given)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from tests.support import (
     clip,
     flat_image,
     image,
+    inspected_by,
     new_request,
     pieces,
     signals,
@@ -81,7 +82,7 @@ async def hashes(parts: Parts, data: bytes) -> tuple[Signals, ...]:
     async def never(_: list[Signals]) -> bool:
         return False
 
-    return (await parts.intake.inspect(pieces(data), 0, looks, never)).signals
+    return (await inspected_by(parts.intake, pieces(data), 0, looks, never)).signals
 
 
 # Banks

@@ -28,6 +28,7 @@ from tests.support import (
     everybody,
     flat_image,
     image,
+    inspected_by,
     pieces,
     same_signals,
     spool_budget,
@@ -71,7 +72,7 @@ async def never(_: Sequence[Signals]) -> bool:
 async def inspect(intake: Intake, data: bytes, announced: int = 0) -> Inspected:
     """What is known of a file."""
     async with asyncio.timeout(30):
-        return await intake.inspect(pieces(data), announced, LOOKS, never)
+        return await inspected_by(intake, pieces(data), announced, LOOKS, never)
 
 
 def codes(inspected: Inspected) -> list[VerdictReason]:
@@ -93,7 +94,9 @@ def spools() -> int:
 async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:
     """An entry of one of the kinds would not be found."""
     kinds = frozenset(Kind)
-    inspected = await intake.inspect(pieces(image(1)), 0, Looks(kinds, BY_TIME, turns=False), never)
+    inspected = await inspected_by(
+        intake, pieces(image(1)), 0, Looks(kinds, BY_TIME, turns=False), never
+    )
     assert {each.kind for each in inspected.signals} == kinds
     for kind in (Kind.SHA256, Kind.SHA1, Kind.MD5):
         expected = hashlib.new(kind.name.lower(), image(1)).digest()
@@ -115,7 +118,7 @@ async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:
 async def test_only_what_is_asked_for_is_computed(intake: Intake, kinds: set[Kind]) -> None:
     """Every upload would cost the hashes that no bank uses."""
     looks = Looks(frozenset(kinds), BY_TIME, turns=False)
-    inspected = await intake.inspect(pieces(image(1)), 0, looks, never)
+    inspected = await inspected_by(intake, pieces(image(1)), 0, looks, never)
     # SHA-256 names the media, so it is there in any case.
     assert {each.kind for each in inspected.signals} == kinds | {Kind.SHA256}
 
@@ -136,7 +139,7 @@ async def test_it_does_not_matter_how_the_bytes_come(intake: Intake) -> None:
     """A slow line would give another verdict than a fast one."""
     expected = (await inspect(intake, CLIP)).signals
     for size in (len(CLIP), 1000, 17):
-        inspected = await intake.inspect(pieces(CLIP, size), 0, LOOKS, never)
+        inspected = await inspected_by(intake, pieces(CLIP, size), 0, LOOKS, never)
         assert same_signals(inspected.signals, expected)
 
 
@@ -148,7 +151,7 @@ async def test_it_does_not_matter_where_the_bytes_wait(sandbox: Sandbox, tmp_pat
     for memory in (0, 1000, 4096):
         budget = spool_budget(tmp_path, memory)
         intake = Intake(sandbox, budget, LIMITS, everybody())
-        inspected = await intake.inspect(pieces(CLIP, 1000), 0, LOOKS, never)
+        inspected = await inspected_by(intake, pieces(CLIP, 1000), 0, LOOKS, never)
         assert same_signals(inspected.signals, expected)
         assert budget == spool_budget(tmp_path, memory)
 
@@ -184,7 +187,7 @@ async def test_a_media_that_is_announced_too_large_is_not_received(intake: Intak
         asked.append("a byte")
         yield b""
 
-    inspected = await intake.inspect(unwanted(), LIMITS.max_upload_bytes + 1, LOOKS, never)
+    inspected = await inspected_by(intake, unwanted(), LIMITS.max_upload_bytes + 1, LOOKS, never)
     assert codes(inspected) == [VerdictReason.SIZE_LIMIT]
     assert not inspected.coverage.complete
     assert inspected.media.size_bytes == LIMITS.max_upload_bytes + 1
@@ -205,9 +208,8 @@ async def test_a_media_that_grows_too_large_is_given_up(
             yield bytes(64 * 1024)
 
     limits = dataclasses.replace(LIMITS, max_upload_bytes=1 * MIB)
-    inspected = await Intake(sandbox, budget, limits, everybody()).inspect(
-        endless(), 0, LOOKS, never
-    )
+    intake = Intake(sandbox, budget, limits, everybody())
+    inspected = await inspected_by(intake, endless(), 0, LOOKS, never)
     assert codes(inspected) == [VerdictReason.SIZE_LIMIT]
     assert received <= MIB + 2 * 64 * 1024
     assert inspected.signals == ()
@@ -269,7 +271,7 @@ async def test_a_sure_match_ends_the_upload(intake: Intake) -> None:
         return True
 
     async with asyncio.timeout(20):
-        inspected = await intake.inspect(endless(), 0, LOOKS, at_once)
+        inspected = await inspected_by(intake, endless(), 0, LOOKS, at_once)
     assert codes(inspected) == [VerdictReason.DECIDED_EARLY]
     assert not inspected.coverage.complete
     assert asked
@@ -291,7 +293,7 @@ async def test_a_failing_source_frees_everything(
 
     for _ in range(3):
         with pytest.raises(ConnectionResetError):
-            await intake.inspect(breaks(), 0, LOOKS, never)
+            await inspected_by(intake, breaks(), 0, LOOKS, never)
         assert budget == spool_budget(tmp_path)
         assert spools() == 0
     assert (await inspect(intake, CLIP)).coverage.complete
@@ -303,7 +305,7 @@ async def test_an_upload_that_is_given_up_frees_everything(
     """Likewise, for a pipeline that goes away without a word."""
     for _ in range(3):
         gate = Gate(CLIP)
-        task = asyncio.create_task(intake.inspect(gate.__aiter__(), 0, LOOKS, never))
+        task = asyncio.create_task(inspected_by(intake, gate.__aiter__(), 0, LOOKS, never))
         await gate.waiting.wait()
         assert spools() == 1
         task.cancel()
@@ -328,7 +330,7 @@ async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
         await asyncio.Event().wait()
 
     for _ in range(3):
-        task = asyncio.create_task(intake.inspect(whole(), 0, LOOKS, never))
+        task = asyncio.create_task(inspected_by(intake, whole(), 0, LOOKS, never))
         while budget.disk_bytes == 64 * MIB:
             await asyncio.sleep(0)
         task.cancel()
@@ -342,7 +344,7 @@ async def test_a_full_spool_is_said_so(sandbox: Sandbox, tmp_path: Path) -> None
     budget = SpoolBudget(1000, 2000, tmp_path)
     intake = Intake(sandbox, budget, LIMITS, everybody())
     with pytest.raises(SpoolFull):
-        await intake.inspect(pieces(CLIP, 500), 0, LOOKS, never)
+        await inspected_by(intake, pieces(CLIP, 500), 0, LOOKS, never)
     assert budget == SpoolBudget(1000, 2000, tmp_path)
     assert spools() == 0
 
@@ -369,7 +371,7 @@ async def test_a_stalled_upload_gives_its_worker_to_others(intake: Intake) -> No
         await gate.wait()
         yield CLIP[len(CLIP) // 2 :]
 
-    stalled = asyncio.create_task(intake.inspect(stalling(), 0, LOOKS, never))
+    stalled = asyncio.create_task(inspected_by(intake, stalling(), 0, LOOKS, never))
     await asyncio.sleep(0.3)
     other = await inspect(intake, CLIP)
     assert other.coverage.complete
@@ -404,7 +406,7 @@ async def test_an_upload_that_comes_too_slowly_is_given_up(
     free = budget.memory_bytes
     began = asyncio.get_running_loop().time()
     with pytest.raises(UploadTooSlow):
-        await intake.inspect(drip(every), 0, LOOKS, never)
+        await inspected_by(intake, drip(every), 0, LOOKS, never)
     assert asyncio.get_running_loop().time() - began < 4
     assert (admission.uploads, budget.memory_bytes) == (0, free)
     assert (await inspect(intake, CLIP)).coverage.complete
@@ -414,11 +416,13 @@ async def test_too_many_uploads_are_told_so_at_once(sandbox: Sandbox, budget: Sp
     """Each would wait for all before it, until none is answered in time."""
     admission = Admission(AdmissionLimits(max_uploads=4, max_waiting=4, workers=1))
     intake = Intake(sandbox, budget, LIMITS, admission)
-    slow = [asyncio.create_task(intake.inspect(drip(0.05), 0, LOOKS, never)) for _ in range(2)]
+    slow = [
+        asyncio.create_task(inspected_by(intake, drip(0.05), 0, LOOKS, never)) for _ in range(2)
+    ]
     await asyncio.sleep(0.01)
     began = asyncio.get_running_loop().time()
     with pytest.raises(Overloaded):
-        await intake.inspect(drip(0), 0, LOOKS, never)
+        await inspected_by(intake, drip(0), 0, LOOKS, never)
     assert asyncio.get_running_loop().time() - began < 1
     for task in slow:
         task.cancel()

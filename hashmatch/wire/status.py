@@ -27,6 +27,14 @@ _TOO_LONG: Final = "larger than max"
 # What gRPC itself says, as INTERNAL, if the connection breaks off while a message is being sent.
 _BROKEN_OFF: Final = "Internal error from Core"
 
+# CANCELLED: a stream that the server ended early, whose status was lost behind what was still being
+# sent. What a caller cancels himself is no error that comes here.
+_BROKEN: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,
+)
+
 _CODES: Final[tuple[tuple[type[HashmatchError], grpc.StatusCode], ...]] = (
     (errors.RequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
@@ -73,10 +81,7 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
         error = errors.DeadlineExceeded("no answer within the deadline")
     elif code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LONG in message:
         error = errors.InvalidField("message", message)
-    elif (
-        code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-        or message == _BROKEN_OFF
-    ):
+    elif code in _BROKEN or message == _BROKEN_OFF:
         error = errors.Unreachable(f"the server cannot be reached: {message}")
     else:
         error = errors.Internal(f"the server answered {code.name}: {message}")
