@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,11 @@ from hashmatch.client import AsyncClient
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Verdict
 
-__all__ = ["Answer", "Load", "Sample", "closed_loop", "open_loop"]
+__all__ = ["Answer", "Load", "Sample", "closed_loop", "flood", "open_loop"]
+
+
+# The second is what a caller may see of the first while he still sends.
+_TOO_MANY = ("OVERLOADED", "UNREACHABLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,13 @@ class Load:
     def late(self, seconds: float) -> int:
         """Answers that took longer than so many seconds from the last byte."""
         return sum(answer.latency > seconds for answer in self.answers)
+
+    @property
+    def broken(self) -> str:
+        """Likewise, where uploads may be refused because they are too many."""
+        refused = sum(reason not in _TOO_MANY for reason in self.refusals)
+        counts = (self.lost, "lost"), (self.wrong, "wrong"), (refused, "refused for another reason")
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
 
     @property
     def fault(self) -> str:
@@ -127,7 +140,29 @@ async def closed_loop(
     return load, len(load.answers) / (time.monotonic() - began)
 
 
+async def flood(client: AsyncClient, samples: Sequence[Sample], count: int) -> Load:
+    """Sends ``count`` uploads at the same moment."""
+    load = Load()
+    began = time.monotonic()
+    turns = itertools.islice(itertools.cycle(samples), count)
+    await asyncio.gather(*(_upload(client, sample, load, began) for sample in turns))
+    return load
+
+
+def _new(data: bytes) -> bytes:
+    """The same media in bytes that nobody has sent before: a server that has screened the same
+    bytes does not decode them again.
+    """
+    chance = secrets.token_bytes(16)
+    if data[4:8] == b"ftyp":
+        return data + struct.pack(">I4s", 8 + len(chance), b"free") + chance
+    if data.startswith(b"\x1aE\xdf\xa3"):  # Matroska and WebM: a Void element.
+        return data + bytes([0xEC, 0x80 | len(chance)]) + chance
+    return data + chance  # Images end where they say.
+
+
 async def _upload(client: AsyncClient, sample: Sample, load: Load, began: float) -> None:
+    data = _new(sample.data)
     arrived = time.monotonic() - began
     last_byte = arrived
     load.sent += 1
@@ -138,7 +173,7 @@ async def _upload(client: AsyncClient, sample: Sample, load: Load, began: float)
 
     try:
         # Not tried again: what the server does not answer is to be seen.
-        screening = await client.screen(sample.data, timeout_seconds=0, progress=progress)
+        screening = await client.screen(data, timeout_seconds=0, progress=progress)
     except HashmatchError as error:
         load.refusals.append(error.reason)
         return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks.harness import Row, row
-from benchmarks.load import Load, Sample, closed_loop, open_loop
+from benchmarks.load import Load, Sample, closed_loop, flood, open_loop
 from hashmatch.client import AsyncClient
 
 __all__ = ["load_rows"]
@@ -17,6 +17,7 @@ _CONCURRENCIES: Final = (1, 2, 4, 8, 16)
 _PARTS: Final = (50, 90)  # Percent of the most that the service takes.
 _PERCENTILES: Final = (50, 95, 99)
 _LATE_SECONDS: Final = 1.0
+_FLOOD: Final = 2000
 
 
 async def load_rows(
@@ -38,6 +39,7 @@ async def load_rows(
     yardsticks: list[float] = []
     each_upload: list[float] = []
     latencies: dict[int, list[Load]] = {part: [] for part in _PARTS}
+    floods: list[Load] = []
     rising: dict[int, float] = {}
     async with AsyncClient(address) as client:
         for concurrency in _CONCURRENCIES:
@@ -52,6 +54,7 @@ async def load_rows(
             for part in _PARTS:
                 load = await open_loop(client, samples, rate * part / 100, seconds, seed=number)
                 latencies[part].append(load)
+            floods.append(await flood(client, samples, _FLOOD))
     cores = os.cpu_count() or 1
     rows = [
         row(
@@ -66,7 +69,21 @@ async def load_rows(
     ]
     for part in _PARTS:
         rows += _latency(part, latencies[part], yardsticks)
-    return rows
+    return [*rows, _flood_row(floods, latencies[max(_PARTS)])]
+
+
+def _flood_row(floods: Sequence[Load], busy: Sequence[Load]) -> Row:
+    """What is taken of a flood is answered nearly as soon as at high load; the rest is refused."""
+    answered = sum(len(load.answers) for load in floods)
+    return row(
+        "service_flood_p99",
+        f"{_FLOOD} uploads at once: last byte to verdict, 99th percentile",
+        f"at {max(_PARTS)} % load",
+        [load.percentiles(99)[0] for load in floods],
+        [max(1e-4, load.percentiles(99)[0]) for load in busy],
+        fault=next((load.broken for load in floods if load.broken), ""),
+        more={"answered": float(answered), "sent": float(_FLOOD * len(floods))},
+    )
 
 
 def _latency(part: int, loads: Sequence[Load], yardsticks: Sequence[float]) -> list[Row]:

@@ -121,6 +121,7 @@ def test_codes_are_those_that_the_protos_promise() -> None:
     ("code", "expected"),
     [
         (grpc.StatusCode.UNAVAILABLE, errors.Unreachable),
+        (grpc.StatusCode.CANCELLED, errors.Unreachable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, errors.DeadlineExceeded),
         (grpc.StatusCode.UNIMPLEMENTED, errors.Internal),
         (grpc.StatusCode.UNKNOWN, errors.Internal),

@@ -1,0 +1,72 @@
+"""Many more uploads at once than can be dealt with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hashmatch.client import AsyncClient, Client
+from hashmatch.errors import HashmatchError
+from hashmatch.model.verdicts import Action, Verdict
+from tests.conftest import RunningServer, serving
+from tests.support import clip, image, reencoded
+
+UPLOADS = 2000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Two workers, and an entry."""
+    with serving(tmp_path_factory.mktemp("flood"), workers="2") as running:
+        with Client(running.address) as client:
+            client.create_bank("bank", action=Action.BLOCK)
+            client.add_entry("bank", image(61))
+        yield running
+
+
+def media(number: int) -> tuple[bytes, Verdict]:
+    """One that no other is like, and what becomes of it."""
+    if number % 3 == 0:
+        return reencoded(61) + bytes([number % 256, number // 256]), Verdict.BLOCK
+    if number % 3 == 1:
+        return image(10_000 + number, 64, 64), Verdict.NO_MATCH
+    return clip([1, 2]) + number.to_bytes(8, "big"), Verdict.NO_MATCH
+
+
+async def test_each_is_answered_right_or_refused(server: RunningServer, tmp_path: Path) -> None:
+    """A flood would lose uploads, pass some that it never looked at, or end the server."""
+    outcomes: list[str] = []
+
+    async def upload(client: AsyncClient, number: int) -> None:
+        data, expected = media(number)
+        try:
+            screening = await client.screen(data, timeout_seconds=0)
+        except HashmatchError as error:
+            outcomes.append(error.reason)
+        else:
+            right = screening.verdict in (expected, Verdict.INCONCLUSIVE)
+            outcomes.append("answered" if right else f"wrong: {screening.verdict.name}")
+
+    async with AsyncClient(server.address) as client:
+        await asyncio.gather(*(upload(client, number) for number in range(UPLOADS)))
+        assert len(outcomes) == UPLOADS
+        assert set(outcomes) <= {"answered", "OVERLOADED", "UNREACHABLE"}
+        assert outcomes.count("answered") >= 6
+        assert outcomes.count("OVERLOADED") > UPLOADS / 2
+        # It is as before.
+        for number in range(3):
+            data, expected = media(number)
+            assert (await client.screen(data, timeout_seconds=60)).verdict is expected
+        stored = [each async for each in client.list_screenings()]
+        assert len(stored) == outcomes.count("answered") + 3
+
+
+async def test_who_is_refused_gets_his_turn(server: RunningServer) -> None:
+    """A client that does as it is told would be refused for ever."""
+    async with AsyncClient(server.address, timeout_seconds=120) as client:
+        many = [client.screen(image(20_000 + n, 64, 64)) for n in range(100)]
+        verdicts = [screening.verdict for screening in await asyncio.gather(*many)]
+    assert verdicts == [Verdict.NO_MATCH] * 100
