@@ -9,7 +9,7 @@ SERVICES := $(wildcard protos/hashmatch/v1/*_service.proto)
 # Compiled kernels are kept here, so that no test and no server compiles them twice.
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo serve test check bench bench-full bench-accept protos lock format clean
+.PHONY: help demo serve test check torture bench bench-full bench-accept protos lock format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,11 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 	$(BIN)/lint-imports
 	$(BIN)/python -m protos.generate --check
 	$(BIN)/python -m docs.settings --check
+
+torture: $(VENV)/installed ## The long forms: hostile media, kills, crafted bytes for every parser
+	HASHMATCH_TORTURE=1 $(BIN)/python -m pytest --timeout=0 tests/e2e/test_hostile_media.py \
+	  tests/e2e/test_kills.py
+	$(BIN)/python -m tests.fuzz --seconds 600
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run
 	$(BIN)/python -m benchmarks

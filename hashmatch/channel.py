@@ -132,7 +132,7 @@ def parse_signals(header: Mapping[str, Any], payload: bytes) -> list[Signals]:
     parsed, offset = [], 0
     try:
         for kind, *sizes in header["parts"]:
-            if len(sizes) != 4 or any(size < 0 for size in sizes):
+            if len(sizes) != 4 or any(not _is_size(size, payload) for size in sizes):
                 raise BadMessage("signals without four columns")
             columns = []
             for size in sizes:
@@ -144,6 +144,10 @@ def parse_signals(header: Mapping[str, Any], payload: bytes) -> list[Signals]:
     if offset != len(payload):
         raise BadMessage("signals and payload differ in length")
     return parsed
+
+
+def _is_size(value: object, payload: bytes) -> bool:
+    return type(value) is int and 0 <= value <= len(payload)
 
 
 def pack_done(done: Done) -> bytes:

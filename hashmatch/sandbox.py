@@ -25,7 +25,7 @@ from hashmatch.admission import Ticket
 from hashmatch.channel import BadMessage, Done, Job, Message
 from hashmatch.errors import ConfigInvalid, Internal, MediaError
 from hashmatch.fair_queue import FairQueue
-from hashmatch.model.signals import Signals
+from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.spool import Spool
 
@@ -51,6 +51,9 @@ _RESTART_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 2.0
 
 _log = telemetry.get_logger(__name__)
+
+# A worker ends a media that has more of a kind; one that was taken over may go on, and on.
+_MAX_HASHES: Final = MAX_SIGNALS
 
 _COMMAND: Final = (sys.executable, "-I", "-m", "hashmatch.worker")
 
@@ -335,7 +338,7 @@ class Sandbox:
                     raise Stalled from None
 
     async def _converse(self, worker: _Worker, spool: Spool, on_signals: OnSignals) -> Done | None:
-        busy_left = self._limits.wall_seconds
+        busy_left, hashes = self._limits.wall_seconds, 0
         while True:
             began = time.monotonic()
             try:
@@ -362,6 +365,9 @@ class Sandbox:
                 )
             elif header["type"] == "signals":
                 signals = channel.parse_signals(header, payload)
+                hashes += max((len(each) for each in signals), default=0)
+                if hashes > _MAX_HASHES:
+                    raise BadMessage("more hashes than a media may have")
                 if await on_signals(signals, channel.parse_done(header)):
                     return None
             elif header["type"] == "done":

@@ -199,7 +199,8 @@ WRONG: list[tuple[str, Message, grpc.StatusCode, str, str]] = [
     ("GetBank", blocklist_pb.GetBankRequest(), INVALID, "INVALID_FIELD", "bank"),
     ("GetBank", blocklist_pb.GetBankRequest(bank=LONG), INVALID, "INVALID_FIELD", "bank"),
     ("GetBank", blocklist_pb.GetBankRequest(bank="none"), MISSING, "BANK_NOT_FOUND", ""),
-    ("GetBank", blocklist_pb.GetBankRequest(bank="\0\n\x1b'\""), MISSING, "BANK_NOT_FOUND", ""),
+    ("GetBank", blocklist_pb.GetBankRequest(bank="a'\"b"), MISSING, "BANK_NOT_FOUND", ""),
+    ("GetBank", blocklist_pb.GetBankRequest(bank="a\0b"), INVALID, "INVALID_FIELD", "bank"),
     (
         "ListBanks",
         blocklist_pb.ListBanksRequest(page_size=-1),

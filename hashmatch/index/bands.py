@@ -27,6 +27,7 @@ from hashmatch.index.bands_kernels import (
     VALUES,
     build,
     search,
+    sound,
 )
 from hashmatch.index.bits import Hits, collect, frozen, to_words
 from hashmatch.index.parts import in_parts
@@ -80,9 +81,9 @@ class Bands:
     def from_columns(
         cls, columns: Mapping[str, npt.NDArray[Any]], width: int, radius: int = 31
     ) -> Bands:
-        """From `columns` as they were, without building anything; they are not looked into.
+        """From `columns` as they were, without building anything.
 
-        Raises ``ValueError`` if their shapes and dtypes do not fit together.
+        Raises ``ValueError`` if they do not fit together, so that a search would read elsewhere.
         """
         for name, (dtype, shape) in _shapes(len(columns["words"]), width).items():
             column = columns[name]
@@ -92,6 +93,8 @@ class Bands:
                 )
         made = cls.__new__(cls)
         made._set(columns, width, radius)
+        if not sound(made._columns["starts"], made._columns["rows"]):
+            raise ValueError("tables of rows that are not there")
         return made
 
     def _set(self, columns: Mapping[str, npt.NDArray[Any]], width: int, radius: int) -> None:
@@ -152,7 +155,7 @@ def warm_up() -> None:
     """Compiles the kernels, so that no upload waits for them: some seconds on a new machine."""
     # As many as are searched by the tables; alike, so that they are compared with all too.
     alike = np.zeros((2 * _LOOKUP_COST * CHUNK_BITS, 32), np.uint8)
-    Bands(alike).search(alike[:1], 0)
+    Bands.from_columns(Bands(alike).columns(), 32).search(alike[:1], 0)
     scan.warm_up()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hashmatch.index.bits import differing, popcount, prefetch, put
 from hashmatch.index.scan import scan_one
 
-__all__ = ["CHUNKS_A_WORD", "CHUNK_BITS", "ROW_BYTES", "VALUES", "build", "search"]
+__all__ = ["CHUNKS_A_WORD", "CHUNK_BITS", "ROW_BYTES", "VALUES", "build", "search", "sound"]
 
 CHUNK_BITS: Final = 16
 CHUNKS_A_WORD: Final = 64 // CHUNK_BITS
@@ -59,6 +59,27 @@ def build(words, starts, nexts, rows):  # type: ignore[no-untyped-def]
             nexts[i, place] = chunks[row, following]
             for byte in range(ROW_BYTES):
                 rows[i, place, byte] = row >> 8 * byte & 0xFF
+
+
+@_kernel
+def sound(starts, rows):  # type: ignore[no-untyped-def]
+    """Whether all that tables from elsewhere point at is there: a search does not ask."""
+    count = rows.shape[1]
+    for i in range(starts.shape[0]):
+        if starts[i, 0] != 0 or starts[i, VALUES] != count:
+            return False
+        for value in range(VALUES):
+            if starts[i, value] > starts[i, value + 1]:
+                return False
+        highest = np.int64(-1)
+        for place in range(count):
+            row = np.int64(0)
+            for byte in range(ROW_BYTES):
+                row |= np.int64(rows[i, place, byte]) << 8 * byte
+            highest = max(highest, row)
+        if highest >= count:
+            return False
+    return True
 
 
 @_kernel

@@ -130,7 +130,7 @@ class Table:
             self,
             withdrawn=np.insert(self.withdrawn, np.searchsorted(self.withdrawn, seq), seq),
             withdrawn_rows=self.withdrawn_rows + count,
-            usage={**self.usage, bank: self.usage[bank] - 1},
+            usage={**self.usage, bank: self.usage.get(bank, 0) - 1},
         )
 
     def to_compact(self) -> slice:

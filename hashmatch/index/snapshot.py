@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import struct
 import zlib
@@ -37,6 +38,9 @@ _START: Final = struct.Struct("<8sII")
 _REST: Final = struct.Struct("<QQQI")
 _PAGE: Final = 4096
 _AT_ONCE: Final = 16 << 20
+
+# Of columns. Others would have searches compiled anew, or are numbers that the store does not have.
+_DTYPES: Final = ("|u1", "<u2", "<u4", "<u8", "|i1", "<i2", "<i4", "<i8")
 
 Column = npt.NDArray[Any]
 
@@ -74,12 +78,12 @@ def load(path: Path, store_id: str) -> Snapshot:
     ``FileNotFoundError`` if it is not there.
     """
     mapped = _mapped(path)
-    header = _header(mapped)
-    if header["store"] != store_id:
-        raise SnapshotUnusable("the index file is of another store")
     try:
+        header = _header(mapped)
+        if header["store"] != store_id:
+            raise SnapshotUnusable("the index file is of another store")
         return _snapshot(_Columns(mapped, header["columns"]), header)
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise SnapshotUnusable(
             f"the index file does not hold together ({type(error).__name__})"
         ) from error
@@ -177,9 +181,11 @@ class _Columns:
 
     def __getitem__(self, number: int) -> Column:
         what = self._columns[number]
-        dtype, at = np.dtype(what["dtype"]), what["at"]
-        shape = tuple(what["shape"])
-        column = self._mapped[at : at + dtype.itemsize * int(np.prod(shape))]
+        at, shape = _count(what["at"]), tuple(map(_count, what["shape"]))
+        if what["dtype"] not in _DTYPES or at % _PAGE:
+            raise ValueError("a column that is not as they are written")
+        dtype = np.dtype(what["dtype"])
+        column = self._mapped[at : at + dtype.itemsize * math.prod(shape)]
         check = 0
         for part in _parts(column):
             check = zlib.crc32(part.data, check)
@@ -190,19 +196,21 @@ class _Columns:
 
 
 def _snapshot(columns: _Columns, header: Mapping[str, Any]) -> Snapshot:
-    tables = {
-        Kind[each["kind"]]: Table(
-            segments=tuple(_segment(columns, segment) for segment in each["segments"]),
-            withdrawn=columns[each["withdrawn"]],
-            withdrawn_rows=each["withdrawn_rows"],
-            usage=dict(each["usage"]),
+    tables = {}
+    for each in header["tables"]:
+        kind, withdrawn = Kind[each["kind"]], columns[each["withdrawn"]]
+        if withdrawn.dtype != np.int64 or withdrawn.ndim != 1 or not _rises(withdrawn):
+            raise ValueError("withdrawn entries that are none")
+        tables[kind] = Table(
+            segments=tuple(_segment(columns, segment, kind) for segment in each["segments"]),
+            withdrawn=withdrawn,
+            withdrawn_rows=_count(each["withdrawn_rows"]),
+            usage=_counts(each["usage"]),
         )
-        for each in header["tables"]
-    }
-    return Snapshot(header["revision"], {}, dict(header["entries"]), tables)
+    return Snapshot(_count(header["revision"]), {}, _counts(header["entries"]), tables)
 
 
-def _segment(columns: _Columns, what: Mapping[str, Any]) -> Segment:
+def _segment(columns: _Columns, what: Mapping[str, Any], kind: Kind) -> Segment:
     bands = None
     if "digests" in what:
         digests = columns[what["digests"]]
@@ -211,7 +219,29 @@ def _segment(columns: _Columns, what: Mapping[str, Any]) -> Segment:
         bands = Bands.from_columns({name: columns[what[name]] for name in names}, what["width"])
         digests = bands.digests
     entry, bank, pts_ms = (columns[what[name]] for name in ("entry", "bank", "pts_ms"))
+    if digests.dtype != np.uint8 or digests.shape != (len(digests), kind.width):
+        raise ValueError("digests of another kind")
+    for column in (entry, bank, pts_ms):
+        if column.dtype == np.uint64 or column.shape != (len(digests),):
+            raise ValueError("columns of other lengths, or of numbers that the store does not have")
+    if not _rises(entry):
+        raise ValueError("rows that are not in the order of their entries")
     return Segment(digests, entry, bank, pts_ms, bands)
+
+
+def _rises(column: Column) -> bool:
+    return not (column[1:] < column[:-1]).any()
+
+
+def _counts(pairs: list[list[int]]) -> dict[int, int]:
+    return {_count(one): _count(other) for one, other in pairs}
+
+
+def _count(value: object) -> int:
+    """JSON has other numbers too, and those that the store has end at 64 bits."""
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("not a count")
+    return value
 
 
 def _parts(data: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:

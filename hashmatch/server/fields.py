@@ -60,6 +60,9 @@ def required(field: str, value: str) -> str:
     if len(value) > _LONGEST_NAME:
         # Errors quote it, and an error has little room.
         raise InvalidField(field, f"{len(value)} characters; no id or name has so many")
+    if not value.isprintable():
+        # PostgreSQL has no room for a zero character, not even in what is looked for.
+        raise InvalidField(field, "has a character that cannot be printed")
     return value
 
 

@@ -7,6 +7,7 @@ import datetime
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from hashmatch.errors import Internal
 from hashmatch.model.records import (
     Bank,
     BlocklistChange,
@@ -61,7 +62,10 @@ def timestamp(instant: datetime.datetime) -> Timestamp:
 
 
 def _instant(message: Timestamp) -> datetime.datetime:
-    return message.ToDatetime(tzinfo=datetime.UTC)
+    try:
+        return message.ToDatetime(tzinfo=datetime.UTC)
+    except ValueError:
+        raise Internal("the server sent an instant that is none") from None
 
 
 def ref_to_wire(ref: EntryRef) -> pb.EntryRef:
@@ -215,7 +219,14 @@ def screening_to_wire(screening: Screening) -> pb.Screening:
 
 
 def screening_from_wire(message: pb.Screening) -> Screening:
-    """A message as a record. Raises ``ValueError`` for values this version does not know."""
+    """A message as a record. Raises `Internal`, as all of these do, if it cannot be one."""
+    try:
+        return _screening(message)
+    except ValueError as error:
+        raise Internal(f"the server sent {error}") from None
+
+
+def _screening(message: pb.Screening) -> Screening:
     return Screening(
         screening_id=message.screening_id,
         verdict=known(Verdict, message.verdict),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hashmatch.errors import InvalidField
-from hashmatch.model.signals import Signals, part_of, turn_of, view_code
+from hashmatch.model.signals import MAX_SIGNALS, Signals, part_of, turn_of, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.wire.enums import from_wire, to_wire
@@ -45,6 +45,12 @@ def signals_from_wire(messages: Iterable[pb.Signals]) -> list[Signals]:
             )
         if kind.exact and count > 1:
             raise InvalidField(f"{field}.digests", f"{count} {kind.name}; a file has one")
+        if len(message.views) not in (0, count):  # Before each is looked at, which takes a while.
+            raise InvalidField(field, f"{len(message.views)} views of {count} {kind.name}")
+        if count > MAX_SIGNALS:
+            raise InvalidField(
+                f"{field}.digests", f"{count} {kind.name}; at most {MAX_SIGNALS} are allowed"
+            )
         views = [
             view_code(
                 from_wire(Part, view.part, f"{field}.views.part"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 from typing import Any, Final
 
 import grpc
@@ -86,8 +85,9 @@ def error_from_call(call: grpc.RpcError) -> HashmatchError:
     else:
         error = errors.Internal(f"the server answered {code.name}: {message}")
     if isinstance(error, errors.Unavailable) and retry.HasField("retry_delay"):
-        delay = retry.retry_delay.ToTimedelta()
-        error.retry_after_ms = round(delay / datetime.timedelta(milliseconds=1))
+        # One that is no duration does not come from a server of ours.
+        with contextlib.suppress(OverflowError, ValueError):
+            error.retry_after_ms = retry.retry_delay.ToMilliseconds()
     return error
 
 
