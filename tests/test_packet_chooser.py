@@ -194,6 +194,15 @@ def test_frames_that_nothing_refers_to_for_too_long_raise_doubt() -> None:
         )
 
 
+def test_frames_that_come_late_raise_doubt() -> None:
+    """What a file puts behind a leap of its times would be taken for seen."""
+    first = [Packet(0, Access.ENTRY), *(Packet(40 * i) for i in range(1, 25)), Packet(2440)]
+    with pytest.raises(Doubt):
+        decode([*first, *(Packet(1450 + 39 * i) for i in range(25))])
+    # Where there is no such stretch, none is missed.
+    decode([*first[:-1], Packet(1600), *(Packet(1000 + 40 * i) for i in range(14))])
+
+
 def test_a_needed_packet_is_decoded_and_what_comes_before_it() -> None:
     """Parameter sets in a packet that is left out would change what a key frame shows."""
     packets = stream(3, keys=(0.0, 1.0, 2.0))

@@ -81,6 +81,7 @@ class PacketChooser(Generic[Packet]):
         self._horizon_ms = 0
         self._jumped_ms: int | None = None
         self._shown_ms: int | None = None
+        self._recent: deque[int] = deque()  # Times shown: of the newest gap, and one before it.
         self._unseen: list[int] = []  # Times of packets whose frames have not come out; a heap.
 
     def offer(
@@ -92,8 +93,8 @@ class PacketChooser(Generic[Packet]):
         """
         if not hidden:
             heapq.heappush(self._unseen, pts_ms)
-            if self._shown_ms is not None and self._shown_ms - pts_ms > self._max_gap_ms:
-                raise Lost("times jump back before a frame has come out")
+            if self._shown_ms is not None and pts_ms < self._shown_ms:
+                self._check_late(pts_ms)
         if len(self._unseen) > _MAX_UNSEEN:
             raise Doubt("nothing comes out")
         if self._jumped_ms is not None and pts_ms < self._jumped_ms:
@@ -142,6 +143,9 @@ class PacketChooser(Generic[Packet]):
             if (before is None or unseen_ms > before) and pts_ms - since_ms > self._max_gap_ms:
                 raise Lost("a frame did not come out")
         self._shown_ms = pts_ms
+        self._recent.append(pts_ms)
+        while len(self._recent) > 1 and self._recent[1] <= pts_ms - self._max_gap_ms:
+            self._recent.popleft()
         self._reached_ms = max(pts_ms, self._reached_ms or pts_ms)
 
     def end(self, end_ms: int) -> None:
@@ -156,6 +160,13 @@ class PacketChooser(Generic[Packet]):
             or (max(self._unseen) > shown_ms and self._horizon_ms - shown_ms > self._max_gap_ms)
         ):
             raise Lost("the last frames did not come out")
+
+    def _check_late(self, pts_ms: int) -> None:
+        """A frame that is shown before one that came out already: it may never come out."""
+        after = next(shown_ms for shown_ms in self._recent if shown_ms >= pts_ms)
+        before = max((shown_ms for shown_ms in self._recent if shown_ms <= pts_ms), default=pts_ms)
+        if after - before > self._max_gap_ms or self._recent[-1] - pts_ms > self._max_gap_ms:
+            raise Lost("times jump back before a frame has come out")
 
     def _is_far(self, pts_ms: int) -> bool:
         reached = self._reached_ms

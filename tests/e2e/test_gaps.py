@@ -268,6 +268,17 @@ def test_a_frame_short_after_another_but_shown_for_long(tmp_path: Path, suffix: 
     assert shows(hashed, OTHER)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_frames_behind_a_leap_of_the_times(tmp_path: Path, suffix: str, codec: str) -> None:
+    """The last second of a clip could be anything, if one frame before it says that it is later."""
+    packets = packets_of([DECOY] * 26 + [OTHER] * 25, codec=codec)
+    times = [40 * i for i in range(25)] + [2440] + [1450 + 39 * i for i in range(25)]
+    path = tmp_path / f"leap{suffix}"
+    muxed(path, list(zip(packets, times, strict=True)), codec=codec)
+    assert shows(check(path)[0], OTHER)
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_frame_that_the_container_says_comes_before_its_key_frame(
     tmp_path: Path, suffix: str
