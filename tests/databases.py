@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import os
+import signal
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -30,13 +33,13 @@ _TEMPLATE = "template_hashmatch"
 class Postgres:
     """A server that can be stopped and started; what it stores does not outlive the tests."""
 
-    def __init__(self) -> None:
-        """Starts it."""
+    def __init__(self, *, keeps: bool = False) -> None:
+        """Starts it. If it ``keeps``, what was committed survives its being killed."""
         self._folder = Path(tempfile.mkdtemp(prefix="hashmatch-postgres-"))
         self._server = get_server(self._folder, cleanup_mode="delete")
         atexit.register(self._server.cleanup)
         # Nothing here has to survive a loss of power.
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        for setting in ("fsync", "full_page_writes", *["synchronous_commit"] * (not keeps)):
             self._run(f"ALTER SYSTEM SET {setting} = off")
         self._run("SELECT pg_reload_conf()")
 
@@ -70,6 +73,16 @@ class Postgres:
     def stop(self) -> None:
         """Breaks all connections; new ones are refused."""
         self._server.stop()
+
+    def kill(self) -> None:
+        """Ends it as a lack of memory does: without a word to anybody."""
+        pid = int((self._folder / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        while any(Path(f"/proc/{each}").exists() for each in children):
+            time.sleep(0.01)
 
     def start(self) -> None:
         """With all that was stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -33,6 +34,7 @@ _SERVER_PARTS = {
     "numpy": "numpy",
     "PIL": "pillow",
     "pydantic_settings": "pydantic-settings",
+    "pyseccomp": "pyseccomp",
     "sqlalchemy": "sqlalchemy",
     "structlog": "structlog",
 }
@@ -70,6 +72,8 @@ def _checks(context: Context) -> Iterator[_Check]:
     yield _Check("hashmatch", True, importlib.metadata.version("hashmatch"))
     yield _Check("python", True, f"{platform.python_version()} on {platform.machine()}")
     yield _installed()
+    if importlib.util.find_spec("pyseccomp"):
+        yield _sandbox()
     with Client(context.server, timeout_seconds=5.0) as client:
         try:
             banks = list(client.list_banks())
@@ -108,6 +112,19 @@ def _installed() -> _Check:
         f"{package} {importlib.metadata.version(package)}" for package in ("av", "pillow", "numba")
     )
     return _Check("installed", True, f"client and server ({versions})")
+
+
+def _sandbox() -> _Check:
+    try:
+        importlib.import_module("pyseccomp")
+    except (OSError, RuntimeError):  # What it raises without the library.
+        return _Check(
+            "sandbox",
+            False,
+            "workers cannot be confined: libseccomp is missing",
+            "install libseccomp2",
+        )
+    return _Check("sandbox", True, "workers can be confined")
 
 
 def _blocklist(banks: list[Bank]) -> _Check:
