@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from hashmatch import telemetry
 from hashmatch.errors import ChangesCompacted, SnapshotUnusable, StoreUnavailable
@@ -28,6 +28,8 @@ _MOST_BEHIND: Final = 100_000
 # The store is asked for changes at least this often, announced or not.
 _POLL_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.2
+
+T = TypeVar("T")
 
 _log = telemetry.get_logger(__name__)
 
@@ -137,8 +139,8 @@ class Replica:
                 try:
                     with contextlib.ExitStack() as stack:
                         listening = self._store.listen()
-                        listener = await loop.run_in_executor(
-                            waiting, stack.enter_context, listening
+                        listener = await _to_its_end(
+                            loop.run_in_executor(waiting, stack.enter_context, listening)
                         )
                         while True:
                             # Asked after listening began, so that nothing is missed in between.
@@ -146,7 +148,9 @@ class Replica:
                             if not was_heard:
                                 _log.info("store_heard_again", revision=self._snapshot.revision)
                             was_heard = True
-                            await loop.run_in_executor(waiting, listener.wait, _POLL_SECONDS)
+                            await _to_its_end(
+                                loop.run_in_executor(waiting, listener.wait, _POLL_SECONDS)
+                            )
                 except StoreUnavailable as error:
                     if was_heard:
                         _log.warning("store_not_heard", error=str(error))
@@ -253,6 +257,15 @@ class Replica:
                         change.revision, change.entry_seq, change.bank_seq
                     )
         return snapshot
+
+
+async def _to_its_end(future: asyncio.Future[T]) -> T:
+    """What a thread does. Who is cancelled waits for it: it uses what would be closed."""
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait({future})
+        raise
 
 
 def _said(error: Exception) -> str:
