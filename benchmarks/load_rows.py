@@ -13,7 +13,7 @@ from hashmatch.client import AsyncClient
 
 __all__ = ["load_rows"]
 
-_CONCURRENCIES: Final = (1, 2, 4, 8, 16)
+_CONCURRENCIES: Final = (1, 2, 4, 8, 12)
 _PARTS: Final = (50, 90)  # Percent of the most that the service takes.
 _PERCENTILES: Final = (50, 95, 99)
 _LATE_SECONDS: Final = 1.0
