@@ -27,9 +27,11 @@ async def load_rows(
     *,
     rounds: int,
     seconds: float,
+    ordinary: str,
 ) -> list[Row]:
-    """``service_throughput`` and ``service_latency_*``.
+    """``service_throughput``, ``service_latency_*`` and ``service_flood_p99``.
 
+    The server at ``address`` refuses nothing, that at ``ordinary`` has the settings of every day.
     ``single`` gives the seconds that one upload takes in one thread without a server. After a
     rising concurrency, which finds the one that the service takes most at, every round measures
     the yardstick, the throughput and the latency at parts of that throughput, each for
@@ -41,7 +43,7 @@ async def load_rows(
     latencies: dict[int, list[Load]] = {part: [] for part in _PARTS}
     floods: list[Load] = []
     rising: dict[int, float] = {}
-    async with AsyncClient(address) as client:
+    async with AsyncClient(address) as client, AsyncClient(ordinary) as flooded:
         for concurrency in _CONCURRENCIES:
             load, rising[concurrency] = await closed_loop(client, samples, concurrency, seconds)
             loads.append(load)
@@ -54,7 +56,7 @@ async def load_rows(
             for part in _PARTS:
                 load = await open_loop(client, samples, rate * part / 100, seconds, seed=number)
                 latencies[part].append(load)
-            floods.append(await flood(client, samples, _FLOOD))
+            floods.append(await flood(flooded, samples, _FLOOD))
     cores = os.cpu_count() or 1
     rows = [
         row(

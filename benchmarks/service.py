@@ -49,8 +49,10 @@ _ENTRY_HASHES: Final = 1000
 
 
 @contextlib.contextmanager
-def serving(folder: Path | None = None) -> Iterator[str]:
-    """A server in a process of its own, on ``folder`` or an empty one; gives its address."""
+def serving(folder: Path | None = None, **settings: str) -> Iterator[str]:
+    """A server in a process of its own, on ``folder`` or an empty one; gives its address.
+    ``settings`` are variables without their prefix.
+    """
     with contextlib.ExitStack() as stack:
         if folder is None:
             made = tempfile.TemporaryDirectory(prefix="hashmatch-bench-")
@@ -62,7 +64,11 @@ def serving(folder: Path | None = None) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "HASHMATCH_LOG_LEVEL": "WARNING"},
+            env={
+                **os.environ,
+                "HASHMATCH_LOG_LEVEL": "WARNING",
+                **{f"HASHMATCH_{name.upper()}": value for name, value in settings.items()},
+            },
         )
         try:
             assert process.stdout is not None
@@ -74,13 +80,14 @@ def serving(folder: Path | None = None) -> Iterator[str]:
 
 def rows(full: bool) -> Iterator[Row]:
     """``service_*``, ``slow_upload_*`` and ``update_latency``."""
-    with serving() as address:
+    with serving(max_waiting="1000") as address, serving() as ordinary:
         samples, paths = _samples()
-        with Client(address) as client:
-            client.create_bank("bench", action=Action.BLOCK)
-            client.add_entry("bench", paths["pan_coffee.mp4"])
-            for sample in samples:  # So that nothing is met for the first time.
-                client.screen(sample.data)
+        for each in (address, ordinary):
+            with Client(each) as client:
+                client.create_bank("bench", action=Action.BLOCK)
+                client.add_entry("bench", paths["pan_coffee.mp4"])
+                for sample in samples:  # So that nothing is met for the first time.
+                    client.screen(sample.data)
         yield from asyncio.run(
             load_rows(
                 address,
@@ -88,6 +95,7 @@ def rows(full: bool) -> Iterator[Row]:
                 lambda: statistics.fmean(hash_clip(path) for path in paths.values()),
                 rounds=10 if full else 5,
                 seconds=10.0 if full else 2.5,
+                ordinary=ordinary,
             )
         )
         for suffix in (".mp4", ".webm"):

@@ -175,7 +175,9 @@ async def rows_of(service: Lying) -> list[Row]:
     await server.start()
     try:
         address = f"127.0.0.1:{port}"
-        return await load_rows(address, SAMPLES, lambda: 0.01, rounds=2, seconds=0.15)
+        return await load_rows(
+            address, SAMPLES, lambda: 0.01, rounds=2, seconds=0.15, ordinary=address
+        )
     finally:
         await server.stop(None)
 
