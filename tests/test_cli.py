@@ -316,7 +316,12 @@ def test_the_audit_trail_is_verified(bank: str, server: RunningServer, tmp_path:
 def test_changes_are_followed(bank: str, server: RunningServer, client: Client) -> None:
     """A person who waits for a change would have to ask again and again."""
     [end] = [each for each in run("changes", "--json").objects if "checkpoint" in each]
-    command = [sys.executable, "-m", "hashmatch", "changes", "--follow", "--json"]
+    # Where the tests run in the background, Ctrl-C is ignored, and by what they start too.
+    code = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('hashmatch', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, "changes", "--follow", "--json"]
     with subprocess.Popen(
         [*command, "--resume", end["resumeToken"], "--server", server.address],
         stdout=subprocess.PIPE,
