@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson
+from hashmatch.cli.options import AsJson, Data, DatabaseUrl
 from hashmatch.cli.output import failed, print_json, stdout
-from hashmatch.errors import HashmatchError, NotInstalled
+from hashmatch.errors import HashmatchError
 
 __all__ = ["app"]
 
@@ -28,16 +26,8 @@ def root() -> None:
 @app.command("verify")
 def verify(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the server's database.", show_default=False)
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            help="postgresql://USER@HOST/NAME.  [default: SQLite in the folder]",
-            show_default=False,
-        ),
-    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
     noted: Annotated[
         str, typer.Option(metavar="HASH", help="A hash that an earlier run ended with.")
     ] = "",
@@ -74,15 +64,8 @@ def verify(
 
 
 def _report(given: dict[str, Any], noted: bytes | None) -> Any:
-    try:
-        settings = importlib.import_module("hashmatch.config").load(**given)
-        store = importlib.import_module("hashmatch.store.database")
-        audit = importlib.import_module("hashmatch.store.audit")
-    except ModuleNotFoundError as error:
-        raise NotInstalled(
-            f"the server is not installed ({error.name} is missing); "
-            "pip install 'hashmatch[server]'"
-        ) from None
+    settings = options.server_part("config").load(**given)
+    store, audit = options.server_part("store.database"), options.server_part("store.audit")
     with contextlib.closing(store.Database(settings.database_url)) as database:
         database.check()
         return audit.Audit(database).verify(noted)

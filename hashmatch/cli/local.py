@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich.text import Text
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson
 from hashmatch.cli.output import Context, failed, plain, print_json, stderr, stdout, table
-from hashmatch.errors import HashmatchError, NotInstalled
+from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Kind
 
 __all__ = ["hash_files", "storyboard"]
@@ -69,7 +68,7 @@ def storyboard(
     if found is None:
         raise typer.Exit(1)
     try:
-        _server_part("media.storyboard").draw(
+        options.server_part("media.storyboard").draw(
             output, found.chosen, found.key_ms, found.done.coverage.duration_content_ms
         )
     except OSError as error:
@@ -87,22 +86,12 @@ def storyboard(
 def _looked(context: Context, file: Path, kinds: tuple[Kind, ...], **how: Any) -> Any | None:
     """A `hashmatch.worker.local.Look`; None if there is none, and why was printed."""
     try:
-        look: Callable[..., Any] = _server_part("worker.local").look
+        look: Callable[..., Any] = options.server_part("worker.local").look
         with stderr.status(f"looking at {plain(file.name)}"):
             return look(file, kinds, **how)
     except (HashmatchError, OSError) as error:
         failed(error, context, file=str(file))
         return None
-
-
-def _server_part(name: str) -> Any:
-    try:
-        return importlib.import_module(f"hashmatch.{name}")
-    except ModuleNotFoundError as error:
-        raise NotInstalled(
-            f"what decodes media is not installed ({error.name} is missing); "
-            "pip install 'hashmatch[server]'"
-        ) from None
 
 
 def _print(file: Path, found: Any) -> None:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from hashmatch.cli.output import Context, failed
 from hashmatch.client import Client
-from hashmatch.errors import HashmatchError, Unreachable
+from hashmatch.errors import HashmatchError, NotInstalled, Unreachable
 
-__all__ = ["AsJson", "Server", "connected", "no_server", "of"]
+__all__ = ["AsJson", "Data", "DatabaseUrl", "Server", "connected", "no_server", "of", "server_part"]
 
 Server = Annotated[
     str | None,
     typer.Option(
         help="The server, HOST:PORT.  [env: HASHMATCH_SERVER; default: 127.0.0.1:50051]",
         show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the server's database and spool.", show_default=False),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="postgresql://USER@HOST/NAME.  [default: SQLite in the folder]", show_default=False
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -36,6 +48,17 @@ def no_server(server: str) -> Unreachable:
         f"no server is ready at {server}; start it by 'hashmatch serve', or name it by --server "
         "or HASHMATCH_SERVER"
     )
+
+
+def server_part(name: str) -> Any:
+    """A module of hashmatch that a client does without. Raises `NotInstalled`."""
+    try:
+        return importlib.import_module(f"hashmatch.{name}")
+    except ModuleNotFoundError as error:
+        raise NotInstalled(
+            f"this needs the server, which is not installed ({error.name} is missing); "
+            "pip install 'hashmatch[server]'"
+        ) from None
 
 
 @contextlib.contextmanager

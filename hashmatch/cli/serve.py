@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson
+from hashmatch.cli.options import AsJson, Data, DatabaseUrl
 from hashmatch.cli.output import Context, failed, print_json, stdout
-from hashmatch.errors import HashmatchError, NotInstalled
+from hashmatch.errors import HashmatchError
 
 __all__ = ["serve"]
 
 
 def serve(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the database and the spool.", show_default=False)
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            help="postgresql://USER@HOST/NAME.  [default: SQLite in the folder]",
-            show_default=False,
-        ),
-    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -62,18 +52,10 @@ def serve(
 
 
 def _serve(context: Context, **given: Any) -> None:
-    try:
-        config = importlib.import_module("hashmatch.config")
-        settings = config.load(**given)
-        # Numba chooses where compiled kernels are kept when the modules below are imported.
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data.absolute() / "cache" / "numba"))
-        app = importlib.import_module("hashmatch.app")
-        telemetry = importlib.import_module("hashmatch.telemetry")
-    except ModuleNotFoundError as error:
-        raise NotInstalled(
-            f"the server is not installed ({error.name} is missing); "
-            "pip install 'hashmatch[server]'"
-        ) from None
+    settings = options.server_part("config").load(**given)
+    # Numba chooses where compiled kernels are kept when the modules below are imported.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data.absolute() / "cache" / "numba"))
+    app, telemetry = options.server_part("app"), options.server_part("telemetry")
     telemetry.configure(settings.log_level)
 
     def on_ready(address: str) -> None:

@@ -449,13 +449,12 @@ async def _next(responses: Any, seconds: float) -> Any:
     try:
         response = await asyncio.wait_for(responses.read(), seconds)
     except TimeoutError:
-        responses.cancel()
-        raise aio.AioRpcError(
-            grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "nothing was heard"
-        ) from None
+        response = aio.EOF
     if response is aio.EOF:
+        responses.cancel()
+        nothing = aio.Metadata()
         raise aio.AioRpcError(
-            grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "the stream ended"
+            grpc.StatusCode.UNAVAILABLE, nothing, nothing, "nothing more was heard"
         )
     return response
 

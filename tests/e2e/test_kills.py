@@ -135,6 +135,13 @@ def killable(data: Path, **settings: str) -> Iterator[RunningServer]:
         yield running
 
 
+def make_bank(address: str) -> None:
+    """With an entry, so that something could match."""
+    with Client(address) as client:
+        client.create_bank("bank", action=Action.BLOCK)
+        client.add_entry_from_signals("bank", [signals_to_wire(signals(0))])
+
+
 def wait_for_answers(answers: Answers, chance: random.Random) -> None:
     """Until there is load, and then for a moment more."""
     before = len(answers.entries), len(answers.screenings)
@@ -149,9 +156,8 @@ def test_a_server_that_is_killed_loses_nothing_that_it_answered(tmp_path: Path) 
     """An upload would be published by a verdict, or an entry relied on, that nobody can find."""
     chance, answers = random.Random(0), Answers()
     url = f"sqlite:///{tmp_path / 'hashmatch.db'}"
-    with killable(tmp_path) as first, Client(first.address) as client:
-        client.create_bank("bank", action=Action.BLOCK)
-        client.add_entry_from_signals("bank", [signals_to_wire(signals(0))])
+    with killable(tmp_path) as first:
+        make_bank(first.address)
     for number in range(KILLS):
         with killable(tmp_path) as server, Load(server.address, answers, number + 1):
             wait_for_answers(answers, chance)
@@ -170,9 +176,7 @@ def test_a_worker_that_is_killed_ends_one_media(tmp_path: Path) -> None:
     """Likewise; and no later upload would be decoded."""
     chance, answers = random.Random(1), Answers()
     with killable(tmp_path) as server:
-        with Client(server.address) as client:
-            client.create_bank("bank", action=Action.BLOCK)
-            client.add_entry_from_signals("bank", [signals_to_wire(signals(0))])
+        make_bank(server.address)
         with Load(server.address, answers, 1):
             for _ in range(KILLS):
                 wait_for_answers(answers, chance)
@@ -200,9 +204,7 @@ def test_a_database_that_is_killed_loses_nothing(postgres: Postgres, tmp_path: P
     url = postgres.new(name="killed")
     settings: dict[str, Any] = {"database": url}
     with killable(tmp_path, **settings) as server:
-        with Client(server.address) as client:
-            client.create_bank("bank", action=Action.BLOCK)
-            client.add_entry_from_signals("bank", [signals_to_wire(signals(0))])
+        make_bank(server.address)
         with Load(server.address, answers, 1):
             for _ in range(KILLS):
                 wait_for_answers(answers, chance)
