@@ -6,12 +6,14 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
 from benchmarks import recall, report, service
+from benchmarks.again import confirmed
 from benchmarks.baseline import accepted, compare
 from benchmarks.functions.suite import measure as functions
 from benchmarks.harness import Row
@@ -38,26 +40,43 @@ def main() -> int:
 
 def _measure(full: bool, only: list[str] | None) -> Result:
     details: dict[str, Any] = {}
-    measured: list[Row] = []
+    rows: list[Row] = []
+    tests: dict[str, str] = {}  # Which test of a function makes a row.
     began = time.monotonic()
 
     def tell(row: Row) -> None:
         elapsed = time.monotonic() - began
         console.print(f"{elapsed:5.0f} s  {row.name}: {row.ratio:.2f}", style="dim")
-        measured.append(row)
+        rows.append(row)
+
+    def again(names: Collection[str]) -> list[Row]:
+        console.print(f"again, because short: {', '.join(names)}")
+        rows.clear()
+        if some := sorted({tests[name] for name in names if name in tests}):
+            functions(tests=some, full=full, tell=tell)
+        if any(name not in tests for name in names):
+            for row in service.rows(full):
+                tell(row)
+        return list(rows)
 
     for group in only or _GROUPS:
         if group == "functions":
-            functions(full=full, tell=tell)
+            for test, made in functions(full=full, tell=tell).items():
+                tests |= {row.name: test for row in made}
         else:
             for row in recall.rows(full, details) if group == "recall" else service.rows(full):
                 tell(row)
     command = "make bench-full" if full else "make bench"
-    return measured_now(measured, command, details)
+    baseline = _baseline()
+    return measured_now(confirmed(tuple(rows), baseline, again), command, details)
+
+
+def _baseline() -> Sequence[Row]:
+    return read(BASELINE).rows if BASELINE.exists() else ()
 
 
 def _report(result: Result, *, whole: bool) -> int:
-    baseline = read(BASELINE).rows if BASELINE.exists() else ()
+    baseline = _baseline()
     findings = compare(result.rows, baseline, whole=whole and result.command == "make bench")
     write(result, RESULTS / "latest.json")
     if whole:
@@ -86,7 +105,7 @@ def _accept(reason: str) -> int:
         console.print("there is no run to accept; run 'make bench' first", style="bold red")
         return 1
     try:
-        baseline = accepted(runs, reason, read(BASELINE).rows if BASELINE.exists() else ())
+        baseline = accepted(runs, reason, _baseline())
     except ValueError as error:
         console.print(str(error), style="bold red")
         return 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,7 +85,7 @@ class _Collector:
     """Takes the rows out of pytest's reports."""
 
     def __init__(self, tell: Callable[[Row], None]) -> None:
-        self.rows: list[Row] = []
+        self.rows: dict[str, list[Row]] = {}
         self.failures: list[str] = []
         self._tell = tell
 
@@ -102,20 +102,21 @@ class _Collector:
             for name, made in report.user_properties:
                 if name == _PROPERTY:
                     assert isinstance(made, Row)
-                    self.rows.append(made)
+                    self.rows.setdefault(report.nodeid, []).append(made)
                     self._tell(made)
 
 
 def measure(
     *options: str,
-    path: Path = _HERE,
+    tests: Sequence[str] = (str(_HERE),),
     full: bool = False,
     tell: Callable[[Row], None] = lambda _: None,
-) -> Sequence[Row]:
-    """Rows of the functions in ``path``, in this process; ``options`` are pytest's.
+) -> Mapping[str, Sequence[Row]]:
+    """The rows that each test makes, in this process; ``options`` are pytest's.
 
-    ``full``: those that are marked so as well. ``tell`` hears of each row when it is there.
-    Raises ``RuntimeError`` if one could not be measured.
+    ``tests``: folders or tests, by default all here. ``full``: those that are marked so as well.
+    ``tell`` hears of each row when it is there. Raises ``RuntimeError`` if one could not be
+    measured.
     """
     collector = _Collector(tell)
     # Alone on the machine, with what it prints left to the caller.
@@ -133,8 +134,8 @@ def measure(
     ]
     quiet = ["-qq", "--no-summary", "--benchmark-quiet"]
     selected = ["-m", "full or not full" if full else "not full"]
-    code = pytest.main([*ours, *quiet, *selected, *options, str(path)], plugins=[collector])
+    code = pytest.main([*ours, *quiet, *selected, *options, *tests], plugins=[collector])
     if code is not pytest.ExitCode.OK:
         failures = "\n".join(collector.failures)
-        raise RuntimeError(f"{path.name} could not be measured: {code!r}\n{failures}")
+        raise RuntimeError(f"could not be measured: {code!r}\n{failures}")
     return collector.rows
