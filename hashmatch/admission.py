@@ -77,15 +77,20 @@ class Admission:
         """Of them, those that had no worker yet."""
         return self._waiting.total()
 
-    @contextlib.contextmanager
-    def admitted(self) -> Iterator[Ticket]:
-        """A place for an upload of `CALLER`, until the block ends. Raises `Overloaded`."""
+    def check_room(self) -> None:
+        """Raises `Overloaded` where `admitted` would now: ask before an upload is even begun."""
         caller = CALLER.get()
         if not (
             self._has_room(self._uploads, caller, self._limits.max_uploads)
             and self._has_room(self._waiting, caller, self._limits.max_waiting)
         ):
             raise self._refusal()
+
+    @contextlib.contextmanager
+    def admitted(self) -> Iterator[Ticket]:
+        """A place for an upload of `CALLER`, until the block ends. Raises `Overloaded`."""
+        self.check_room()
+        caller = CALLER.get()
         ticket = Ticket(self, caller)
         self._uploads[caller] += 1
         self._waiting[caller] += 1

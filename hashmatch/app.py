@@ -33,7 +33,7 @@ from hashmatch.tasks import meanwhile
 __all__ = ["run", "running"]
 
 _TELL_SECONDS: Final = 1.0
-_WAITING_A_WORKER: Final = 12
+_WAITING_A_WORKER: Final = 6
 _COMPACT_SECONDS: Final = 3600.0
 
 _log = telemetry.get_logger(__name__)

@@ -86,6 +86,10 @@ class Intake:
         self._budget = budget
         self._limits = limits
 
+    def check_room(self) -> None:
+        """Raises `Overloaded` where `admitted` would now."""
+        self._admission.check_room()
+
     def admitted(self) -> contextlib.AbstractContextManager[Ticket]:
         """A place for one media. Raises `Overloaded`: ask before anything else is done for it."""
         return self._admission.admitted()

@@ -45,6 +45,10 @@ class Screenings:
             weakref.WeakValueDictionary()
         )
 
+    def check_room(self) -> None:
+        """Raises `Overloaded` where `screen` would now: ask before the upload's first byte."""
+        self._intake.check_room()
+
     async def screen(
         self,
         request_id: str,

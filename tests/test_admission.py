@@ -24,6 +24,18 @@ class Callers:
         self.admission = Admission(limits)
         self.held: list[tuple[str, Ticket, contextlib.AbstractContextManager[Ticket]]] = []
 
+    def check_room(self, caller: str) -> bool:
+        """True if he would find a place."""
+
+        def check() -> bool:
+            CALLER.set(caller)
+            with contextlib.suppress(Overloaded):
+                self.admission.check_room()
+                return True
+            return False
+
+        return contextvars.copy_context().run(check)
+
     def come(self, caller: str, *, started: bool = False) -> None:
         """Raises `Overloaded`."""
         place = self.admission.admitted()
@@ -40,10 +52,13 @@ class Callers:
     def as_many_as_fit(self, caller: str, *, started: bool = False) -> int:
         """How many."""
         for count in range(1000):
+            fits = self.check_room(caller)
             try:
                 self.come(caller, started=started)
             except Overloaded:
+                assert not fits
                 return count
+            assert fits
         raise AssertionError("a thousand fit")
 
     def go(self, place: int) -> None:

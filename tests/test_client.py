@@ -244,6 +244,20 @@ async def test_a_source_that_fails_is_told_to_the_caller(call: Either) -> None:
 
 
 @on_one_loop
+async def test_no_more_is_sent_than_was_announced(call: Either, tmp_path: Path) -> None:
+    """A file that somebody still writes would be refused for its size, or read for ever."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(CLIP)
+
+    def grow(sent: int, total: int) -> None:
+        with path.open("ab") as file:
+            file.write(b"x" * 1000)
+
+    screening = await call("screen", str(path), progress=grow)
+    assert screening.media.size_bytes == len(CLIP)
+
+
+@on_one_loop
 async def test_progress_is_told_from_the_first_byte_to_the_last(call: Either) -> None:
     """A bar would stop short of its end, or run past it."""
     data = image(1) + bytes(1_000_000)

@@ -43,14 +43,23 @@ class MediaReader:
             self.size = self._file.seek(0, io.SEEK_END) - self._start
 
     async def chunks(self, progress: Progress | None) -> AsyncIterator[bytes]:
-        """The bytes from the beginning. Reads in a thread: the source may be slow, and the answer
-        may come before its end.
+        """The bytes from the beginning, and no more than `size` where that is known. Reads in a
+        thread, but for bytes in memory: the source may be slow, and the answer may come before its
+        end.
         """
         try:
             if self.can_repeat:
                 self._file.seek(self._start)
             sent = 0
-            while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
+            # Not read once more for the end of what has a known one: the server waits for it.
+            while not self.can_repeat or sent < self.size:
+                most = min(_CHUNK_BYTES, self.size - sent) if self.can_repeat else _CHUNK_BYTES
+                if isinstance(self._file, io.BytesIO):
+                    chunk = self._file.read(most)
+                else:
+                    chunk = await asyncio.to_thread(self._file.read, most)
+                if not chunk:
+                    break
                 yield chunk
                 sent += len(chunk)
                 if progress is not None:

@@ -36,6 +36,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
     ) -> pb.ScreenUploadResponse:
         """See the proto."""
+        self._screenings.check_room()
         header, chunks = await open_upload(request_iterator)
         size = fields.size_bytes(header.size_bytes)
         screening = await self._screenings.screen(
