@@ -19,7 +19,7 @@ Each is a variable of the environment; `--data`, `--database`, `--listen` and `-
 """
 
 # Where the value itself says little.
-_DEFAULTS = {"workers": "cores of the machine", "database": "SQLite"}
+_DEFAULTS = {"workers": "cores of the machine", "database": "SQLite", "metrics": "nowhere"}
 
 
 def page() -> str:

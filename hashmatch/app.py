@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from hashmatch import sandbox, telemetry
+from hashmatch import metrics, sandbox, telemetry
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
@@ -92,11 +92,13 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             Blocklist(blocklist_store, replica, intake),
             ChangeFeed(history, replica),
         )
+        _observe(settings, workers, admission, replica)
         async with sandbox.running(workers):
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
             address = await server.start(settings.listen)
             async with (
+                _telling_metrics(settings.metrics),
                 replica.following(),
                 meanwhile(_tell(server, replica)),
                 meanwhile(_compact(history, settings.keep_changes_days)),
@@ -108,6 +110,47 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 finally:
                     await server.stop(settings.shutdown_seconds)
                     _log.info("stopped")
+
+
+def _observe(settings: Settings, workers: Sandbox, admission: Admission, replica: Replica) -> None:
+    metrics.observe(
+        {
+            "hashmatch_workers": ("Processes that decode.", lambda: workers.ready_workers),
+            "hashmatch_workers_confined": (
+                "1 if workers can do nothing but decode; 0 with --unsafe-no-sandbox.",
+                lambda: not settings.unsafe_no_sandbox,
+            ),
+            "hashmatch_uploads": ("Uploads under way.", lambda: admission.uploads),
+            "hashmatch_uploads_waiting": (
+                "Of them, those that wait for a worker.",
+                lambda: admission.waiting,
+            ),
+            "hashmatch_blocklist_fresh": (
+                "0 if the store was not heard of for so long that nothing is NO_MATCH.",
+                lambda: replica.is_fresh,
+            ),
+            "hashmatch_blocklist_revision": (
+                "Revision of the blocklist that is searched.",
+                lambda: replica.snapshot.revision,
+            ),
+        }
+    )
+
+
+@contextlib.asynccontextmanager
+async def _telling_metrics(listen: str) -> AsyncIterator[None]:
+    if not listen:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            address = stack.enter_context(metrics.serving(listen))
+        except OSError as error:
+            raise ConfigInvalid(
+                f"metrics: {listen} cannot be listened at; is it taken?", setting="metrics"
+            ) from error
+        _log.info("metrics_served", address=address)
+        yield
 
 
 async def _tell(server: Server, replica: Replica) -> None:

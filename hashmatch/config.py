@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         pattern=r"^.+:[0-9]{1,5}$",
         description="Address to listen at, HOST:PORT. Port 0: any that is free.",
     )
+    metrics: str = pydantic.Field(
+        "",
+        pattern=r"^(.+:[0-9]{1,5})?$",
+        description="Address to serve metrics for Prometheus at, HOST:PORT, by http and to whoever "
+        "asks. Empty: nowhere.",
+    )
     workers: int = pydantic.Field(
         os.cpu_count() or 1,
         ge=1,
@@ -147,11 +153,11 @@ class Settings(BaseSettings):
         """Where the store is."""
         return self.database or f"sqlite:///{(self.data / 'hashmatch.db').absolute()}"
 
-    @pydantic.field_validator("listen")
+    @pydantic.field_validator("listen", "metrics")
     @classmethod
     def _has_a_port(cls, value: str) -> str:
         # gRPC takes 65536 for 0, and so on.
-        if int(value.rpartition(":")[2]) > 65535:
+        if value and int(value.rpartition(":")[2]) > 65535:
             raise ValueError("no port is above 65535")
         return value
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hashmatch import channel, telemetry
+from hashmatch import channel, metrics, telemetry
 from hashmatch.admission import Ticket
 from hashmatch.channel import BadMessage, Done, Job, Message
 from hashmatch.errors import ConfigInvalid, Internal, MediaError
@@ -385,6 +385,7 @@ class Sandbox:
                 return
         await worker.end()
         self._all.discard(worker)
+        metrics.WORKERS_REPLACED.inc()
         await self._replace()
 
     async def _replace(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hashmatch import ids, policy, telemetry
+from hashmatch import ids, metrics, policy, telemetry
 from hashmatch.admission import Ticket
 from hashmatch.errors import RequestIdReused
 from hashmatch.hashing.exact import ExactHasher
@@ -217,6 +217,8 @@ class Screenings:
             inspected.signals,
             inspected.reasons,
         )
+        metrics.SCREENINGS.labels(stored.verdict.name).inc()
+        metrics.SCREENING_SECONDS.observe(stored.elapsed_ms / 1000)
         _log.info(
             "screened",
             screening_id=stored.screening_id,

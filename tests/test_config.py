@@ -36,6 +36,7 @@ def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "data": str(tmp_path),
         "database": "postgresql://host/name",
         "listen": "[::]:0",
+        "metrics": "127.0.0.1:9464",
         "workers": "3",
         "max_upload_bytes": "1000",
         "max_duration_seconds": "60",

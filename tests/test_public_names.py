@@ -115,6 +115,7 @@ SETTINGS = {
     "data": "hashmatch-data",
     "database": "",
     "listen": "127.0.0.1:50051",
+    "metrics": "",
     "workers": None,  # Cores of the machine.
     "max_upload_bytes": 2 * 1024**3,
     "max_duration_seconds": 4 * 3600,

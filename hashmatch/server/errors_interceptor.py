@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import grpc
 from grpc import aio
 
-from hashmatch import telemetry
+from hashmatch import metrics, telemetry
 from hashmatch.admission import CALLER
 from hashmatch.errors import HashmatchError, Internal
 from hashmatch.wire.status import DETAILS_KEY, code_of, status_details
@@ -113,6 +113,7 @@ def _where(error: BaseException) -> list[str]:
 async def _refuse(
     error: HashmatchError, context: aio.ServicerContext[Any, Any], method: str
 ) -> NoReturn:
+    metrics.REFUSALS.labels(error.reason).inc()
     _log.info("refused", method=method, reason=error.reason)
     details = (DETAILS_KEY, status_details(error))
     await context.abort(code_of(error), str(error), trailing_metadata=(details,))
