@@ -105,8 +105,9 @@ def measured(result: Result) -> str:
         own = [row for row in recall if row.media == media]
         lines += [
             "",
-            f"What is found after an attack, and who is accused: {media}. The yardstick is vPDQ's "
-            "rule that one frame in common is enough.",
+            f"What is found after an attack, and who is accused: {media}. The bank matches by "
+            "`pdq:31` and `pdq_patch:40`. The yardstick is vPDQ's rule that one frame in common is "
+            "enough.",
             "",
             "| row | what | hashmatch | vPDQ |",
             "|---|---|---|---|",

@@ -37,7 +37,7 @@ Row = tuple[int, int, int, int, int, int]
 def bank(seq: int) -> Bank:
     """A bank that reviews or blocks, by its number."""
     action = Action.BLOCK if seq == BLOCKING else Action.REVIEW
-    thresholds = {Kind.PDQ: 31, Kind.PHASH: 10, Kind.SHA256: 0, Kind.MD5: 0}
+    thresholds = {Kind.PDQ: 31, Kind.PDQ_PATCH: 31, Kind.PHASH: 10, Kind.SHA256: 0, Kind.MD5: 0}
     return Bank(f"bnk_{seq}", f"bank {seq}", "", action, thresholds, BankState.ACTIVE, 1, NOW, NOW)
 
 
@@ -57,7 +57,10 @@ def bank_of(entry: int) -> int:
 def matches(kind: Kind, *rows: Row) -> Matches:
     """Matches from rows."""
     columns = np.array(rows, np.int64).reshape(-1, 6).T
-    return Matches(kind, columns[0], columns[1].astype(np.uint8), *columns[2:])
+    numbers = np.arange(len(rows))
+    media_pts_ms, view, entry, bank, entry_pts_ms, distance = columns
+    views = view.astype(np.uint8)
+    return Matches(kind, media_pts_ms, views, entry, bank, entry_pts_ms, distance, numbers)
 
 
 def match(entry: int, media_ms: int = 0, *, entry_ms: int = 0, distance: int = 0) -> Row:
@@ -310,3 +313,28 @@ def test_reasons_name_the_turn() -> None:
         "seconds 0.0-1.0 show seconds 3.0-4.0, seconds 9.0 show seconds 0.0"
         " of an entry of 'bank 2', flip_horizontal"
     )
+
+
+def test_one_square_is_no_match_two_are_reviewed_and_three_block() -> None:
+    """A spot on a wall would accuse an uploader, or a cropped copy would pass."""
+    squares = [match(2, 1000 * (n // 2), distance=38) for n in range(3)]
+    for count, action in ((0, None), (1, None), (2, Action.REVIEW), (3, Action.BLOCK)):
+        found = [matches(Kind.PDQ_PATCH, *squares[:count])]
+        evidence = weigh(found, BANKS, refs(2))
+        assert [each.action for each in evidence] == ([action] if action else [])
+        verdict = judge(evidence, ()).verdict
+        assert verdict is {None: Verdict.NO_MATCH, 1: Verdict.REVIEW, 2: Verdict.BLOCK}[action]
+        assert not sure_block(found, BANKS)
+    (reason,) = judge(evidence, ()).reasons
+    assert "parts of seconds 0.0-1.0 show" in reason.detail
+
+
+def test_one_square_that_is_near_several_of_an_entry_is_one() -> None:
+    """A tiled wall has the same square a hundred times."""
+    column = np.array([match(2, 1000, entry_ms=n, distance=9) for n in range(9)]).T
+    times, view, entry, bank_, entry_ms, distance = column
+    one = np.zeros(9, np.int64)
+    found = Matches(
+        Kind.PDQ_PATCH, times, view.astype(np.uint8), entry, bank_, entry_ms, distance, one
+    )
+    assert weigh([found], BANKS, refs(2)) == ()

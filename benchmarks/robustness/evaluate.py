@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.pipeline import UPLOAD_JOB as UPLOAD
+from benchmarks.pipeline import UPLOAD_JOB
 from benchmarks.robustness import vpdq
 from benchmarks.robustness.attacks import ATTACKS
 from benchmarks.robustness.chance import Curve, curve
@@ -31,7 +31,12 @@ from hashmatch.model.verdicts import Action, BankState, Kind, Turn, Verdict
 from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
 
-__all__ = ["UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
+__all__ = ["THRESHOLDS", "UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
+
+# What the bank matches by: by default, and by squares of frames.
+THRESHOLDS: Final = {**DEFAULT_THRESHOLDS, Kind.PDQ_PATCH: 40}
+
+UPLOAD: Final = replace(UPLOAD_JOB, kinds=(Kind.PDQ, Kind.PDQ_PATCH))
 
 # As `hashmatch.blocklist` asks for.
 _ENTRY: Final = replace(UPLOAD, turns=False, density=densities.ENTRY)
@@ -111,8 +116,9 @@ class _Looked:
 
     @property
     def rich(self) -> _Digests:
-        """Digests uint8 ``[n, 32]`` of frames that are rich enough to match by."""
-        rich = [each.digests[usable(each)] for each in self.signals]
+        """PDQ digests uint8 ``[n, 32]`` of frames that are rich enough to match by."""
+        whole = [each for each in self.signals if each.kind is Kind.PDQ]
+        rich = [each.digests[usable(each)] for each in whole]
         return np.concatenate([np.empty((0, Kind.PDQ.width), np.uint8), *rich])
 
 
@@ -167,13 +173,13 @@ class _Blocklist:
 
     @classmethod
     def of(cls, entries: Mapping[str, _Looked]) -> _Blocklist:
-        """One blocking bank with all entries, matched by what a bank matches by by default."""
+        """One blocking bank with all entries."""
         bank = Bank(
             bank_id="bank",
             name="bank",
             label="",
             action=Action.BLOCK,
-            thresholds=DEFAULT_THRESHOLDS,
+            thresholds=THRESHOLDS,
             state=BankState.ACTIVE,
             revision=1,
             create_time=_EPOCH,

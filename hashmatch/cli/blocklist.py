@@ -38,8 +38,8 @@ KindNames = Annotated[
     list[str] | None,
     typer.Option(
         "--kind",
-        help="A kind of hash to use, with the most differing bits: pdq:31, phash:8, sha256, md5, "
-        "sha1. Several times for several.  [default: sha256 and pdq:31]",
+        help="A kind of hash to use, with the most differing bits: pdq:31, pdq_patch:40, "
+        "phash:8, sha256, md5, sha1. Several times for several.  [default: sha256 and pdq:31]",
         show_default=False,
     ),
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.hashing import pdq
+from hashmatch.hashing import patches, pdq
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 
@@ -34,6 +35,15 @@ class FrameBatch:
     stream: int = 0
     key: bool = True
 
+    def content(self, top: int, bottom: int, left: int, right: int) -> FrameBatch:
+        """Its rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded."""
+        within = self.luma[:, top:bottom, left:right]
+        return replace(self, luma=within, part=Part.CONTENT, full_luma=None)
+
+
+_UPRIGHT: Final = (Turn.NONE,)
+_BOTH: Final = (Turn.NONE, Turn.FLIP_HORIZONTAL)
+
 
 @functools.cache
 def _views(part: Part, turns: int) -> npt.NDArray[np.uint8]:
@@ -44,7 +54,11 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, whatever the kind, so PDQ is computed in any case.
+    quality is PDQ's, whatever the kind, so PDQ is computed in any case. What lies within a border
+    is hashed by PDQ alone: other kinds are of whole frames, as in the lists that have them.
+
+    PDQ_PATCH has few squares of each frame ``turns`` are made of (an upload), and more, each in a
+    mirror too, where they are not (an entry): so that what is done for every upload is little.
     """
     wanted = {kind for kind in kinds if not kind.exact}
     if not wanted:
@@ -62,7 +76,9 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.tile(_views(batch.part, count), len(quality)),
             )
         )
-    if Kind.PHASH in wanted:
+    if Kind.PDQ_PATCH in wanted:
+        hashed += _patches(batch, turns)
+    if Kind.PHASH in wanted and batch.part is not Part.CONTENT:
         from hashmatch.hashing import phash  # Loads Pillow and SciPy: only where it is used.
 
         # The range of the luma does not matter here: pHash compares with a median.
@@ -79,3 +95,24 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
             )
         )
     return hashed
+
+
+def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:
+    most, views = (patches.MOST_OF_UPLOAD, _UPRIGHT) if turns else (patches.MOST_OF_ENTRY, _BOTH)
+    made = []
+    for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True):
+        digests, quality = patches.digests(luma, most, mirrored=not turns)
+        if not len(digests):
+            continue
+        made.append(
+            Signals(
+                Kind.PDQ_PATCH,
+                digests.reshape(-1, pdq.DIGEST_BYTES),
+                np.repeat(quality, len(views)),
+                np.full(len(digests) * len(views), pts_ms, np.int64),
+                np.tile([view_code(batch.part, turn) for turn in views], len(digests)).astype(
+                    np.uint8
+                ),
+            )
+        )
+    return made

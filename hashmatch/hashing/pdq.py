@@ -26,9 +26,11 @@ __all__ = [
     "BITS",
     "DIGEST_BYTES",
     "MIN_QUALITY",
+    "SIDE",
     "TURNS",
     "digest",
     "dihedral",
+    "of_grids",
     "sketch",
     "warm_up",
 ]
@@ -50,6 +52,9 @@ _TAPS: Final = 8
 
 # Rows of the grid that are made together.
 _LINES: Final = 4
+
+# Steps of the power method; where two values are as large, which of them is found hardly matters.
+_POWERS: Final = 12
 
 # Bytes that a processor fetches together.
 _CACHE_LINE: Final = 64
@@ -133,6 +138,21 @@ def dihedral(
     return digests, quality
 
 
+def of_grids(
+    grids: npt.NDArray[np.float32], turns: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Digests of what was reduced to a grid elsewhere, and how alike its rows are.
+
+    ``grids`` float32 ``[n, SIDE, SIDE]``; ``turns`` int64 ``[t]``, indices of `TURNS`. Returns
+    ``(digests uint8[n, t, 32], alike float32[n])``. ``alike`` is the part of the transform's energy
+    that is one row times one column: 1 for edges and corners, whatever they are of.
+    """
+    digests = np.zeros((len(grids), len(turns), DIGEST_BYTES), np.uint8)
+    alike = np.empty(len(grids), np.float32)
+    _hash_grids(grids, turns, _dct(), digests, alike)
+    return digests, alike
+
+
 def warm_up() -> None:
     """Compiles the kernels, or loads them, for every sort of plane that they take."""
     for dtype in (np.uint8, np.float32):
@@ -172,7 +192,8 @@ def _taps(length: int) -> tuple[npt.NDArray[np.int64], int]:
     return np.minimum(first, max(0, length - 1 - (_TAPS - 1) * step)), step
 
 
-@functools.lru_cache(maxsize=64)
+# Every box within a border has a size of its own. Some kilobytes each.
+@functools.lru_cache(maxsize=1024)
 def _bands(length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The banded matrix ``A`` of one axis: ``(first int64[64], weights float32[64, band])``.
 
@@ -223,6 +244,50 @@ def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct,
         _transform(grid, dct, half, transform)
         for turn in range(out.shape[1]):
             _threshold(transform, turn, out[n, turn])
+
+
+@_kernel
+def _hash_grids(grids, turns, dct, out, alike):  # type: ignore[no-untyped-def]
+    half = np.empty((FREQUENCIES, SIDE), np.float32)
+    transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
+    for n in range(len(grids)):
+        _transform(grids[n], dct, half, transform)
+        alike[n] = _alike(transform)
+        for t in range(len(turns)):
+            _threshold(transform, turns[t], out[n, t])
+
+
+@_kernel
+def _alike(transform):  # type: ignore[no-untyped-def]
+    """The largest singular value squared over the sum of all, by the power method."""
+    product = np.zeros((FREQUENCIES, FREQUENCIES), np.float64)
+    energy = 0.0
+    for i in range(FREQUENCIES):
+        for j in range(FREQUENCIES):
+            for k in range(FREQUENCIES):
+                product[i, j] += transform[i, k] * transform[j, k]
+        energy += product[i, i]
+    if energy <= 0:
+        return np.float32(1)
+    vector = np.ones(FREQUENCIES, np.float64)
+    for i in range(FREQUENCIES):
+        vector[i] += 16 * product[i, i] / energy  # Not across the one that is sought.
+    largest = 0.0
+    for _ in range(_POWERS):
+        turned = np.zeros(FREQUENCIES, np.float64)
+        squared = 0.0
+        for i in range(FREQUENCIES):
+            for j in range(FREQUENCIES):
+                turned[i] += product[i, j] * vector[j]
+            squared += vector[i] * vector[i]
+        largest = 0.0
+        longest = 1e-30
+        for i in range(FREQUENCIES):
+            largest += vector[i] * turned[i] / squared
+            longest = max(longest, abs(turned[i]))
+        for i in range(FREQUENCIES):
+            vector[i] = turned[i] / longest
+    return np.float32(largest / energy)
 
 
 @_kernel

@@ -14,9 +14,10 @@ from hashmatch.model.verdicts import Kind
 __all__ = ["HASH_VERSIONS"]
 
 HASH_VERSIONS: Final[Mapping[Kind, str]] = {
-    Kind.PDQ: "1",
+    Kind.PDQ: "2",  # 2: what lies within a border is hashed too.
     Kind.PHASH: "1",
     Kind.SHA256: "1",
     Kind.SHA1: "1",
     Kind.MD5: "1",
+    Kind.PDQ_PATCH: "1",
 }

@@ -52,7 +52,8 @@ class Matches:
     """Pairs of a media's hash and an entry's hash within the entry's bank's threshold.
 
     Columns of equal length: ``media_pts_ms``, ``entry_pts_ms`` int64; ``media_view`` uint8;
-    ``entry``, ``bank`` int64 (sequence numbers of the store); ``distance`` int64.
+    ``entry``, ``bank`` int64 (sequence numbers of the store); ``distance`` int64; ``media_row``
+    int64 tells the media's hashes of one time apart.
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Matches:
     bank: npt.NDArray[np.int64]
     entry_pts_ms: npt.NDArray[np.int64]
     distance: npt.NDArray[np.int64]
+    media_row: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -275,7 +277,7 @@ class Snapshot:
         found.append((_NONE,) * 5)  # So that there is something to join.
         query, entry, bank, pts_ms, distance = map(np.concatenate, zip(*found, strict=True))
         return Matches(
-            kind, queries.pts_ms[query], queries.view[query], entry, bank, pts_ms, distance
+            kind, queries.pts_ms[query], queries.view[query], entry, bank, pts_ms, distance, query
         )
 
     def begin_compaction(self) -> tuple[Snapshot, Compaction] | None:

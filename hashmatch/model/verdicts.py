@@ -25,6 +25,7 @@ class Kind(enum.IntEnum):
     SHA256 = 3
     SHA1 = 4
     MD5 = 5
+    PDQ_PATCH = 6
 
     @property
     def width(self) -> int:
@@ -46,7 +47,14 @@ class Kind(enum.IntEnum):
         return 0 if self.exact else self.width * 2 - 1
 
 
-_WIDTHS = {Kind.PDQ: 32, Kind.PHASH: 8, Kind.SHA256: 32, Kind.SHA1: 20, Kind.MD5: 16}
+_WIDTHS = {
+    Kind.PDQ: 32,
+    Kind.PHASH: 8,
+    Kind.SHA256: 32,
+    Kind.SHA1: 20,
+    Kind.MD5: 16,
+    Kind.PDQ_PATCH: 32,
+}
 
 
 class Part(enum.IntEnum):
@@ -54,6 +62,7 @@ class Part(enum.IntEnum):
 
     FULL = 1
     FULL_ON_WHITE = 2
+    CONTENT = 3
 
 
 class Turn(enum.IntEnum):

@@ -46,6 +46,11 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """SHA-1 of the file's bytes (20 bytes). For lists that have nothing better."""
     KIND_MD5: _Kind.ValueType  # 5
     """MD5 of the file's bytes (16 bytes). For lists that have nothing better."""
+    KIND_PDQ_PATCH: _Kind.ValueType  # 6
+    """PDQ of squares around points that stand out in a frame (32 bytes, as KIND_PDQ). Finds copies
+    that were cropped, tilted, written over or set into another picture. One square alone is no
+    match: two lead to REVIEW at most, more to what the bank does.
+    """
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """A way to hash media. Which ones a server computes depends on what its active banks use."""
@@ -64,6 +69,11 @@ KIND_SHA1: Kind.ValueType  # 4
 """SHA-1 of the file's bytes (20 bytes). For lists that have nothing better."""
 KIND_MD5: Kind.ValueType  # 5
 """MD5 of the file's bytes (16 bytes). For lists that have nothing better."""
+KIND_PDQ_PATCH: Kind.ValueType  # 6
+"""PDQ of squares around points that stand out in a frame (32 bytes, as KIND_PDQ). Finds copies
+that were cropped, tilted, written over or set into another picture. One square alone is no
+match: two lead to REVIEW at most, more to what the bank does.
+"""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _Part:
@@ -78,6 +88,8 @@ class _PartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Part.ValueType],
     """The whole frame; transparent pixels stand before black."""
     PART_FULL_ON_WHITE: _Part.ValueType  # 2
     """The whole frame with its transparent pixels before white."""
+    PART_CONTENT: _Part.ValueType  # 3
+    """What lies within plain borders: letterboxes, pillars, frames of one colour."""
 
 class Part(_Part, metaclass=_PartEnumTypeWrapper):
     """Which part of a frame a hash was taken from."""
@@ -88,6 +100,8 @@ PART_FULL: Part.ValueType  # 1
 """The whole frame; transparent pixels stand before black."""
 PART_FULL_ON_WHITE: Part.ValueType  # 2
 """The whole frame with its transparent pixels before white."""
+PART_CONTENT: Part.ValueType  # 3
+"""What lies within plain borders: letterboxes, pillars, frames of one colour."""
 Global___Part: _TypeAlias = Part  # noqa: Y015
 
 class _Turn:

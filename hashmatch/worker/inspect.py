@@ -16,8 +16,9 @@ from hashmatch.media.source import Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
-from hashmatch.model.verdicts import Part, VerdictReason
-from hashmatch.sampling.frames import Chosen, FrameChooser
+from hashmatch.model.verdicts import Kind, Part, VerdictReason
+from hashmatch.sampling.frames import Chosen, FrameChooser, Why
+from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["Emit", "Observe", "inspect", "summary"]
 
@@ -25,6 +26,9 @@ Emit = Callable[[list[Signals], Tally], None]
 Observe = Callable[[Chosen[FrameBatch]], None]
 
 _SHOWN_DETAIL: Final = 200
+
+# Squares of a frame are hashed this often, and when it changes.
+_PATCHES_EACH_MS: Final = 1000
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -78,6 +82,9 @@ class _Hasher:
         self._emit, self._observe = emit, observe
         self._looks = any(not kind.exact for kind in job.kinds)
         self._choosers: dict[tuple[int, Part], FrameChooser[FrameBatch]] = {}
+        self._finders: dict[tuple[int, Part], ContentFinder] = {}
+        self._whole_kinds = frozenset(job.kinds) - {Kind.PDQ_PATCH}
+        self._patched_ms: dict[tuple[int, Part], int] = {}
         self._emitted = 0
 
     def look(self, batch: FrameBatch) -> None:
@@ -104,16 +111,34 @@ class _Hasher:
     def _hash(self, chosen: list[Chosen[FrameBatch]]) -> None:
         for each in chosen:
             began = time.perf_counter()
-            hashed = hash_frames(each.frame, self._job.kinds, turns=self._job.turns)
-            if each.frame.part is Part.FULL:
+            frame = each.frame
+            key = frame.stream, frame.part
+            finder = self._finders.setdefault(key, ContentFinder())
+            hashed = hash_frames(frame, self._kinds_of(each, key), turns=self._job.turns)
+            for box in finder.boxes(frame.luma[0]):
+                within = frame.content(*box)
+                hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+            if frame.part is Part.FULL:
                 self._tally.frames_hashed += 1
-                self._tally.frames_flat += int(hashed[0].quality[0] < pdq.MIN_QUALITY)
+                whole = [each for each in hashed if each.kind is not Kind.PDQ_PATCH] or hashed
+                richest = max((int(each.quality.max()) for each in whole if len(each)), default=0)
+                self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
             self._tally.costs.hash_s += time.perf_counter() - began
-            self._emitted += max(len(signals) for signals in hashed)
+            self._emitted += max(map(len, Signals.concatenate(hashed)), default=0)
             if self._emitted > MAX_SIGNALS:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
             self._emit(hashed, self._tally)
+
+    def _kinds_of(self, chosen: Chosen[FrameBatch], key: tuple[int, Part]) -> Iterable[Kind]:
+        """By which kinds a frame is hashed. Its squares are many, and the next has the same."""
+        before_ms = self._patched_ms.get(key, -_PATCHES_EACH_MS)
+        lasts = abs(chosen.pts_ms - before_ms) < _PATCHES_EACH_MS
+        is_scene = chosen.why is Why.CHANGE and not self._job.density.every_frame
+        if lasts and not is_scene:
+            return self._whole_kinds
+        self._patched_ms[key] = chosen.pts_ms
+        return self._job.kinds
 
 
 def _sketch(batch: FrameBatch) -> int:

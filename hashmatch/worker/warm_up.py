@@ -10,14 +10,14 @@ import importlib
 from typing import Final
 
 from hashmatch.channel import Job
-from hashmatch.hashing import pdq
+from hashmatch.hashing import patches, pdq
 from hashmatch.media.samples import load_decoders, samples
 from hashmatch.media.source import BytesSource
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
+from hashmatch.sampling import densities, views
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["warm_up"]
@@ -33,9 +33,11 @@ def warm_up() -> None:
     load_decoders()
     importlib.import_module("hashmatch.hashing.phash")
     pdq.warm_up()
+    patches.warm_up()
+    views.warm_up()
     for turns in (False, True):
         job = Job(
-            kinds=(Kind.PDQ, Kind.PHASH),
+            kinds=(Kind.PDQ, Kind.PHASH, Kind.PDQ_PATCH),
             turns=turns,
             density=densities.UPLOAD if turns else densities.ENTRY,
             limits=DecodeLimits(max_duration_ms=60_000, max_frame_pixels=1 << 20),

@@ -210,7 +210,10 @@ class _Behind:
         self._use_cases = use_cases
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        signature = inspect.signature(getattr(self._use_cases, name))
+        use_case = getattr(self._use_cases, name)
+        signature = inspect.signature(use_case)
+        if not inspect.iscoroutinefunction(use_case) and not inspect.isasyncgenfunction(use_case):
+            return lambda: None
 
         async def reached(*given: Any, **named: Any) -> None:
             for said, each in signature.bind(self, *given, **named).arguments.items():

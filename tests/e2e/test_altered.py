@@ -1,0 +1,86 @@
+"""Copies that were altered so that no frame is like one of the entry's, over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.transcode import transcode
+from hashmatch.client import Client
+from hashmatch.model.verdicts import Action, Kind, Part, Verdict, VerdictReason
+from tests.conftest import RunningServer, serving
+
+FILM = "pan_coffee.mp4"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Iterator[RunningServer]:
+    """A bank that matches by whole frames, and one that matches by squares of them too."""
+    with serving(tmp_path_factory.mktemp("altered"), workers="2") as running:
+        with Client(running.address) as client:
+            client.create_bank("whole", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
+            client.create_bank("squares", action=Action.BLOCK, thresholds={Kind.PDQ_PATCH: 40})
+            for bank in ("whole", "squares"):
+                client.add_entry(bank, media / "clips" / FILM, reference=FILM)
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "banks"),
+    [
+        ("as it is", "null", {"whole", "squares"}),
+        ("letterbox", "pad=iw:ih*1.4:0:(oh-ih)/2:color=black", {"whole", "squares"}),
+        ("white frame", "pad=iw*1.2:ih*1.2:iw*0.1:ih*0.1:color=white", {"whole", "squares"}),
+        ("crop", "crop=iw*0.75:ih*0.75:iw*0.05:ih*0.2", {"squares"}),
+        ("mirrored crop", "hflip,crop=iw*0.8:ih*0.8:iw*0.15:ih*0.05", {"squares"}),
+        ("box", "drawbox=x=0:y=ih*0.5:w=iw*0.9:h=ih*0.4:color=white:t=fill", {"squares"}),
+    ],
+)
+def test_a_copy_is_found_by_what_is_left_of_it(
+    name: str, filters: str, banks: set[str], server: RunningServer, media: Path, tmp_path: Path
+) -> None:
+    """Whoever cuts, frames or covers a part of it could publish the rest."""
+    copy = tmp_path / "copy.mp4"
+    transcode(media / "clips" / FILM, copy, filters=filters, options={"preset": "veryfast"})
+    with Client(server.address) as client:
+        screening = client.screen(copy)
+    assert screening.verdict is Verdict.BLOCK, name
+    assert {each.entry.bank_name for each in screening.evidence} == banks
+    for each in screening.evidence:
+        framed = each.kind is Kind.PDQ and name in ("letterbox", "white frame")
+        assert each.part is (Part.CONTENT if framed else Part.FULL)
+        if each.kind is Kind.PDQ:
+            first, last = each.segments[0], each.segments[-1]
+            assert abs(first.media_start_ms - first.entry_start_ms) <= 1000
+            assert abs(last.media_end_ms - last.entry_end_ms) <= 1000
+    if banks == {"squares"}:
+        (reason,) = screening.reasons
+        assert reason.detail.startswith("parts of seconds ")
+
+
+def test_others_match_nothing(server: RunningServer, media: Path) -> None:
+    """Clean uploads would be accused."""
+    with Client(server.address) as client:
+        for name in ("pan_astronaut.mp4", "pan_rocket.webm", "matroska.mkv", "mandelbrot.mp4"):
+            assert client.screen(media / "clips" / name).verdict is Verdict.NO_MATCH, name
+
+
+def test_what_was_screened_before_squares_were_asked_for_is_not_passed(
+    tmp_path: Path, media: Path
+) -> None:
+    """A bank is told to look closer, and what was not looked at like that is published."""
+    with serving(tmp_path, workers="1") as running, Client(running.address) as client:
+        client.create_bank("bank", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
+        client.add_entry("bank", media / "clips" / FILM)
+        screening = client.screen(media / "clips" / "pan_astronaut.mp4")
+        assert screening.verdict is Verdict.NO_MATCH
+        client.create_bank("closer", action=Action.BLOCK, thresholds={Kind.PDQ_PATCH: 40})
+        client.add_entry("closer", media / "clips" / FILM)
+        confirmed = client.confirm(screening.screening_id)
+        assert confirmed.verdict is Verdict.INCONCLUSIVE
+        assert [each.code for each in confirmed.reasons] == [VerdictReason.KIND_MISSING]
+        again = client.screen(media / "clips" / "pan_astronaut.mp4")
+        assert again.verdict is Verdict.NO_MATCH
+        assert Kind.PDQ_PATCH in again.hash_versions
