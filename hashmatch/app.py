@@ -75,7 +75,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         idle_seconds=settings.upload_idle_seconds,
         receive_seconds=settings.upload_seconds,
     )
-    with contextlib.closing(database):
+    with contextlib.closing(database), metrics.serving(settings.metrics) as told_at:
+        if told_at:
+            _log.info("metrics_served", address=told_at)
         await asyncio.to_thread(database.migrate)
         blocklist_store = BlocklistStore(database)
         replica = Replica(
@@ -98,7 +100,6 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await replica.load()
             address = await server.start(settings.listen)
             async with (
-                _telling_metrics(settings.metrics),
                 replica.following(),
                 meanwhile(_tell(server, replica)),
                 meanwhile(_compact(history, settings.keep_changes_days)),
@@ -135,22 +136,6 @@ def _observe(settings: Settings, workers: Sandbox, admission: Admission, replica
             ),
         }
     )
-
-
-@contextlib.asynccontextmanager
-async def _telling_metrics(listen: str) -> AsyncIterator[None]:
-    if not listen:
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            address = stack.enter_context(metrics.serving(listen))
-        except OSError as error:
-            raise ConfigInvalid(
-                f"metrics: {listen} cannot be listened at; is it taken?", setting="metrics"
-            ) from error
-        _log.info("metrics_served", address=address)
-        yield
 
 
 async def _tell(server: Server, replica: Replica) -> None:

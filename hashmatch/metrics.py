@@ -11,6 +11,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from hashmatch.errors import ConfigInvalid
+
 __all__ = [
     "REFUSALS",
     "SCREENINGS",
@@ -60,9 +62,20 @@ def observe(gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
 
 @contextlib.contextmanager
 def serving(listen: str) -> Iterator[str]:
-    """Serves ``http://HOST:PORT/metrics`` in a thread; gives HOST:PORT. Raises ``OSError``."""
+    """Serves ``http://HOST:PORT/metrics`` in a thread; gives HOST:PORT.
+
+    Raises `ConfigInvalid` if that cannot be. An empty ``listen`` serves nowhere, and gives it back.
+    """
+    if not listen:
+        yield listen
+        return
     host, _, port = listen.rpartition(":")
-    server, thread = start_http_server(int(port), host.strip("[]"), _REGISTRY)
+    try:
+        server, thread = start_http_server(int(port), host.strip("[]"), _REGISTRY)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"metrics: {listen} cannot be listened at; is it taken?", setting="metrics"
+        ) from error
     try:
         yield f"{host}:{server.server_port}"
     finally:

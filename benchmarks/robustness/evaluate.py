@@ -65,6 +65,7 @@ class Outcome:
     accused: bool
     distance: int | None
     vpdq: Rules
+    whole: bool = False  # Found, and by whole frames.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Recall:
     vpdq_any: int
     vpdq_query: int
     vpdq_reference: int
+    whole: int  # Of ours, by whole frames.
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,11 @@ class _Blocklist:
             if case.listed
             else None,
             vpdq=Rules(*(any(rule) for rule in zip(*theirs, strict=True))),
+            whole=blocked
+            and any(
+                each.entry.entry_id == case.source and each.kind is Kind.PDQ
+                for each in judgement.evidence
+            ),
         )
 
 
@@ -249,4 +256,5 @@ def _recall(name: str, outcomes: Sequence[Outcome]) -> Recall:
         vpdq_any=sum(each.any_frame for each in theirs),
         vpdq_query=sum(each.most_of_query for each in theirs),
         vpdq_reference=sum(each.most_of_reference for each in theirs),
+        whole=sum(each.whole for each in outcomes),
     )

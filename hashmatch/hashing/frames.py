@@ -54,15 +54,16 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, whatever the kind, so PDQ is computed in any case. What lies within a border
-    is hashed by PDQ alone: other kinds are of whole frames, as in the lists that have them.
+    quality is PDQ's, for pHash too. What lies within a border is hashed by PDQ alone: other kinds
+    are of whole frames, as in the lists that have them.
 
     PDQ_PATCH has few squares of each frame ``turns`` are made of (an upload), and more, each in a
     mirror too, where they are not (an entry): so that what is done for every upload is little.
     """
     wanted = {kind for kind in kinds if not kind.exact}
-    if not wanted:
-        return []
+    squares = _patches(batch, turns) if Kind.PDQ_PATCH in wanted else []
+    if not wanted & {Kind.PDQ, Kind.PHASH}:
+        return squares
     count = len(Turn) if turns else 1
     digests, quality = pdq.dihedral(batch.luma, gain=batch.gain, turns=count)
     hashed = []
@@ -76,8 +77,6 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.tile(_views(batch.part, count), len(quality)),
             )
         )
-    if Kind.PDQ_PATCH in wanted:
-        hashed += _patches(batch, turns)
     if Kind.PHASH in wanted and batch.part is not Part.CONTENT:
         from hashmatch.hashing import phash  # Loads Pillow and SciPy: only where it is used.
 
@@ -94,7 +93,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.full(len(quality), view_code(batch.part), np.uint8),
             )
         )
-    return hashed
+    return hashed + squares
 
 
 def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:

@@ -17,11 +17,11 @@ import functools
 import math
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from hashmatch.hashing import pdq
+from hashmatch.kernels import kernel
 
 __all__ = ["MOST_OF_ENTRY", "MOST_OF_UPLOAD", "digests", "points", "warm_up"]
 
@@ -109,11 +109,8 @@ def _shrunk(luma: _Plane) -> _Floats | None:
     rows, columns = round(height * scale), round(width * scale)
     if min(rows, columns) < _LEAST_SIDE or min(height, width) < 2:
         return None
-    if luma.strides[1] != luma.itemsize:
-        luma = luma.copy(order="C")
-    luma = luma.view()
-    luma.flags.writeable = False  # A kernel is compiled once for each sort of array.
-    return _resized(luma, *_tents(height, rows), *_tents(width, columns))  # type: ignore[no-any-return]
+    plane = pdq.checked(luma[None])[0]
+    return _resized(plane, *_tents(height, rows), *_tents(width, columns))  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=64)
@@ -171,11 +168,7 @@ def _squares(small: _Floats, found: _Floats) -> _Floats:
     return grids
 
 
-def _kernel(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_kernel
+@kernel
 def _resized(plane, row_first, row_weights, col_first, col_weights):  # type: ignore[no-untyped-def]
     width = plane.shape[1]
     rows, columns = len(row_first), len(col_first)
@@ -197,7 +190,7 @@ def _resized(plane, row_first, row_weights, col_first, col_weights):  # type: ig
     return out
 
 
-@_kernel
+@kernel
 def _blurred(plane, bell):  # type: ignore[no-untyped-def]
     """By a Gaussian, its edges repeated."""
     height, width = plane.shape
@@ -224,7 +217,7 @@ def _blurred(plane, bell):  # type: ignore[no-untyped-def]
     return out
 
 
-@_kernel
+@kernel
 def _response(plane, sigma):  # type: ignore[no-untyped-def]
     """The determinant of the Hessian, times the fourth power of the scale: comparable with others.
     The outermost pixels have none.
@@ -244,7 +237,7 @@ def _response(plane, sigma):  # type: ignore[no-untyped-def]
     return out
 
 
-@_kernel
+@kernel
 def _peak(before, own, after):  # type: ignore[no-untyped-def]
     """Where between -0.5 and 0.5 the parabola through three values has its vertex."""
     curve = before - own - own + after
@@ -253,7 +246,7 @@ def _peak(before, own, after):  # type: ignore[no-untyped-def]
     return min(np.float32(0.5), max(np.float32(-0.5), np.float32(0.5) * (before - after) / curve))
 
 
-@_kernel
+@kernel
 def _most_near(response, y, x):  # type: ignore[no-untyped-def]
     """The largest value at a place and around it."""
     height, width = response.shape
@@ -264,7 +257,7 @@ def _most_near(response, y, x):  # type: ignore[no-untyped-def]
     return largest
 
 
-@_kernel
+@kernel
 def _maxima(below, own, above, number, shape, found, count):  # type: ignore[no-untyped-def]
     """Adds what is largest of all around it, also at the next finer scale and the next coarser."""
     octave = number // 2
@@ -306,7 +299,7 @@ def _maxima(below, own, above, number, shape, found, count):  # type: ignore[no-
     return count
 
 
-@_kernel
+@kernel
 def _halved(plane):  # type: ignore[no-untyped-def]
     rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
     out = np.empty((rows, columns), np.float32)
@@ -318,7 +311,12 @@ def _halved(plane):  # type: ignore[no-untyped-def]
     return out
 
 
-@_kernel
+@kernel
+def _within(place, length):  # type: ignore[no-untyped-def]
+    return min(max(place, np.float32(0)), np.float32(length - 1))
+
+
+@kernel
 def _sample(plane, found, which, size, grids):  # type: ignore[no-untyped-def]
     """The squares around some points as grids; ``size`` is how many pixels one of ``plane`` is."""
     height, width = plane.shape
@@ -329,17 +327,11 @@ def _sample(plane, found, which, size, grids):  # type: ignore[no-untyped-def]
         half = np.float32(_REACH) * found[n, 2] / size
         step = 2 * half / side
         for i in range(side):
-            y = min(
-                max(row - half + (i + np.float32(0.5)) * step, np.float32(0)),
-                np.float32(height - 1),
-            )
+            y = _within(row - half + (i + np.float32(0.5)) * step, height)
             top = min(int(y), height - 2)
             down = y - top
             for j in range(side):
-                x = min(
-                    max(column - half + (j + np.float32(0.5)) * step, np.float32(0)),
-                    np.float32(width - 1),
-                )
+                x = _within(column - half + (j + np.float32(0.5)) * step, width)
                 left = min(int(x), width - 2)
                 right = x - left
                 upper = plane[top, left] + right * (plane[top, left + 1] - plane[top, left])

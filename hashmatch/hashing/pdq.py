@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from hashmatch.kernels import kernel
 
 __all__ = [
     "BITS",
@@ -28,6 +29,7 @@ __all__ = [
     "MIN_QUALITY",
     "SIDE",
     "TURNS",
+    "checked",
     "digest",
     "dihedral",
     "of_grids",
@@ -112,7 +114,7 @@ def sketch(luma: _Luma) -> npt.NDArray[np.uint8]:
     Takes what `digest` takes. Returns uint8 ``[n, 32]``: like a digest, but of a grid for which
     only some pixels are looked at. Comparable with other sketches of planes of that size alone.
     """
-    luma = _checked(luma)
+    luma = checked(luma)
     height, width = luma.shape[1:]
     sketches = np.zeros((len(luma), DIGEST_BYTES), np.uint8)
     if min(height, width) >= _MIN_SIDE:
@@ -128,7 +130,7 @@ def dihedral(
     Takes what `digest` takes. Returns ``(digests uint8[n, turns, 32], quality uint8[n])`` for the
     first ``turns`` of `TURNS`.
     """
-    luma = _checked(luma)
+    luma = checked(luma)
     height, width = luma.shape[1:]
     digests = np.zeros((len(luma), turns, DIGEST_BYTES), np.uint8)
     quality = np.zeros(len(luma), np.uint8)
@@ -162,8 +164,11 @@ def warm_up() -> None:
             dihedral(luma)
 
 
-def _checked(luma: _Luma) -> _Luma:
-    """As the kernels take it: pixels of a row side by side, and not to be written to."""
+def checked(luma: _Luma) -> _Luma:
+    """As kernels take it: pixels of a row side by side, and not to be written to.
+
+    Raises ``ValueError`` for an array of another shape or dtype, or without pixels.
+    """
     if luma.ndim != 3 or luma.dtype not in (np.uint8, np.float32) or 0 in luma.shape[1:]:
         raise ValueError(
             f"luma is {luma.dtype} of shape {luma.shape}; uint8 or float32 [n, h, w] with at "
@@ -226,11 +231,7 @@ def _dct() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     return single, np.ascontiguousarray(single.T)
 
 
-def _kernel(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_kernel
+@kernel
 def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct, out, quality):  # type: ignore[no-untyped-def]
     frames, _, width = luma.shape
     lines = np.empty((_LINES, width), np.float32)
@@ -246,7 +247,7 @@ def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct,
             _threshold(transform, turn, out[n, turn])
 
 
-@_kernel
+@kernel
 def _hash_grids(grids, turns, dct, out, alike):  # type: ignore[no-untyped-def]
     half = np.empty((FREQUENCIES, SIDE), np.float32)
     transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
@@ -257,7 +258,7 @@ def _hash_grids(grids, turns, dct, out, alike):  # type: ignore[no-untyped-def]
             _threshold(transform, turns[t], out[n, t])
 
 
-@_kernel
+@kernel
 def _alike(transform):  # type: ignore[no-untyped-def]
     """The largest singular value squared over the sum of all, by the power method."""
     product = np.zeros((FREQUENCIES, FREQUENCIES), np.float64)
@@ -290,7 +291,7 @@ def _alike(transform):  # type: ignore[no-untyped-def]
     return np.float32(largest / energy)
 
 
-@_kernel
+@kernel
 def _sketch_batch(luma, rows, columns, step, dct, sketches):  # type: ignore[no-untyped-def]
     width = luma.shape[2]
     taps = min(_TAPS, width)
@@ -309,7 +310,7 @@ def _sketch_batch(luma, rows, columns, step, dct, sketches):  # type: ignore[no-
         _threshold(transform, 0, sketches[n])
 
 
-@_kernel
+@kernel
 def _reduce(plane, row_first, row_weights, col_first, col_weights, lines, fetched, grid):  # type: ignore[no-untyped-def]
     """``grid = A_h @ plane @ A_w.T``, rows first: each plane row is read about once.
 
@@ -347,7 +348,7 @@ def _reduce(plane, row_first, row_weights, col_first, col_weights, lines, fetche
             grid[top + 2, j], grid[top + 3, j] = three, four
 
 
-@_kernel
+@kernel
 def _fetch(plane, first_row, end_row, fetched):  # type: ignore[no-untyped-def]
     """Brings rows into the cache. A decoder has written much since it wrote them: where the sums
     would wait for one line after the other, a third of a digest's time is spent waiting.
@@ -360,7 +361,7 @@ def _fetch(plane, first_row, end_row, fetched):  # type: ignore[no-untyped-def]
     fetched[0] = total  # Else none of it would be compiled.
 
 
-@_kernel
+@kernel
 def _quality(grid, gain):  # type: ignore[no-untyped-def]
     total = 0
     step = np.float32(gain * np.float32(100))
@@ -373,7 +374,7 @@ def _quality(grid, gain):  # type: ignore[no-untyped-def]
     return min(100, total // _QUALITY_DIVISOR)
 
 
-@_kernel
+@kernel
 def _transform(grid, dct, half, transform):  # type: ignore[no-untyped-def]
     """``transform = D @ grid @ D.T``; ``dct`` is (D, D.T)."""
     rows, columns = dct
@@ -384,7 +385,7 @@ def _transform(grid, dct, half, transform):  # type: ignore[no-untyped-def]
         _add_product(half[i], columns, transform[i])
 
 
-@_kernel
+@kernel
 def _add_product(weights, matrix, line):  # type: ignore[no-untyped-def]
     """``line += weights @ matrix``; four rows at a time, added in their order."""
     for k in range(0, SIDE, 4):
@@ -396,7 +397,7 @@ def _add_product(weights, matrix, line):  # type: ignore[no-untyped-def]
             line[j] = total + four * matrix[k + 3, j]
 
 
-@_kernel
+@kernel
 def _turned(transform, turn, i, j):  # type: ignore[no-untyped-def]
     """Element ``[i, j]`` of the DCT of the frame after ``TURNS[turn]``.
 
@@ -423,7 +424,7 @@ def _turned(transform, turn, i, j):  # type: ignore[no-untyped-def]
     return -value if negate else value
 
 
-@_kernel
+@kernel
 def _smallest(values, place):  # type: ignore[no-untyped-def]
     """The value that would stand at ``place`` if ``values`` were sorted; shuffles them.
 
@@ -452,7 +453,7 @@ def _smallest(values, place):  # type: ignore[no-untyped-def]
     return values[place]
 
 
-@_kernel
+@kernel
 def _threshold(transform, turn, out):  # type: ignore[no-untyped-def]
     values = np.empty(BITS, np.float32)
     for i in range(FREQUENCIES):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 
 from hashmatch.index.bits import differing, popcount, prefetch, put
 from hashmatch.index.scan import scan_one
+from hashmatch.kernels import kernel
 
 __all__ = ["CHUNKS_A_WORD", "CHUNK_BITS", "ROW_BYTES", "VALUES", "build", "search", "sound"]
 
@@ -32,11 +32,7 @@ _CANDIDATES: Final = 1024
 _CACHE_LINE: Final = 64
 
 
-def _kernel(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_kernel
+@kernel
 def build(words, starts, nexts, rows):  # type: ignore[no-untyped-def]
     """Sorts the rows by each chunk."""
     chunks = words.view(np.uint16)
@@ -61,7 +57,7 @@ def build(words, starts, nexts, rows):  # type: ignore[no-untyped-def]
                 rows[i, place, byte] = row >> 8 * byte & 0xFF
 
 
-@_kernel
+@kernel
 def sound(starts, rows):  # type: ignore[no-untyped-def]
     """Whether all that tables from elsewhere point at is there: a search does not ask."""
     count = rows.shape[1]
@@ -82,7 +78,7 @@ def sound(starts, rows):  # type: ignore[no-untyped-def]
     return True
 
 
-@_kernel
+@kernel
 def search(  # type: ignore[no-untyped-def]
     queries, words, starts, nexts, rows, granted, lookups, values, radius, out
 ):
@@ -122,7 +118,7 @@ def search(  # type: ignore[no-untyped-def]
     return found
 
 
-@_kernel
+@kernel
 def _search_one(  # type: ignore[no-untyped-def]
     q, query, words, nexts, rows, granted, radius, looked, ahead, candidates, out, found
 ):
@@ -152,14 +148,14 @@ def _search_one(  # type: ignore[no-untyped-def]
     return _compare(q, query, words, rows, granted, radius, candidates, waiting, out, found)
 
 
-@_kernel
+@kernel
 def _chunk(words, i):  # type: ignore[no-untyped-def]
     """The i-th 16 bits of a digest."""
     shift = np.uint64(CHUNK_BITS * (i % CHUNKS_A_WORD))
     return np.uint16(words[i // CHUNKS_A_WORD] >> shift)
 
 
-@_kernel
+@kernel
 def _nearest(part, beside):  # type: ignore[no-untyped-def]
     """The fewest bits by which one of ``part`` differs."""
     nearest = np.uint16(CHUNK_BITS)
@@ -168,7 +164,7 @@ def _nearest(part, beside):  # type: ignore[no-untyped-def]
     return nearest
 
 
-@_kernel
+@kernel
 def _collect(part, beside, allowed, i, place, rows, candidates, waiting):  # type: ignore[no-untyped-def]
     """Adds those that are near enough to the candidates; returns how many wait by then."""
     for first in range(0, part.shape[0], _FEW):
@@ -184,7 +180,7 @@ def _collect(part, beside, allowed, i, place, rows, candidates, waiting):  # typ
     return waiting
 
 
-@_kernel
+@kernel
 def _fetch_starts(query, starts, granted, values):  # type: ignore[no-untyped-def]
     """What `_look_up` reads."""
     masks, _, within = values
@@ -195,7 +191,7 @@ def _fetch_starts(query, starts, granted, values):  # type: ignore[no-untyped-de
                 prefetch(starts, i, np.int64(own ^ masks[k]))
 
 
-@_kernel
+@kernel
 def _look_up(query, starts, granted, values, looked):  # type: ignore[no-untyped-def]
     """Where each value of a chunk that is near enough to the query's lies. Returns how many rows
     have one of them.
@@ -219,7 +215,7 @@ def _look_up(query, starts, granted, values, looked):  # type: ignore[no-untyped
     return neighbours
 
 
-@_kernel
+@kernel
 def _fetch(nexts, looked, k):  # type: ignore[no-untyped-def]
     """All neighbours of a lookup."""
     table, begin, until = looked[0, k], looked[1, k], looked[2, k]
@@ -229,7 +225,7 @@ def _fetch(nexts, looked, k):  # type: ignore[no-untyped-def]
         prefetch(nexts, table, until - 1)
 
 
-@_kernel
+@kernel
 def _compare(  # type: ignore[no-untyped-def]
     q, query, words, rows, granted, radius, candidates, waiting, out, found
 ):
@@ -249,7 +245,7 @@ def _compare(  # type: ignore[no-untyped-def]
     return found
 
 
-@_kernel
+@kernel
 def _first_start(query, digest, granted):  # type: ignore[no-untyped-def]
     """The first chunk from which on, round the ring, what differs stays below what was granted:
     the pair is found there, and may be at others, but is counted once.

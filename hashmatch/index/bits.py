@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from hashmatch.kernels import kernel
 
 __all__ = [
     "USUAL_WORDS",
@@ -110,7 +111,7 @@ popcount: Any = intrinsic(_popcount)
 prefetch: Any = intrinsic(_prefetch)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def differing(query, digests, row):  # type: ignore[no-untyped-def]
     """For kernels: the bits by which a digest differs from a query of as many words."""
     if query.shape[0] == USUAL_WORDS:
@@ -126,7 +127,7 @@ def differing(query, digests, row):  # type: ignore[no-untyped-def]
     return distance
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def put(out, found, query, digest, distance):  # type: ignore[no-untyped-def]
     """For kernels: writes a pair after the first ``found``, if it fits; returns how many there are
     by then. See `collect`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +16,7 @@ from hashmatch.index.bits import (
     put,
     to_words,
 )
+from hashmatch.kernels import kernel
 
 __all__ = ["scan", "scan_one", "warm_up"]
 
@@ -43,7 +43,7 @@ def warm_up() -> None:
     scan(one, one, 0)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _scan(queries, digests, radius, out):  # type: ignore[no-untyped-def]
     """Returns how many pairs there are; writes as many as ``out`` holds."""
     found = 0
@@ -66,7 +66,7 @@ def _scan(queries, digests, radius, out):  # type: ignore[no-untyped-def]
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _nearest(query, turned):  # type: ignore[no-untyped-def]
     """The fewest bits by which one of a block differs, uint64; what was there before the last block
     may count as well.
@@ -80,7 +80,7 @@ def _nearest(query, turned):  # type: ignore[no-untyped-def]
     return nearest
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def scan_one(queries, q, digests, radius, out, found):  # type: ignore[no-untyped-def]
     """All pairs of one query, after the first ``found``; returns how many there are by then."""
     query = queries[q]

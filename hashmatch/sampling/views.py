@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from hashmatch.kernels import kernel
 
 __all__ = ["Box", "ContentFinder", "content_box", "warm_up"]
 
@@ -116,11 +117,7 @@ def warm_up() -> None:
         content_box(np.rot90(padded))
 
 
-def _kernel(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_kernel
+@kernel
 def _inside(luma):  # type: ignore[no-untyped-def]
     top, bottom = _trimmed(luma, 0, luma.shape[1])
     if top == bottom:
@@ -129,7 +126,7 @@ def _inside(luma):  # type: ignore[no-untyped-def]
     return top, bottom, left, right
 
 
-@_kernel
+@kernel
 def _trimmed(luma, start, end):  # type: ignore[no-untyped-def]
     """First and end of the rows that are not plain, between columns ``start`` and ``end``."""
     first, last = 0, luma.shape[0]
@@ -142,7 +139,7 @@ def _trimmed(luma, start, end):  # type: ignore[no-untyped-def]
     return first, last
 
 
-@_kernel
+@kernel
 def _mean(line, start, end):  # type: ignore[no-untyped-def]
     step = max(1, (end - start) // _LOOKS)
     total, count = 0.0, 0
@@ -152,7 +149,7 @@ def _mean(line, start, end):  # type: ignore[no-untyped-def]
     return total / count
 
 
-@_kernel
+@kernel
 def _is_plain(line, start, end, ground):  # type: ignore[no-untyped-def]
     step = max(1, (end - start) // _LOOKS)
     apart, far, count = 0.0, 0, 0

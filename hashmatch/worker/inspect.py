@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from hashmatch.channel import Done, Job
@@ -17,7 +18,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Kind, Part, VerdictReason
-from hashmatch.sampling.frames import Chosen, FrameChooser, Why
+from hashmatch.sampling.frames import Chosen, FrameChooser
 from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["Emit", "Observe", "inspect", "summary"]
@@ -27,9 +28,9 @@ Observe = Callable[[Chosen[FrameBatch]], None]
 
 _SHOWN_DETAIL: Final = 200
 
-# Squares of a frame are hashed this often, and of an upload when it changes. An upload is looked at
-# at least once a second, so at each of these frames; an entry at every third of its own.
-_PATCHES_EACH_MS: Final = 700
+# Squares of an entry's frames are hashed this often: it has four frames a second and more, and they
+# would be most of the index. Of an upload each frame that is kept has them.
+_ENTRY_PATCHES_MS: Final = 700
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -75,6 +76,15 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
     return summary(tally)
 
 
+@dataclass(slots=True)
+class _Shown:
+    """One stream on one ground, as far as it has come."""
+
+    chooser: FrameChooser[FrameBatch]
+    finder: ContentFinder = field(default_factory=ContentFinder)
+    patched_ms: int | None = None  # When its squares were hashed last.
+
+
 class _Hasher:
     """Hashes what is to be kept of each stream, on each ground."""
 
@@ -82,10 +92,8 @@ class _Hasher:
         self._job, self._tally = job, tally
         self._emit, self._observe = emit, observe
         self._looks = any(not kind.exact for kind in job.kinds)
-        self._choosers: dict[tuple[int, Part], FrameChooser[FrameBatch]] = {}
-        self._finders: dict[tuple[int, Part], ContentFinder] = {}
         self._whole_kinds = frozenset(job.kinds) - {Kind.PDQ_PATCH}
-        self._patched_ms: dict[tuple[int, Part], int] = {}
+        self._shown: dict[tuple[int, Part], _Shown] = {}
         self._emitted = 0
 
     def look(self, batch: FrameBatch) -> None:
@@ -96,27 +104,25 @@ class _Hasher:
             return
         began = time.perf_counter()
         key = batch.stream, batch.part
-        if key not in self._choosers:
-            self._choosers[key] = FrameChooser(self._job.density, _sketch)
-        chooser = self._choosers[key]
-        chosen = chooser.offer(int(batch.pts_ms[0]), batch)
-        self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, chooser.largest_gap_ms)
+        if key not in self._shown:
+            self._shown[key] = _Shown(FrameChooser(self._job.density, _sketch))
+        shown = self._shown[key]
+        chosen = shown.chooser.offer(int(batch.pts_ms[0]), batch)
+        self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, shown.chooser.largest_gap_ms)
         self._tally.costs.hash_s += time.perf_counter() - began
-        self._hash(chosen)
+        self._hash(shown, chosen)
 
     def finish(self) -> None:
         """The last frame of each."""
-        for chooser in self._choosers.values():
-            self._hash(chooser.finish())
+        for shown in self._shown.values():
+            self._hash(shown, shown.chooser.finish())
 
-    def _hash(self, chosen: list[Chosen[FrameBatch]]) -> None:
+    def _hash(self, shown: _Shown, chosen: list[Chosen[FrameBatch]]) -> None:
         for each in chosen:
             began = time.perf_counter()
             frame = each.frame
-            key = frame.stream, frame.part
-            finder = self._finders.setdefault(key, ContentFinder())
-            hashed = hash_frames(frame, self._kinds_of(each, key), turns=self._job.turns)
-            for box in finder.boxes(frame.luma[0]):
+            hashed = hash_frames(frame, self._kinds_at(shown, each.pts_ms), turns=self._job.turns)
+            for box in shown.finder.boxes(frame.luma[0]):
                 within = frame.content(*box)
                 hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
             if frame.part is Part.FULL:
@@ -131,14 +137,12 @@ class _Hasher:
             self._observe(each)
             self._emit(hashed, self._tally)
 
-    def _kinds_of(self, chosen: Chosen[FrameBatch], key: tuple[int, Part]) -> Iterable[Kind]:
-        """By which kinds a frame is hashed. Its squares are many, and the next has the same."""
-        before_ms = self._patched_ms.get(key, -_PATCHES_EACH_MS)
-        lasts = abs(chosen.pts_ms - before_ms) < _PATCHES_EACH_MS
-        is_scene = chosen.why is Why.CHANGE and not self._job.density.every_frame
-        if lasts and not is_scene:
+    def _kinds_at(self, shown: _Shown, pts_ms: int) -> Iterable[Kind]:
+        """By which kinds a frame is hashed."""
+        before_ms, is_entry = shown.patched_ms, self._job.density.every_frame
+        if is_entry and before_ms is not None and abs(pts_ms - before_ms) < _ENTRY_PATCHES_MS:
             return self._whole_kinds
-        self._patched_ms[key] = chosen.pts_ms
+        shown.patched_ms = pts_ms
         return self._job.kinds
 
 
