@@ -55,9 +55,6 @@ _TAPS: Final = 8
 # Rows of the grid that are made together.
 _LINES: Final = 4
 
-# Steps of the power method; where two values are as large, which of them is found hardly matters.
-_POWERS: Final = 12
-
 # Bytes that a processor fetches together.
 _CACHE_LINE: Final = 64
 
@@ -145,13 +142,14 @@ def of_grids(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Digests of what was reduced to a grid elsewhere, and how alike its rows are.
 
-    ``grids`` float32 ``[n, SIDE, SIDE]``; ``turns`` int64 ``[t]``, indices of `TURNS`. Returns
-    ``(digests uint8[n, t, 32], alike float32[n])``. ``alike`` is the part of the transform's energy
-    that is one row times one column: 1 for edges and corners, whatever they are of.
+    ``grids`` float32 ``[n, side, side]``, ``side`` a multiple of 4, `FREQUENCIES` and more;
+    ``turns`` int64 ``[t]``, indices of `TURNS`. Returns ``(digests uint8[n, t, 32], alike
+    float32[n])``. ``alike`` is 1 where the transform is one row times one column, as it is of edges
+    and corners, and a quarter and more.
     """
     digests = np.zeros((len(grids), len(turns), DIGEST_BYTES), np.uint8)
     alike = np.empty(len(grids), np.float32)
-    _hash_grids(grids, turns, _dct(), digests, alike)
+    _hash_grids(grids, turns, _dct(grids.shape[1]), digests, alike)
     return digests, alike
 
 
@@ -221,12 +219,12 @@ def _bands(length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
     return first, weights.astype(np.float32)
 
 
-@functools.lru_cache(maxsize=1)
-def _dct() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Rows 1 to 16 of the orthonormal 64-point DCT-II, float32 ``[16, 64]``, and as columns."""
+@functools.lru_cache(maxsize=4)
+def _dct(side: int = SIDE) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Rows 1 to 16 of the orthonormal DCT-II, float32 ``[16, side]``, and as columns."""
     i = np.arange(1, FREQUENCIES + 1)[:, None]
-    j = np.arange(SIDE)[None, :]
-    rows = math.sqrt(2 / SIDE) * np.cos(math.pi / (2 * SIDE) * i * (2 * j + 1))
+    j = np.arange(side)[None, :]
+    rows = math.sqrt(2 / side) * np.cos(math.pi / (2 * side) * i * (2 * j + 1))
     single = np.asarray(rows, np.float32)
     return single, np.ascontiguousarray(single.T)
 
@@ -249,7 +247,7 @@ def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct,
 
 @kernel
 def _hash_grids(grids, turns, dct, out, alike):  # type: ignore[no-untyped-def]
-    half = np.empty((FREQUENCIES, SIDE), np.float32)
+    half = np.empty((FREQUENCIES, grids.shape[1]), np.float32)
     transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
     for n in range(len(grids)):
         _transform(grids[n], dct, half, transform)
@@ -260,35 +258,22 @@ def _hash_grids(grids, turns, dct, out, alike):  # type: ignore[no-untyped-def]
 
 @kernel
 def _alike(transform):  # type: ignore[no-untyped-def]
-    """The largest singular value squared over the sum of all, by the power method."""
-    product = np.zeros((FREQUENCIES, FREQUENCIES), np.float64)
-    energy = 0.0
-    for i in range(FREQUENCIES):
-        for j in range(FREQUENCIES):
-            for k in range(FREQUENCIES):
-                product[i, j] += transform[i, k] * transform[j, k]
-        energy += product[i, i]
-    if energy <= 0:
-        return np.float32(1)
-    vector = np.ones(FREQUENCIES, np.float64)
-    for i in range(FREQUENCIES):
-        vector[i] += 16 * product[i, i] / energy  # Not across the one that is sought.
-    largest = 0.0
-    for _ in range(_POWERS):
-        turned = np.zeros(FREQUENCIES, np.float64)
-        squared = 0.0
+    """The root of the sum of the singular values' fourth powers, over the sum of their squares."""
+    product = np.zeros((FREQUENCIES, FREQUENCIES), np.float32)
+    # The innermost loop goes along rows, so that several numbers are added at once.
+    for k in range(0, FREQUENCIES, 4):
         for i in range(FREQUENCIES):
+            one, two = transform[i, k], transform[i, k + 1]
+            three, four = transform[i, k + 2], transform[i, k + 3]
             for j in range(FREQUENCIES):
-                turned[i] += product[i, j] * vector[j]
-            squared += vector[i] * vector[i]
-        largest = 0.0
-        longest = 1e-30
-        for i in range(FREQUENCIES):
-            largest += vector[i] * turned[i] / squared
-            longest = max(longest, abs(turned[i]))
-        for i in range(FREQUENCIES):
-            vector[i] = turned[i] / longest
-    return np.float32(largest / energy)
+                total = product[i, j] + one * transform[j, k] + two * transform[j, k + 1]
+                product[i, j] = total + three * transform[j, k + 2] + four * transform[j, k + 3]
+    energy, squared = np.float32(0), np.float32(0)
+    for i in range(FREQUENCIES):
+        energy += product[i, i]
+        for j in range(FREQUENCIES):
+            squared += product[i, j] * product[i, j]
+    return np.sqrt(squared) / energy if energy > 0 else np.float32(1)
 
 
 @kernel
@@ -388,7 +373,7 @@ def _transform(grid, dct, half, transform):  # type: ignore[no-untyped-def]
 @kernel
 def _add_product(weights, matrix, line):  # type: ignore[no-untyped-def]
     """``line += weights @ matrix``; four rows at a time, added in their order."""
-    for k in range(0, SIDE, 4):
+    for k in range(0, weights.shape[0], 4):
         one, two, three, four = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
         for j in range(line.shape[0]):
             total = line[j] + one * matrix[k, j]
@@ -425,32 +410,20 @@ def _turned(transform, turn, i, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _smallest(values, place):  # type: ignore[no-untyped-def]
-    """The value that would stand at ``place`` if ``values`` were sorted; shuffles them.
-
-    Hoare's selection (Algorithm 65, Communications of the ACM 4, 1961): a sort took most of the
-    time of a digest.
+def _at_place(keys, place):  # type: ignore[no-untyped-def]
+    """The key that would stand at ``place`` if ``keys`` were sorted: the largest number that so few
+    are below, bit by bit. Counts without a branch: a selection by parts took most of the time of a
+    digest.
     """
-    first, last = 0, len(values) - 1
-    while first < last:
-        pivot = values[(first + last) // 2]
-        left, right = first, last
-        while left <= right:
-            while values[left] < pivot:
-                left += 1
-            while values[right] > pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if place <= right:
-            last = right
-        elif place >= left:
-            first = left
-        else:
-            break
-    return values[place]
+    largest = np.uint32(0)
+    for bit in range(31, -1, -1):
+        trial = largest | np.uint32(1 << bit)
+        below = np.int32(0)
+        for i in range(BITS):
+            below += np.int32(keys[i] < trial)
+        if below <= place:
+            largest = trial
+    return largest
 
 
 @kernel
@@ -458,11 +431,15 @@ def _threshold(transform, turn, out):  # type: ignore[no-untyped-def]
     values = np.empty(BITS, np.float32)
     for i in range(FREQUENCIES):
         for j in range(FREQUENCIES):
-            values[i * FREQUENCIES + j] = _turned(transform, turn, i, j)
-    median = _smallest(values.copy(), BITS // 2 - 1)
+            # Plus zero: negative zero is as large as zero.
+            values[i * FREQUENCIES + j] = _turned(transform, turn, i, j) + np.float32(0)
+    # IEEE 754 numbers in the order of unsigned integers.
+    keys = values.view(np.uint32)
+    for i in range(BITS):
+        keys[i] ^= np.uint32(0xFFFFFFFF) if keys[i] >> 31 else np.uint32(0x80000000)
+    median = _at_place(keys, BITS // 2 - 1)
     out[:] = 0
     for bit in range(BITS):
-        if values[bit] > median:
-            # The first coefficient is the last bit of the digest.
-            place = BITS - 1 - bit
-            out[place // 8] |= np.uint8(0x80 >> (place % 8))
+        # The first coefficient is the last bit of the digest.
+        place = BITS - 1 - bit
+        out[place // 8] |= np.uint8(keys[bit] > median) << np.uint8(7 - place % 8)

@@ -25,6 +25,10 @@ __all__ = ["scan", "scan_one", "warm_up"]
 _MANY: Final = 5
 _BLOCK: Final = 512
 
+# Up to this radius half of the bits tell that a block has nothing near, but for one of a hundred:
+# of unrelated pairs 0.002 % differ in 40 bits of 128 or fewer, 0.2 % in 47.
+_HALF: Final = 42
+
 
 def scan(queries: npt.NDArray[np.uint64], digests: npt.NDArray[np.uint64], radius: int) -> Hits:
     """Every pair at most ``radius`` bits apart.
@@ -58,7 +62,8 @@ def _scan(queries, digests, radius, out):  # type: ignore[no-untyped-def]
             for d in range(block.shape[0]):
                 turned[w, d] = block[d, w]
         for q in range(queries.shape[0]):
-            if _nearest(queries[q], turned) <= radius:
+            nearest = _half(queries[q], turned) if radius <= _HALF else _nearest(queries[q], turned)
+            if nearest <= radius:
                 for d in range(block.shape[0]):
                     distance = differing(queries[q], block, d)
                     if distance <= radius:
@@ -76,6 +81,17 @@ def _nearest(query, turned):  # type: ignore[no-untyped-def]
     for d in range(_BLOCK):
         distance = popcount(first ^ turned[0, d]) + popcount(second ^ turned[1, d])
         distance += popcount(third ^ turned[2, d]) + popcount(fourth ^ turned[3, d])
+        nearest = min(nearest, distance)
+    return nearest
+
+
+@kernel
+def _half(query, turned):  # type: ignore[no-untyped-def]
+    """Likewise, of the first half of the bits: none is nearer in all of them."""
+    first, second = query[0], query[1]
+    nearest = np.uint64(64 * USUAL_WORDS)
+    for d in range(_BLOCK):
+        distance = popcount(first ^ turned[0, d]) + popcount(second ^ turned[1, d])
         nearest = min(nearest, distance)
     return nearest
 
