@@ -92,7 +92,7 @@ async def test_a_bank_matches_by_sha256_and_pdq_unless_told_otherwise(parts: Par
     """A keeper who knows nothing of hashes would make a bank that matches nothing."""
     assert (await parts.bank(thresholds=None)).thresholds == DEFAULT_THRESHOLDS
     assert (await parts.bank(thresholds={})).thresholds == DEFAULT_THRESHOLDS
-    assert dict(DEFAULT_THRESHOLDS) == {Kind.SHA256: 0, Kind.PDQ: 31}
+    assert dict(DEFAULT_THRESHOLDS) == {Kind.SHA256: 0, Kind.PDQ: 31, Kind.PDQ_PATCH: 40}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
     )
     assert (entry.ref.reference, entry.ref.label) == ("case 7", "what it is")
     assert entry.state is EntryState.ACTIVE
-    assert {each.kind for each in entry.kinds} == {Kind.PDQ, Kind.SHA256}
+    assert {each.kind for each in entry.kinds} == {Kind.PDQ, Kind.SHA256, Kind.PDQ_PATCH}
     assert all(each.usable for each in entry.kinds)
     assert 2000 <= entry.duration_ms <= 3000
     assert entry.coverage is not None

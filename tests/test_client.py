@@ -121,7 +121,7 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     name = f"bank-{new_id()}"
     bank: Bank = await do("create_bank", name, action=Action.REVIEW, label="of a test")
     assert (bank.name, bank.action, bank.label) == (name, Action.REVIEW, "of a test")
-    assert bank.thresholds == {Kind.SHA256: 0, Kind.PDQ: 31}
+    assert bank.thresholds == {Kind.SHA256: 0, Kind.PDQ: 31, Kind.PDQ_PATCH: 40}
     assert await do("get_bank", name) == bank
     assert bank in await do("list_banks", state=BankState.ACTIVE)
     edited: Bank = await do(

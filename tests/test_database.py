@@ -18,7 +18,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import StoreUnavailable
-from hashmatch.model.verdicts import EntryState
+from hashmatch.model.records import KindCount
+from hashmatch.model.verdicts import EntryState, Kind
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 from hashmatch.store.tables import banks, changes, entries, entry_signals, metadata
@@ -329,7 +330,7 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
             "reference": "case 12",
             "label": "",
             "state": EntryState.ACTIVE,
-            "kinds": [[1, 1, 1]],
+            "kinds": [[1, 1, 1], [6, 1, 1]],
             "coverage": None,
             "coverage_reasons": [],
             "duration_ms": 0,
@@ -342,7 +343,9 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
         with database.write() as connection:
             connection.execute(banks.insert().values(**{**BANK, "seq": 3}))
             connection.execute(entries.insert().values(**entry))
-            connection.execute(entry_signals.insert().values(entry_seq=7, kind=1, **hashes))
+            # The other is a square without a place, as there were once.
+            for kind in (1, 6):
+                connection.execute(entry_signals.insert().values(entry_seq=7, kind=kind, **hashes))
             connection.execute(
                 changes.insert().values(
                     revision=2,
@@ -357,7 +360,8 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
             )
         database.migrate()
         store = BlocklistStore(database)
-        assert store.get_entry("ent_1").ref.reference == "case 12"
+        kept = store.get_entry("ent_1")
+        assert (kept.ref.reference, kept.kinds) == ("case 12", (KindCount(Kind.PDQ, 1, 1),))
         with store.load() as active:
             assert active.revision == 2
             assert [part.entry.tolist() for part in active.signals] == [[7]]

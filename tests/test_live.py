@@ -248,7 +248,10 @@ def test_thresholds_are_each_banks_own(kind: Kind) -> None:
     """A strict bank would match as loosely as the loosest one."""
     loosest = kind.largest_threshold
     snapshot = Snapshot().with_bank(1, 1, bank({kind: 0})).with_bank(2, 2, bank({kind: loosest}))
-    exact, near = bytes(kind.width), bytes(kind.width - 1) + b"\x01"
+    # Only the last bit that is compared differs.
+    rest = bytes(kind.width - kind.hash_width)
+    exact = bytes(kind.width)
+    near = bytes(kind.hash_width - 1) + b"\x01" + rest
     for seq, digest in ((1, exact), (2, near), (3, near), (4, exact)):
         snapshot = snapshot.with_entry(seq + 2, seq, 1 + seq % 2, [one(kind, digest)])
     found = {row[3] for row in rows(snapshot.search(one(kind, near)))}

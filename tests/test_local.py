@@ -43,7 +43,7 @@ def test_what_is_found_is_what_an_upload_would_be_searched_by(media: Path) -> No
     assert set(key_frame_times(path)) >= {each.pts_ms for each in found.chosen if each.key}
 
 
-@pytest.mark.parametrize(("as_entry", "most"), [(False, 24), (True, 64)])
+@pytest.mark.parametrize(("as_entry", "most"), [(False, 48), (True, 224)])
 def test_squares_are_hashed_once_a_second(as_entry: bool, most: int, media: Path) -> None:
     """An index of some thousand entries would take all memory, or a second go by unseen."""
     path = media / "clips" / "pan_coffee.mp4"
@@ -54,7 +54,7 @@ def test_squares_are_hashed_once_a_second(as_entry: bool, most: int, media: Path
     assert np.diff(times).max() <= 1000
     assert 10 < counts.max() <= most
     if as_entry:
-        assert np.diff(times).min() >= 700
+        assert np.diff(times)[:-1].min() >= 600  # The last frame has them in any case.
 
 
 def test_an_entry_is_looked_at_more_closely(media: Path) -> None:

@@ -22,7 +22,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
-from hashmatch.policy import judge, matched_entries, sure_block, weigh
+from hashmatch.policy import Agreement, judge, matched_entries, sure_block, weigh
 
 NOW = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 REVIEWING, BLOCKING = 1, 2
@@ -30,7 +30,7 @@ FULL = view_code(Part.FULL)
 MIRRORED = view_code(Part.FULL, Turn.FLIP_HORIZONTAL)
 DOUBT = Reason(VerdictReason.TRUNCATED, "the file ends early")
 
-# (media_pts_ms, media_view, entry, bank, entry_pts_ms, distance)
+# (media_pts_ms, media_view, entry, bank, entry_pts_ms, distance, numbers)
 Row = tuple[int, int, int, int, int, int]
 
 
@@ -315,26 +315,40 @@ def test_reasons_name_the_turn() -> None:
     )
 
 
-def test_one_square_is_no_match_two_are_reviewed_and_three_block() -> None:
+def agreed(*, same: bool = True, mirrored: bool = False) -> Agreement:
+    """Squares of two frames that lie as an entry's do."""
+    times = np.array([0, 0, 1000, 1000])
+    distance = np.array([10, 20, 30, 40])
+    return Agreement(times, times + 3000, distance, 4, 40.4, 9.0, same, mirrored, 0)
+
+
+def test_squares_say_nothing_unless_they_agree() -> None:
     """A spot on a wall would accuse an uploader, or a cropped copy would pass."""
-    squares = [match(2, 1000 * (n // 2), distance=38) for n in range(3)]
-    for count, action in ((0, None), (1, None), (2, Action.REVIEW), (3, Action.BLOCK)):
-        found = [matches(Kind.PDQ_PATCH, *squares[:count])]
-        evidence = weigh(found, BANKS, refs(2))
-        assert [each.action for each in evidence] == ([action] if action else [])
-        verdict = judge(evidence, ()).verdict
-        assert verdict is {None: Verdict.NO_MATCH, 1: Verdict.REVIEW, 2: Verdict.BLOCK}[action]
-        assert not sure_block(found, BANKS)
-    (reason,) = judge(evidence, ()).reasons
-    assert "parts of seconds 0.0-1.0 show" in reason.detail
+    found = [matches(Kind.PDQ_PATCH, *(match(2, 1000 * (n // 2), distance=38) for n in range(4)))]
+    assert weigh(found, BANKS, refs(2)) == ()
+    assert not sure_block(found, BANKS)
+    (evidence,) = weigh(found, BANKS, refs(2), {2: agreed(mirrored=True)})
+    assert (evidence.action, evidence.distance, evidence.frames) == (Action.BLOCK, 10, 2)
+    assert (evidence.turn, evidence.score) == (Turn.FLIP_HORIZONTAL, 40)
+    (reason,) = judge((evidence,), ()).reasons
+    assert reason.detail.startswith("parts of seconds 0.0-1.0 show seconds 3.0-4.0 of an entry")
 
 
-def test_one_square_that_is_near_several_of_an_entry_is_one() -> None:
-    """A tiled wall has the same square a hundred times."""
-    column = np.array([match(2, 1000, entry_ms=n, distance=9) for n in range(9)]).T
-    times, view, entry, bank_, entry_ms, distance = column
-    one = np.zeros(9, np.int64)
-    found = Matches(
-        Kind.PDQ_PATCH, times, view.astype(np.uint8), entry, bank_, entry_ms, distance, one
-    )
-    assert weigh([found], BANKS, refs(2)) == ()
+def test_films_of_one_place_are_held_for_review() -> None:
+    """Whoever films in the same room would be accused of what was filmed there."""
+    found = [matches(Kind.PDQ_PATCH, match(2), match(1))]
+    evidence = weigh(found, BANKS, refs(1, 2), {2: agreed(same=False), 1: agreed()})
+    assert {each.action for each in evidence} == {Action.REVIEW}
+    assert judge(evidence, ()).verdict is Verdict.REVIEW
+
+
+def test_the_score_of_a_frame_grows_as_it_is_nearer() -> None:
+    """A reviewer could not tell a sure match from a doubtful one."""
+    scores = []
+    for distance in (0, 10, 20, 31):
+        (evidence,) = weigh([matches(Kind.PDQ, match(2, distance=distance))], BANKS, refs(2))
+        scores.append(evidence.score or 0)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] == 14  # One upload in a million, at the default threshold.
+    (exact,) = weigh([matches(Kind.SHA256, match(2))], BANKS, refs(2))
+    assert exact.score is None

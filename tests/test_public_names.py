@@ -84,7 +84,7 @@ RECORDS = {
     "DecodeLimits": "max_duration_ms max_frame_pixels max_frames max_streams",
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons",
     "EntryRef": "entry_id reference label bank_id bank_name",
-    "Evidence": "entry action kind part turn distance threshold frames segments",
+    "Evidence": "entry action kind part turn distance threshold frames segments score",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
     "Page": "items next_token revision",

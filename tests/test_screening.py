@@ -76,8 +76,8 @@ async def parts(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Parts]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def bank(parts: Parts) -> Bank:
-    """A blocking bank with an entry that nothing here matches."""
-    made = await parts.bank()
+    """A blocking bank, by what callers hash by too, with an entry that nothing here matches."""
+    made = await parts.bank(thresholds={Kind.SHA256: 0, Kind.PDQ: 31})
     await parts.entry(made, image(99))
     return made
 

@@ -41,8 +41,12 @@ class FrameBatch:
         return replace(self, luma=within, part=Part.CONTENT, full_luma=None)
 
 
-_UPRIGHT: Final = (Turn.NONE,)
 _BOTH: Final = (Turn.NONE, Turn.FLIP_HORIZONTAL)
+
+# An upload's squares are looked at as they are; an entry's in a mirror too, and those that stand
+# out most turned as well: hashes of squares that differ by two degrees are 30 to 50 bits apart.
+_OF_UPLOAD: Final = (patches.Look(48),)
+_OF_ENTRY: Final = (patches.Look(64), patches.Look(24, tilt=4), patches.Look(24, tilt=-4))
 
 
 @functools.cache
@@ -57,8 +61,8 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     quality is PDQ's, for pHash too. What lies within a border is hashed by PDQ alone: other kinds
     are of whole frames, as in the lists that have them.
 
-    PDQ_PATCH has few squares of each frame ``turns`` are made of (an upload), and more, each in a
-    mirror too, where they are not (an entry): so that what is done for every upload is little.
+    PDQ_PATCH has squares as they are of each frame ``turns`` are made of (an upload), and mirrored
+    and turned ones too where they are not (an entry): so what is done for every upload is little.
     """
     wanted = {kind for kind in kinds if not kind.exact}
     squares = _patches(batch, turns) if Kind.PDQ_PATCH in wanted else []
@@ -97,21 +101,14 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
 
 
 def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:
-    most, views = (patches.MOST_OF_UPLOAD, _UPRIGHT) if turns else (patches.MOST_OF_ENTRY, _BOTH)
+    looks, mirrored = (_OF_UPLOAD, False) if turns else (_OF_ENTRY, True)
+    views = np.array([view_code(batch.part, turn) for turn in _BOTH], np.uint8)
     made = []
     for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True):
-        digests, quality = patches.digests(luma, most, mirrored=not turns)
-        if not len(digests):
-            continue
-        made.append(
-            Signals(
-                Kind.PDQ_PATCH,
-                digests.reshape(-1, pdq.DIGEST_BYTES),
-                np.repeat(quality, len(views)),
-                np.full(len(digests) * len(views), pts_ms, np.int64),
-                np.tile([view_code(batch.part, turn) for turn in views], len(digests)).astype(
-                    np.uint8
-                ),
+        digests, quality, flipped = patches.digests(luma, looks, mirrored=mirrored)
+        if len(digests):
+            times = np.full(len(digests), pts_ms, np.int64)
+            made.append(
+                Signals(Kind.PDQ_PATCH, digests, quality, times, views[flipped.astype(np.int64)])
             )
-        )
     return made

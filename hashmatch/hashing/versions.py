@@ -19,5 +19,5 @@ HASH_VERSIONS: Final[Mapping[Kind, str]] = {
     Kind.SHA256: "1",
     Kind.SHA1: "1",
     Kind.MD5: "1",
-    Kind.PDQ_PATCH: "1",
+    Kind.PDQ_PATCH: "2",  # 2: digests end in their places; spots of all cells.
 }

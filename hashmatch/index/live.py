@@ -69,6 +69,11 @@ class Matches:
         """Number of pairs."""
         return len(self.entry)
 
+    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Matches:
+        """Only the pairs at ``rows`` (a mask or indices)."""
+        names = [field.name for field in fields(self) if field.name != "kind"]
+        return Matches(self.kind, *(getattr(self, name)[rows] for name in names))
+
     @classmethod
     def concatenate(cls, parts: Sequence[Matches]) -> Matches:
         """Joins matches of one kind; there is at least one part."""
@@ -134,6 +139,11 @@ class Table:
             withdrawn_rows=self.withdrawn_rows + count,
             usage={**self.usage, bank: self.usage.get(bank, 0) - 1},
         )
+
+    def rows_of(self, seq: int) -> Rows:
+        """All rows of an entry that has some and was not withdrawn."""
+        found = [segment.rows_of(seq) for segment in self.segments]
+        return Rows.concatenate(found)
 
     def to_compact(self) -> slice:
         """Segments that are due; an empty slice if nothing is."""
@@ -270,7 +280,7 @@ class Snapshot:
         table = self.tables.get(kind, Table())
         queries = signals.select(usable(signals))
         found = [
-            segment.within(queries.digests, thresholds, table.withdrawn)
+            segment.within(queries.digests[:, : kind.hash_width], thresholds, table.withdrawn)
             for segment in table.segments
             if thresholds
         ]

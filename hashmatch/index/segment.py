@@ -17,6 +17,9 @@ __all__ = ["MAX_ROWS", "Rows", "Segment"]
 
 MAX_ROWS: Final = MAX_DIGESTS
 
+# Bytes of a digest that are compared: what follows says where it was taken, and is only kept.
+_COMPARED: Final = 32
+
 _Integers = npt.NDArray[np.integer[Any]]
 
 
@@ -56,11 +59,13 @@ class Rows:
 class Segment:
     """Rows in the order of their entries, in as few bytes as hold them.
 
-    ``bands`` is there where they are many enough to be worth it. One that is ``sealed`` is about
-    to be replaced by another that holds its rows.
+    ``digests`` uint8 ``[n, 32 at most]`` are what is compared; ``places`` uint8 ``[n, k]`` are the
+    rest of each, often none. ``bands`` is there where they are many enough to be worth it. One that
+    is ``sealed`` is about to be replaced by another that holds its rows.
     """
 
     digests: npt.NDArray[np.uint8]
+    places: npt.NDArray[np.uint8]
     entry: _Integers
     bank: _Integers
     pts_ms: _Integers
@@ -72,8 +77,9 @@ class Segment:
         """Of rows in any order."""
         if (rows.entry[1:] < rows.entry[:-1]).any():
             rows = rows[np.argsort(rows.entry, kind="stable")]
-        digests = np.ascontiguousarray(rows.digests)
-        return cls(digests, _narrow(rows.entry), _narrow(rows.bank), _narrow(rows.pts_ms))
+        digests = np.ascontiguousarray(rows.digests[:, :_COMPARED])
+        places = np.ascontiguousarray(rows.digests[:, _COMPARED:])
+        return cls(digests, places, _narrow(rows.entry), _narrow(rows.bank), _narrow(rows.pts_ms))
 
     def __len__(self) -> int:
         """Number of hashes."""
@@ -83,25 +89,40 @@ class Segment:
     def nbytes(self) -> int:
         """Of all columns and tables."""
         digests = self.digests if self.bands is None else self.bands
-        return digests.nbytes + self.entry.nbytes + self.bank.nbytes + self.pts_ms.nbytes
+        columns = digests, self.places, self.entry, self.bank, self.pts_ms
+        return sum(column.nbytes for column in columns)
 
     def rows(self, without: npt.NDArray[np.int64]) -> Rows:
         """All rows but those of the entries ``without``, int64, rising."""
-        kept = ~_among(self.entry, without) if len(without) else slice(None)
+        return self._rows(~_among(self.entry, without) if len(without) else slice(None))
+
+    def rows_of(self, entry: int) -> Rows:
+        """All rows of one entry."""
+        first, last = self._bounds(np.array([entry]))
+        return self._rows(slice(int(first[0]), int(last[0])))
+
+    def _rows(self, some: slice | npt.NDArray[np.bool_]) -> Rows:
         return Rows(
-            self.digests[kept],
-            self.entry[kept].astype(np.int64),
-            self.bank[kept].astype(np.int64),
-            self.pts_ms[kept].astype(np.int64),
+            np.hstack([self.digests[some], self.places[some]]),
+            self.entry[some].astype(np.int64),
+            self.bank[some].astype(np.int64),
+            self.pts_ms[some].astype(np.int64),
         )
 
     def counts(self, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows of each of these entries."""
+        first, last = self._bounds(entries)
+        return last - first
+
+    def _bounds(
+        self, entries: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the rows of each of these entries begin and end."""
         most = np.iinfo(self.entry.dtype).max
         # Keys of another type than the column's would make a copy of the column.
         keys = np.minimum(entries, most).astype(self.entry.dtype)
         first, last = (np.searchsorted(self.entry, keys, side) for side in ("left", "right"))
-        return np.where(entries <= most, last - first, 0)
+        return first, np.where(entries <= most, last, first)
 
     def with_bands(self) -> Segment:
         """The same, quick to search. Takes a second for two million rows; releases the GIL."""

@@ -31,7 +31,9 @@ from hashmatch.model.verdicts import Kind
 
 __all__ = ["FORMAT", "load", "save"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # 2: with the places of squares.
+
+_FORMATS: Final = (1, FORMAT)
 
 _MAGIC: Final = b"hashmtch"
 _START: Final = struct.Struct("<8sII")
@@ -140,6 +142,7 @@ def _put_segment(put: Any, segment: Segment) -> dict[str, Any]:
         rows = {name: put(column) for name, column in segment.bands.columns().items()}
     return {
         **rows,
+        "places": put(segment.places),
         "width": segment.digests.shape[1],
         "entry": put(segment.entry),
         "bank": put(segment.bank),
@@ -158,7 +161,7 @@ def _header(mapped: npt.NDArray[np.uint8]) -> dict[str, Any]:
     magic, version, check = _START.unpack_from(mapped.data)
     if magic != _MAGIC:
         raise SnapshotUnusable("the index file has no preamble: it was not finished, or is no such")
-    if version != FORMAT:
+    if version not in _FORMATS:
         raise SnapshotUnusable(f"the index file is of format {version}, {FORMAT} is known here")
     rest = mapped[_START.size : _START.size + _REST.size]
     if zlib.crc32(rest.data) != check:
@@ -219,14 +222,21 @@ def _segment(columns: _Columns, what: Mapping[str, Any], kind: Kind) -> Segment:
         bands = Bands.from_columns({name: columns[what[name]] for name in names}, what["width"])
         digests = bands.digests
     entry, bank, pts_ms = (columns[what[name]] for name in ("entry", "bank", "pts_ms"))
-    if digests.dtype != np.uint8 or digests.shape != (len(digests), kind.width):
+    # Format 1 was of kinds that have none.
+    places = columns[what["places"]] if "places" in what else np.empty((len(digests), 0), np.uint8)
+    width = kind.hash_width
+    shapes = (len(digests), width), (len(digests), kind.width - width)
+    if {digests.dtype, places.dtype} != {np.dtype(np.uint8)} or shapes != (
+        digests.shape,
+        places.shape,
+    ):
         raise ValueError("digests of another kind")
     for column in (entry, bank, pts_ms):
         if column.dtype == np.uint64 or column.shape != (len(digests),):
             raise ValueError("columns of other lengths, or of numbers that the store does not have")
     if not _rises(entry):
         raise ValueError("rows that are not in the order of their entries")
-    return Segment(digests, entry, bank, pts_ms, bands)
+    return Segment(digests, places, entry, bank, pts_ms, bands)
 
 
 def _rises(column: Column) -> bool:

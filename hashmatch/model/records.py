@@ -40,8 +40,9 @@ __all__ = [
 ]
 
 # What a bank matches by unless told otherwise. PDQ: 31 of 256 bits, the reference
-# implementation's recommendation (ThreatExchange, pdq/README.md).
-DEFAULT_THRESHOLDS: Mapping[Kind, int] = {Kind.SHA256: 0, Kind.PDQ: 31}
+# implementation's recommendation (ThreatExchange, pdq/README.md). PDQ_PATCH: with squares so near
+# an entry is worth a closer look, see `hashmatch.policy.squares`.
+DEFAULT_THRESHOLDS: Mapping[Kind, int] = {Kind.SHA256: 0, Kind.PDQ: 31, Kind.PDQ_PATCH: 40}
 
 T = TypeVar("T")
 
@@ -169,7 +170,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that speaks for one entry by one kind of hash."""
+    """All that speaks for one entry by one kind of hash.
+
+    ``score``: natural logarithm of how unlikely it is that an unrelated upload matches ten million
+    hashes so well; None where that was not measured (exact kinds, pHash).
+    """
 
     entry: EntryRef
     action: Action
@@ -180,6 +185,7 @@ class Evidence:
     threshold: int
     frames: int
     segments: tuple[Segment, ...] = ()
+    score: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from hashmatch.model.verdicts import Kind, Part, Turn
 
 __all__ = ["MAX_SIGNALS", "EntrySignals", "Signals", "part_of", "turn_of", "view_code"]
 
-# Most hashes of one kind that one media may have: four hours at one frame a second, three parts
-# of each and eight turns of these are 345,600, as are 24 squares of each; an entry hashed four
-# times a second as long is 172,800, and has 921,600 squares.
-MAX_SIGNALS: Final = 1_000_000
+# Most hashes of one kind that one media may have, in 36 bytes and less each. Of four hours, squares
+# are most: an upload has up to 48 of a frame and two frames a second or more, an entry 192 of a
+# frame each 0.7 seconds.
+MAX_SIGNALS: Final = 4_000_000
 
 # Times beyond this are nonsense: a hundred days, in ms.
 _MAX_PTS_MS: Final = 100 * 24 * 3600 * 1000

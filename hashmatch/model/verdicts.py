@@ -33,6 +33,11 @@ class Kind(enum.IntEnum):
         return _WIDTHS[self]
 
     @property
+    def hash_width(self) -> int:
+        """Bytes of a digest that are compared; what follows says where it was taken."""
+        return min(self.width, _MOST_COMPARED)
+
+    @property
     def exact(self) -> bool:
         """True if it hashes the file, false if it hashes a frame."""
         return self in (Kind.SHA256, Kind.SHA1, Kind.MD5)
@@ -44,7 +49,7 @@ class Kind(enum.IntEnum):
         A quarter of the bits: unrelated PDQ hashes were measured 78 of 256 bits apart and more,
         so a threshold beyond 63 would accuse at random.
         """
-        return 0 if self.exact else self.width * 2 - 1
+        return 0 if self.exact else self.hash_width * 2 - 1
 
 
 _WIDTHS = {
@@ -53,8 +58,10 @@ _WIDTHS = {
     Kind.SHA256: 32,
     Kind.SHA1: 20,
     Kind.MD5: 16,
-    Kind.PDQ_PATCH: 32,
+    Kind.PDQ_PATCH: 36,  # A PDQ, and the place of its square: see `hashmatch.hashing.patches`.
 }
+
+_MOST_COMPARED = 32
 
 
 class Part(enum.IntEnum):

@@ -47,9 +47,12 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     KIND_MD5: _Kind.ValueType  # 5
     """MD5 of the file's bytes (16 bytes). For lists that have nothing better."""
     KIND_PDQ_PATCH: _Kind.ValueType  # 6
-    """PDQ of squares around points that stand out in a frame (32 bytes, as KIND_PDQ). Finds copies
-    that were cropped, tilted, written over or set into another picture. One square alone is no
-    match: two lead to REVIEW at most, more to what the bank does.
+    """PDQ of squares around points that stand out in a frame (36 bytes: 32 as KIND_PDQ, then where the
+    square lies: column and row of its centre in 255ths of the frame's longer side; half its side,
+    32 times the binary logarithm of 64 times its part of the longer side; 64 plus the degrees by
+    which it is turned clockwise, plus 128 if mirrored). Finds copies that were cropped, tilted,
+    written over or set into another picture. Squares match where several lie as the entry's do;
+    no nearer than two films of the same place have them, they lead to REVIEW at most.
     """
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -70,9 +73,12 @@ KIND_SHA1: Kind.ValueType  # 4
 KIND_MD5: Kind.ValueType  # 5
 """MD5 of the file's bytes (16 bytes). For lists that have nothing better."""
 KIND_PDQ_PATCH: Kind.ValueType  # 6
-"""PDQ of squares around points that stand out in a frame (32 bytes, as KIND_PDQ). Finds copies
-that were cropped, tilted, written over or set into another picture. One square alone is no
-match: two lead to REVIEW at most, more to what the bank does.
+"""PDQ of squares around points that stand out in a frame (36 bytes: 32 as KIND_PDQ, then where the
+square lies: column and row of its centre in 255ths of the frame's longer side; half its side,
+32 times the binary logarithm of 64 times its part of the longer side; 64 plus the degrees by
+which it is turned clockwise, plus 128 if mirrored). Finds copies that were cropped, tilted,
+written over or set into another picture. Squares match where several lie as the entry's do;
+no nearer than two films of the same place have them, they lead to REVIEW at most.
 """
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
@@ -552,6 +558,7 @@ class Evidence(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     action: Global___Action.ValueType
     """What its bank asks for."""
     kind: Global___Kind.ValueType
@@ -562,6 +569,11 @@ class Evidence(_message.Message):
     """Bits by which a pair may differ in this bank."""
     frames: _builtins.int
     """How many frames of the upload matched, at least 1."""
+    score: _builtins.int
+    """Natural logarithm of how unlikely it is that an unrelated upload matches ten million hashes so
+    well, from the distances that were measured between unrelated films: 14 is one upload in a
+    million. Absent for kinds of which that was not measured.
+    """
     @_builtins.property
     def entry(self) -> Global___EntryRef:
         """The entry."""
@@ -585,12 +597,15 @@ class Evidence(_message.Message):
         threshold: _builtins.int = ...,
         frames: _builtins.int = ...,
         segments: _abc.Iterable[Global___Segment] | None = ...,
+        score: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "view", b"view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "entry", b"entry", "score", b"score", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "distance", b"distance", "entry", b"entry", "frames", b"frames", "kind", b"kind", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "action", b"action", "distance", b"distance", "entry", b"entry", "frames", b"frames", "kind", b"kind", "score", b"score", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
 

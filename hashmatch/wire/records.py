@@ -114,6 +114,7 @@ def evidence_to_wire(evidence: Evidence) -> pb.Evidence:
             )
             for each in evidence.segments
         ],
+        score=evidence.score,
     )
 
 
@@ -138,6 +139,7 @@ def evidence_from_wire(message: pb.Evidence) -> Evidence:
             )
             for each in message.segments
         ),
+        score=message.score if message.HasField("score") else None,
     )
 
 

@@ -18,6 +18,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Kind, Part, VerdictReason
+from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen, FrameChooser
 from hashmatch.sampling.views import ContentFinder
 
@@ -28,9 +29,10 @@ Observe = Callable[[Chosen[FrameBatch]], None]
 
 _SHOWN_DETAIL: Final = 200
 
-# Squares of an entry's frames are hashed this often: it has four frames a second and more, and they
-# would be most of the index. Of an upload each frame that is kept has them.
+# Squares are hashed this often: of an entry, which has four frames a second and more, they would be
+# most of the index; of an upload whose picture changes all the time, most of the work.
 _ENTRY_PATCHES_MS: Final = 700
+_UPLOAD_PATCHES_MS: Final = 300
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -83,6 +85,8 @@ class _Shown:
     chooser: FrameChooser[FrameBatch]
     finder: ContentFinder = field(default_factory=ContentFinder)
     patched_ms: int | None = None  # When its squares were hashed last.
+    # The newest frame since whose squares were not: they are, where the next comes late.
+    left_out: Chosen[FrameBatch] | None = None
 
 
 class _Hasher:
@@ -116,12 +120,15 @@ class _Hasher:
         """The last frame of each."""
         for shown in self._shown.values():
             self._hash(shown, shown.chooser.finish())
+            if last := self._patches_left_out(shown):
+                self._emit(last, self._tally)
 
     def _hash(self, shown: _Shown, chosen: list[Chosen[FrameBatch]]) -> None:
         for each in chosen:
             began = time.perf_counter()
             frame = each.frame
-            hashed = hash_frames(frame, self._kinds_at(shown, each.pts_ms), turns=self._job.turns)
+            hashed = self._patches(shown, each)
+            hashed += hash_frames(frame, self._whole_kinds, turns=self._job.turns)
             for box in shown.finder.boxes(frame.luma[0]):
                 within = frame.content(*box)
                 hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
@@ -137,13 +144,25 @@ class _Hasher:
             self._observe(each)
             self._emit(hashed, self._tally)
 
-    def _kinds_at(self, shown: _Shown, pts_ms: int) -> Iterable[Kind]:
-        """By which kinds a frame is hashed."""
-        before_ms, is_entry = shown.patched_ms, self._job.density.every_frame
-        if is_entry and before_ms is not None and abs(pts_ms - before_ms) < _ENTRY_PATCHES_MS:
-            return self._whole_kinds
-        shown.patched_ms = pts_ms
-        return self._job.kinds
+    def _patches(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
+        """Squares of a frame, unless those before were of just now."""
+        if Kind.PDQ_PATCH not in self._job.kinds:
+            return []
+        gap_ms = _ENTRY_PATCHES_MS if self._job.density.every_frame else _UPLOAD_PATCHES_MS
+        since_ms = gap_ms if shown.patched_ms is None else abs(each.pts_ms - shown.patched_ms)
+        if since_ms < gap_ms:
+            shown.left_out = each
+            return []
+        late = since_ms > MAX_GAP_MS
+        hashed = self._patches_left_out(shown) if late else []
+        shown.patched_ms, shown.left_out = each.pts_ms, None
+        return hashed + hash_frames(each.frame, (Kind.PDQ_PATCH,), turns=self._job.turns)
+
+    def _patches_left_out(self, shown: _Shown) -> list[Signals]:
+        if shown.left_out is None:
+            return []
+        frame, shown.left_out = shown.left_out.frame, None
+        return hash_frames(frame, (Kind.PDQ_PATCH,), turns=self._job.turns)
 
 
 def _sketch(batch: FrameBatch) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.robustness.attacks import attack
 from fixtures.transcode import transcode
 from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Kind, Part, Verdict, VerdictReason
@@ -58,6 +60,47 @@ def test_a_copy_is_found_by_what_is_left_of_it(
     if banks == {"squares"}:
         (reason,) = screening.reasons
         assert reason.detail.startswith("parts of seconds ")
+
+
+# Of a stretch's end that is shown by a frame, the next may be a sampling gap away.
+GAP_MS = 1000
+
+
+@pytest.mark.parametrize("name", ["trim", "splice_3s", "speed", "reverse"])
+@pytest.mark.parametrize("cropped", [False, True])
+def test_evidence_says_which_seconds_show_which(
+    name: str, cropped: bool, server: RunningServer, media: Path, tmp_path: Path
+) -> None:
+    """A reviewer would look at other seconds than those that match."""
+    made, copy = tmp_path / "made.mp4", tmp_path / "copy.mp4"
+    film, host = media / "clips" / FILM, media / "clips" / "pan_astronaut.mp4"
+    strength = attack(name, film, made, np.random.default_rng(3), host=host)
+    filters = "crop=iw*0.8:ih*0.8:iw*0.05:ih*0.15" if cropped else "null"
+    transcode(made, copy, filters=filters, options={"preset": "veryfast"})
+    with Client(server.address) as client:
+        screening = client.screen(copy)
+        lasts_ms = client.screen(film).coverage.duration_content_ms
+    assert screening.verdict is Verdict.BLOCK
+    told = [float(value) for value in strength.values()]
+
+    def shown_ms(media_ms: int) -> float:
+        if name == "trim":
+            return media_ms + told[0] * lasts_ms
+        if name == "splice_3s":
+            return media_ms + 1000 * (told[1] - told[0])
+        return media_ms * told[0] if name == "speed" else lasts_ms - media_ms
+
+    for evidence in screening.evidence:
+        assert evidence.kind is Kind.PDQ_PATCH or not cropped
+        for segment in evidence.segments:
+            ends = sorted((shown_ms(segment.media_start_ms), shown_ms(segment.media_end_ms)))
+            assert abs(segment.entry_start_ms - ends[0]) <= GAP_MS
+            assert abs(segment.entry_end_ms - ends[1]) <= GAP_MS
+        if name == "splice_3s":
+            (segment,) = evidence.segments
+            at_ms = 1000 * told[0]
+            assert abs(segment.media_start_ms - at_ms) <= GAP_MS
+            assert abs(segment.media_end_ms - at_ms - 3000) <= GAP_MS
 
 
 def test_others_match_nothing(server: RunningServer, media: Path) -> None:
