@@ -244,14 +244,16 @@ def test_a_report_can_be_printed_and_kept(report: Report) -> None:
     command.show(report, Console(file=printed, width=80))
     lines = printed.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0].split() == "attack n ours vPDQ any 80 % q 80 % r".split()
-    assert ["mirror", "1", "100%", "0%", "0%", "0%"] in [line.split() for line in lines]
+    assert lines[0].split() == "attack n ours block vPDQ any 80 % q 80 % r".split()
+    assert ["mirror", "1", "100%", "100%", "0%", "0%", "0%"] in [line.split() for line in lines]
 
 
 def outcome(attack: str, found: bool, **strength: float | str) -> Outcome:
     """Of a listed clip."""
     case = Case("clip", listed=True, attack=attack)
-    return Outcome(case, dict(strength), "", found, found, found, None, Rules(False, False, False))
+    return Outcome(
+        case, dict(strength), "", found, found, found, found, None, Rules(False, False, False)
+    )
 
 
 def test_strengths_are_ordered_by_the_harm_they_do() -> None:

@@ -92,7 +92,7 @@ def to_json(report: Report) -> dict[str, Any]:
 def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("attack")
-    for name in ("n", "ours", "vPDQ any", "80 % q", "80 % r"):
+    for name in ("n", "ours", "block", "vPDQ any", "80 % q", "80 % r"):
         table.add_column(name, justify="right")
     for recall in (*report.by_attack, report.overall):
         table.add_row(recall.attack, f"{recall.cases}", *_percents(recall))
@@ -100,7 +100,13 @@ def _table(report: Report) -> Table:
 
 
 def _percents(recall: Recall) -> list[str]:
-    counts = (recall.ours, recall.vpdq_any, recall.vpdq_query, recall.vpdq_reference)
+    counts = (
+        recall.ours,
+        recall.blocked,
+        recall.vpdq_any,
+        recall.vpdq_query,
+        recall.vpdq_reference,
+    )
     return [f"{count / max(1, recall.cases):.0%}" for count in counts]
 
 
@@ -109,9 +115,11 @@ def _summary(report: Report) -> list[str]:
     bound = "at most " if chance.is_bound(_THRESHOLD) else ""
     return [
         "",
+        "found by " + ", and ".join(f"{step} {part:.0%}" for step, part in report.steps.items()),
         f"of the others INCONCLUSIVE, so not passed: {report.inconclusive}",
-        f"blocked with the wrong entry first: {report.wrong_first}",
-        f"clean uploads accused: {clean.ours} of {clean.cases} "
+        f"found with the wrong entry first: {report.wrong_first}",
+        f"clean uploads accused: {clean.blocked} of {clean.cases}, held for review: "
+        f"{clean.ours - clean.blocked} "
         f"(vPDQ: any {clean.vpdq_any}, 80 % q {clean.vpdq_query}, 80 % r {clean.vpdq_reference})",
         f"clean frames x entry hashes: {chance.frames} x {chance.digests}, "
         f"the nearest {chance.nearest} bits apart",

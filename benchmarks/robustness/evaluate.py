@@ -19,6 +19,7 @@ from benchmarks.robustness.attacks import ATTACKS
 from benchmarks.robustness.chance import Curve, curve
 from benchmarks.robustness.dataset import Case, Dataset
 from benchmarks.robustness.making import Strength
+from benchmarks.robustness.steps import STEPS, of_step
 from benchmarks.robustness.vpdq import Rules
 from hashmatch import policy
 from hashmatch.channel import Job
@@ -28,13 +29,14 @@ from hashmatch.media.source import FileSource
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind, Turn, Verdict
+from hashmatch.policy import Judgement
 from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["THRESHOLDS", "UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 
-# What the bank matches by: by default, and by squares of frames.
-THRESHOLDS: Final = {**DEFAULT_THRESHOLDS, Kind.PDQ_PATCH: 40}
+# What the bank matches by.
+THRESHOLDS: Final = DEFAULT_THRESHOLDS
 
 UPLOAD: Final = replace(UPLOAD_JOB, kinds=(Kind.PDQ, Kind.PDQ_PATCH))
 
@@ -51,10 +53,10 @@ _Digests = npt.NDArray[np.uint8]
 class Outcome:
     """What became of one upload.
 
-    ``found``: blocked, with the right entry in the evidence. ``right_first``: and surest. For a
-    clean upload no entry is right. ``accused``: blocked. ``distance``: fewest bits to a hash of
-    the right entry, whatever the threshold. ``vpdq``: which of vPDQ's rules match the right entry,
-    and for a clean upload, any entry.
+    ``found``: blocked or held for review, with the right entry in the evidence. ``right_first``:
+    and surest. For a clean upload no entry is right. ``accused``: blocked. ``distance``: fewest
+    bits to a hash of the right entry, whatever the threshold. ``vpdq``: which of vPDQ's rules match
+    the right entry, and for a clean upload, any entry.
     """
 
     case: Case
@@ -62,19 +64,24 @@ class Outcome:
     verdict: str
     found: bool
     right_first: bool
+    held: bool  # Blocked, or held for review.
     accused: bool
     distance: int | None
     vpdq: Rules
     whole: bool = False  # Found, and by whole frames.
+    steps: tuple[bool, ...] = ()  # Found at each of `STEPS`.
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """How many of ``cases`` uploads were found: by us, and by each of vPDQ's rules."""
+    """How many of ``cases`` uploads were found: by us, and by each of vPDQ's rules. Of clean
+    uploads, how many were blocked or held for review.
+    """
 
     attack: str
     cases: int
     ours: int
+    blocked: int  # Of ours; the others are held for review.
     vpdq_any: int
     vpdq_query: int
     vpdq_reference: int
@@ -91,9 +98,10 @@ class Report:
     by_attack: tuple[Recall, ...]
     overall: Recall
     inconclusive: int  # Of listed uploads: not found, but not passed either.
-    wrong_first: int  # Of listed uploads that were blocked.
+    wrong_first: int  # Of listed uploads that were blocked or held for review.
     clean_uploads: Recall  # Of uploads that nothing should match: how many were accused.
     chance: Curve
+    steps: Mapping[str, float]  # Recall at each of `STEPS`, of all listed uploads.
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -104,7 +112,7 @@ class Report:
     @property
     def clean_accused(self) -> int:
         """Clean uploads that were blocked."""
-        return self.clean_uploads.ours
+        return self.clean_uploads.blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,7 @@ class _Blocklist:
 
     entries: Mapping[str, _Looked]
     refs: Mapping[int, EntryRef]
-    snapshot: Snapshot
+    snapshots: Mapping[str, Snapshot]  # At each of `STEPS`.
 
     @classmethod
     def of(cls, entries: Mapping[str, _Looked]) -> _Blocklist:
@@ -187,21 +195,41 @@ class _Blocklist:
             create_time=_EPOCH,
             update_time=_EPOCH,
         )
-        snapshot = Snapshot().with_bank(1, _BANK, bank)
-        refs = {}
-        for seq, (name, entry) in enumerate(entries.items(), 1):
-            refs[seq] = EntryRef(name, name, "", bank.bank_id, bank.name)
-            snapshot = snapshot.with_entry(seq, seq, _BANK, list(entry.signals))
-        return cls(entries, refs, snapshot)
+        refs = {
+            seq: EntryRef(name, name, "", bank.bank_id, bank.name)
+            for seq, name in enumerate(entries, 1)
+        }
+        snapshots = {}
+        for step in STEPS:
+            snapshot = Snapshot().with_bank(1, _BANK, bank)
+            for seq, entry in enumerate(entries.values(), 1):
+                signals = of_step(step, entry.signals, entry=True)
+                snapshot = snapshot.with_entry(seq, seq, _BANK, signals)
+            snapshots[step] = snapshot
+        return cls(entries, refs, snapshots)
+
+    def judgement(self, step: str, looked: _Looked) -> Judgement:
+        """Searches and judges as `hashmatch.screening` does with a media that is all there."""
+        snapshot = self.snapshots[step]
+        signals = of_step(step, looked.signals, entry=False)
+        matches = [found for each in signals if len(found := snapshot.search(each))]
+        agreed = policy.agreements(matches, signals, snapshot)
+        evidence = policy.weigh(matches, snapshot.banks, self.refs, agreed)
+        return policy.judge(evidence, looked.reasons)
 
     def outcome(self, case: Case, looked: _Looked) -> Outcome:
-        """Searches and judges as `hashmatch.screening` does with a media that is all there."""
-        found = [self.snapshot.search(each) for each in looked.signals]
-        matches = [each for each in found if len(each)]
-        evidence = policy.weigh(matches, self.snapshot.banks, self.refs)
-        judgement = policy.judge(evidence, looked.reasons)
+        """What became of an upload, and would have without some of its views."""
+        *fewer, last = STEPS
+        judgement = self.judgement(last, looked)
+        steps = [
+            any(
+                each.entry.entry_id == case.source for each in self.judgement(step, looked).evidence
+            )
+            for step in fewer
+            if case.listed
+        ]
         blocked = judgement.verdict is Verdict.BLOCK
-        shown = [each.entry.entry_id for each in judgement.evidence] if blocked else []
+        shown = [each.entry.entry_id for each in judgement.evidence]
         right = [case.source] if case.listed else list(self.entries)
         theirs = [vpdq.shares(looked.vpdq, self.entries[name].vpdq).rules for name in right]
         return Outcome(
@@ -209,6 +237,7 @@ class _Blocklist:
             strength=looked.strength,
             verdict=judgement.verdict.name,
             found=case.listed and case.source in shown,
+            held=bool(shown),
             right_first=case.listed and shown[:1] == [case.source],
             accused=blocked,
             distance=_distance(looked.rich, self.entries[case.source].rich)
@@ -220,6 +249,7 @@ class _Blocklist:
                 each.entry.entry_id == case.source and each.kind is Kind.PDQ
                 for each in judgement.evidence
             ),
+            steps=(*steps, case.source in shown) if case.listed else (),
         )
 
 
@@ -239,20 +269,28 @@ def _report(dataset: Dataset, outcomes: Sequence[Outcome], chance: Curve) -> Rep
         by_attack=tuple(_recall(own[0].case.attack, own) for own in by_attack if own),
         overall=_recall("all", listed),
         inconclusive=sum(each.verdict == Verdict.INCONCLUSIVE.name for each in listed),
-        wrong_first=sum(each.accused and not each.right_first for each in listed),
+        wrong_first=sum(each.held and not each.right_first for each in listed),
         clean_uploads=_recall("clean", [each for each in outcomes if not each.case.listed]),
         chance=chance,
+        steps=dict(
+            zip(
+                STEPS,
+                np.mean([each.steps for each in listed], axis=0).tolist() if listed else (),
+                strict=False,
+            )
+        ),
         outcomes=tuple(outcomes),
     )
 
 
 def _recall(name: str, outcomes: Sequence[Outcome]) -> Recall:
-    ours = (each.found if each.case.listed else each.accused for each in outcomes)
+    ours = [each for each in outcomes if (each.found if each.case.listed else each.held)]
     theirs = [each.vpdq for each in outcomes]
     return Recall(
         attack=name,
         cases=len(outcomes),
-        ours=sum(ours),
+        ours=len(ours),
+        blocked=sum(each.accused for each in ours),
         vpdq_any=sum(each.any_frame for each in theirs),
         vpdq_query=sum(each.most_of_query for each in theirs),
         vpdq_reference=sum(each.most_of_reference for each in theirs),
