@@ -37,6 +37,7 @@ COMMANDS = [
     ["doctor"],
     ["hash"],
     ["storyboard"],
+    ["calibrate"],
     ["screening"],
     ["screening", "show"],
     ["screening", "confirm"],
@@ -217,6 +218,7 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     assert bank["kinds"] == [
         {"kind": "KIND_PDQ", "maxDistance": 31},
         {"kind": "KIND_SHA256", "maxDistance": 0},
+        {"kind": "KIND_PDQ_PATCH", "maxDistance": 40},
     ]
     assert bank["activeEntries"] == "0"
     again = run("bank", "create", name, "--action", "review", "--json")
@@ -254,7 +256,11 @@ def test_an_entry_from_its_making_to_its_end(bank: str, files: Path) -> None:
     assert added.object["file"] == str(files / "known.mkv")
     assert entry["ref"]["reference"] == "case 7"
     assert entry["ref"]["label"] == "of a test"
-    assert {each["kind"] for each in entry["kinds"]} == {"KIND_PDQ", "KIND_SHA256"}
+    assert {each["kind"] for each in entry["kinds"]} == {
+        "KIND_PDQ",
+        "KIND_SHA256",
+        "KIND_PDQ_PATCH",
+    }
     listed = run("entry", "list", "--bank", bank, "--json")
     assert [each["entry"]["ref"]["reference"] for each in listed.objects] == ["case 7", "hashes"]
     assert len(run("entry", "list", "--bank", bank, "--limit", "1", "--json").objects) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hashmatch.cli import audit, blocklist, changes, doctor, local, screening, serve
+from hashmatch.cli import audit, blocklist, calibrate, changes, doctor, local, screening, serve
 from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import Context
 
@@ -31,6 +31,7 @@ app.command("changes")(changes.changes)
 app.command("doctor")(doctor.doctor)
 app.command("hash")(local.hash_files)
 app.command("storyboard")(local.storyboard)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(audit.app, name="audit")
 app.add_typer(screening.app, name="screening")
 app.add_typer(blocklist.bank_app, name="bank")
