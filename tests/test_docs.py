@@ -13,8 +13,10 @@ import pytest
 
 from docs import settings
 from hashmatch import errors
+from hashmatch.client import Client
 from hashmatch.config import Settings
-from hashmatch.model.verdicts import Verdict, VerdictReason
+from hashmatch.model.records import DEFAULT_THRESHOLDS
+from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
 from tests.conftest import ROOT, serving
 
 README = (ROOT / "README.md").read_text()
@@ -68,6 +70,40 @@ def test_the_commands_of_the_readme_work_in_order(
             text=True,
         )
         assert done.stdout.startswith("NO_MATCH"), done.stdout
+
+
+def test_the_commands_for_operators_work(
+    media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An operator would be told to type what is refused."""
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    for name in ("pan_astronaut.mp4", "pan_coffee.mp4", "pan_chelsea.mp4"):
+        (clean / name).symlink_to(media / "clips" / name)
+    with serving(tmp_path_factory.mktemp("operating")) as running:
+        with Client(running.address) as client:
+            client.create_bank("known-abuse", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HASHMATCH_SERVER": running.address,
+            "HASHMATCH_DATA": str(running.data),
+        }
+        tried = commands(OPERATING)
+        assert len(tried) >= 2
+        for command in tried:
+            done = subprocess.run(
+                shlex.split(command),
+                check=False,
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+        with Client(running.address) as client:
+            assert client.get_bank("known-abuse").thresholds == DEFAULT_THRESHOLDS
 
 
 def test_the_serve_command_of_the_readme_is_understood(tmp_path: Path) -> None:
