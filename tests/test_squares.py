@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hashmatch.index.live import Matches, Snapshot
 from hashmatch.index.segment import Rows
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Kind
+from hashmatch.model.verdicts import Action, Kind
 from hashmatch.policy import Agreement, agreements, squares
 from tests.test_live import bank
 
@@ -166,6 +166,24 @@ def test_what_many_films_bear_does_not_block(
     assert (found and found.same) is expected
 
 
+def test_a_mark_does_not_hide_how_the_picture_lies() -> None:
+    """Whoever cuts a film that bears a mark, and puts the mark back, could publish it."""
+    mark = Film(13, frames=1, count=8)
+    mark.column, mark.row = 0.1 + 0.1 * mark.column, 0.1 + 0.1 * mark.row
+    mark.size = np.full(8, 0.04)
+    film = Film(14, frames=1)
+    marks = [
+        replace(mark.entry(), pts_ms=np.full(8, number * 100, np.int64)) for number in range(30)
+    ]
+    (entry,) = Signals.concatenate([*marks, film.entry()])
+    (upload,) = Signals.concatenate([*marks, film.upload(20, zoom=0.6, right=0.35, down=0.3)])
+    found = agree(upload, entry)
+    assert found is not None
+    assert found.same
+    assert found.places >= 9
+    assert found.distance.min() >= 20 - 6  # By the film, not by the mark.
+
+
 def test_of_many_entries_those_with_squares_of_their_own_are_weighed() -> None:
     """An upload with a mark that a thousand entries bear would hide which of them it shows."""
     mark = Film(11, frames=1, count=4)
@@ -180,6 +198,20 @@ def test_of_many_entries_those_with_squares_of_their_own_are_weighed() -> None:
     found = agreements([snapshot.search(upload)], [upload], snapshot)
     assert found[300].same
     assert len(found) <= 100
+
+
+def test_of_many_versions_some_are_enough() -> None:
+    """An upload of a film that is listed a hundred times would wait for seconds."""
+    film = Film(15)
+    block = bank({Kind.PDQ_PATCH: 40})
+    review = replace(block, action=Action.REVIEW)
+    snapshot = Snapshot().with_bank(1, 1, review).with_bank(1, 2, block)
+    for seq in range(1, 61):
+        snapshot = snapshot.with_entry(seq + 1, seq, 1 if seq <= 30 else 2, [film.entry()])
+    upload = film.upload()
+    found = agreements([snapshot.search(upload)], [upload], snapshot)
+    assert sum(seq > 30 for seq in found) == 10
+    assert all(each.same for each in found.values())
 
 
 def test_what_stands_still_counts_once() -> None:

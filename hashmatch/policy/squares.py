@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,11 @@ __all__ = ["SURE_NEARNESS", "SURE_SCORE", "Agreement", "agreement"]
 _RADIUS: Final = 60
 
 # An upload is compared with an entry around so many of their nearest pairs, so many ms before and
-# after: what a comparison costs does not grow with the length of either.
+# after, and so many ways to lie are tried: what that costs does not grow with the length of either.
 _MOST_SEEDS: Final = 32
 _AROUND_MS: Final = 5000
-_MOST_PAIRS: Final = 50_000
+_MOST_PAIRS: Final = 20_000
+_SEED_CELL: Final = 0.1  # Of places that are one, where pairs are chosen to begin from.
 
 # How far from its place a square may be: as a part of the entry's longer side, as the upload shows
 # it, and of the way to the pair that says where it should be; and by how much larger or smaller.
@@ -72,6 +73,8 @@ SURE_SCORE: Final = 14.0
 # best frames together, 4.3 and less in the best.
 SURE_NEARNESS: Final = 12.0
 _SURE_FRAME: Final = 5.0
+_BEYOND_DOUBT: Final = 2 * SURE_NEARNESS
+_ENOUGH_TRIED: Final = 12
 _BEST_FRAMES: Final = 3
 _NEAR: Final = 36
 _NEAR_HALF: Final = 8
@@ -109,6 +112,13 @@ class Agreement:
     mirrored: bool
     tilt: int
 
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """More is surer. The best frames say best: of a picture that moves along, all frames lie
+        nearly as well somewhat earlier and elsewhere.
+        """
+        return self.same, self.nearness, self.score
+
 
 class _Pairs(NamedTuple):
     """Near pairs of one upload and one entry, the nearest first: columns of equal length.
@@ -144,20 +154,34 @@ def agreement(media: Signals, entry: Rows, seeds: Matches) -> Agreement | None:
     two that the search found. Some ms for clips of seconds, a second at most. Releases the GIL for
     most of it.
     """
-    nearest = np.argsort(seeds.distance, kind="stable")[:_MOST_SEEDS]
+    moments = np.stack([seeds.media_pts_ms, seeds.entry_pts_ms], axis=1) // _AROUND_MS
+    by_distance = np.argsort(seeds.distance, kind="stable")
+    nearest = by_distance[_first_of_each(moments[by_distance])]
     pairs = _pairs(
         media.select(_around(media.pts_ms, seeds.media_pts_ms[nearest])),
         entry[_around(entry.pts_ms, seeds.entry_pts_ms[nearest])],
     )
     within = int(np.searchsorted(pairs.distance, seeds.distance.max(), "right"))
     best: Agreement | None = None
-    for seed in range(min(_MOST_SEEDS, within)):
+    places = np.stack([*pairs.media[:2], *pairs.entry[:2]], axis=1)[:within] / _SEED_CELL
+    for tried, seed in enumerate(_first_of_each(np.floor(places)), 1):
         found = _weighed(
             pairs.take(_arranged(pairs, seed)), len(entry), pairs.take(np.array([seed]))
         )
-        if found and (best is None or (found.nearness, found.score) > (best.nearness, best.score)):
+        if found and (best is None or found.rank > best.rank):
             best = found
+        if best and best.same and best.nearness >= _BEYOND_DOUBT and tried >= _ENOUGH_TRIED:
+            break  # No other way to lie would change what becomes of it.
     return best
+
+
+def _first_of_each(keys: npt.NDArray[Any]) -> list[int]:
+    """The first rows that are not equal to one before, `_MOST_SEEDS` at most: what is near in every
+    frame, as a mark of the application is, does not take the places of all else.
+    """
+    _, first = np.unique(keys, axis=0, return_index=True)
+    some: list[int] = np.sort(first)[:_MOST_SEEDS].tolist()
+    return some
 
 
 def _around(times: _Integers, some: _Integers) -> npt.NDArray[np.bool_]:
