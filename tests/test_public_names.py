@@ -148,6 +148,7 @@ COMMANDS = {
     "doctor": "--json --server",
     "hash": "--entry --json --phash --turns FILE...",
     "storyboard": "--entry --json --output -o FILE",
+    "calibrate": "--hashes --json --plot --wrong DIR",
     "screening": "",
     "screening show": "--json --server ID",
     "screening confirm": "--json --server ID",
