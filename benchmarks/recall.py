@@ -19,6 +19,12 @@ __all__ = ["rows"]
 _PART: Final = 0.1  # Of the set's cases, in `make bench`.
 _THRESHOLD: Final = DEFAULT_THRESHOLDS[Kind.PDQ]
 
+# What is rarer is told by its value: a ratio beyond this says nothing more.
+_LARGEST_RATIO: Final = 1000.0
+
+# Fewer clips, some of them made of one picture, do not say how near strangers' come.
+_CLIPS_OF_STRANGERS: Final = 40
+
 
 def rows(full: bool, details: dict[str, Any]) -> Iterator[Row]:
     """``recall_*`` and ``false_*``; the plots' numbers go into ``details``.
@@ -40,7 +46,7 @@ def rows(full: bool, details: dict[str, Any]) -> Iterator[Row]:
     details["strength"] = {each.attack: asdict(each) for each in by_strength(report.outcomes)}
     details["false_positives"] = {
         "threshold": list(range(MAX_DISTANCE + 1)),
-        "at_10m": [report.chance.expected(bits) for bits in range(MAX_DISTANCE + 1)],
+        "at_10m": [_wrong(report, bits) for bits in range(MAX_DISTANCE + 1)],
     }
     details["notes"] = {"False positives": _chance_note(report)}
     yield _recall("recall_all", report.overall, media)
@@ -84,6 +90,20 @@ def _false(report: Report, media: str) -> Iterator[Row]:
         more={"wrong entry first": float(report.wrong_first)},
         media=media,
     )
+    if report.clips >= _CLIPS_OF_STRANGERS:
+        wrong = _wrong(report, _THRESHOLD)
+        yield Row(
+            name="false_per_million",
+            what="clean uploads of a million that whole frames would block, ten million hashes",
+            unit="uploads",
+            value=wrong,
+            yardstick_name="one in a million",
+            yardstick=1.0,
+            ratio=min(_LARGEST_RATIO, 1 / max(wrong, 1e-300)),
+            spread=0.0,
+            fault="" if wrong < 1 else "more than one in a million would be accused wrongly",
+            media=media,
+        )
     nearest = report.chance.nearest or MAX_DISTANCE
     yield Row(
         name="false_nearest",
@@ -98,6 +118,11 @@ def _false(report: Report, media: str) -> Iterator[Row]:
     )
 
 
+def _wrong(report: Report, threshold: int) -> float:
+    frames = report.chance.frames / max(1, report.clean_uploads.cases)
+    return report.chance.wrong_per_million(threshold, frames) or 0.0
+
+
 def _chance_note(report: Report) -> str:
     chance = report.chance
     bound = "at most " if chance.is_bound(_THRESHOLD) else ""
@@ -106,9 +131,12 @@ def _chance_note(report: Report) -> str:
             f"{chance.frames} clean frames against {chance.digests} hashes of entries; the",
             f"nearest pair is {chance.nearest} bits apart. At {_THRESHOLD} bits a clean frame",
             f"would match {bound}{chance.expected(_THRESHOLD):.2g} of ten million hashes by",
-            "chance. That assumes that all pairs are as likely to be near, here and in the large",
-            "list; frames of one clip are alike, so the true figure may be several times as",
-            "large. Where no pair came as near, it is an upper bound at 95 % (3 over the number",
-            "of pairs).",
+            "chance: an upper bound at 95 % where no pair came as near (3 over the number of",
+            f"pairs). Of a million uploads {_wrong(report, _THRESHOLD):.1g} would be blocked if",
+            "what is nearer than all but five pairs is as rare as in a normal distribution. Both",
+            "assume that all pairs are as likely to be near, here and in the large list; frames of",
+            "one clip are alike, so the true figures may be several times as large. Squares count",
+            "from a score of 14 on, exp(-14) being less than one in a million, by the chance of",
+            "near pairs that was measured and if what lies alike by chance is independent.",
         ]
     )

@@ -211,12 +211,12 @@ def _heat_map(
 
 
 def _false_positives(curve: dict[str, list[float]], path: Path) -> Path:
-    """Expected wrong frames at ten million hashes, over the threshold."""
+    """Uploads wrongly blocked of a million, at ten million hashes, over the threshold."""
     drawing, axes = _canvas(7, 4)
     axes.semilogy(curve["threshold"], curve["at_10m"], color="#4477aa")
     axes.axvline(31, color="#aa3333", linestyle="--", linewidth=1)
     axes.set_xlabel("threshold, bits of 256")
-    axes.set_ylabel("expected wrong matches of a frame\nagainst 10M hashes (or upper bound)")
+    axes.set_ylabel("clean uploads blocked of a million,\n10M hashes (normal tail)")
     axes.set_title("unrelated frames")
     return _save(drawing, path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashmatch.index.bits import to_words
+from hashmatch.policy import calibration
 
 __all__ = ["MAX_DISTANCE", "Curve", "curve"]
 
@@ -58,6 +59,21 @@ class Curve:
         it is an upper bound at 95 %: 3 / pairs (the rule of three).
         """
         return (self.pairs_within[threshold] or 3) / max(1, self.pairs) * digests
+
+    def wrong_per_million(
+        self, threshold: int, frames: float, digests: int = _LARGE_LIST
+    ) -> float | None:
+        """Of a million clean uploads of so many frames, those that would be blocked by one of them,
+        in a list of so many hashes; at most a million. None if nothing came near enough to say.
+
+        Assumes independence, as `expected` does, and a normal tail, see
+        `hashmatch.policy.calibration`.
+        """
+        try:
+            near = calibration.chance(self.pairs_within, self.pairs, threshold)
+        except (ArithmeticError, LookupError):
+            return None
+        return 1e6 * min(1.0, near * frames * digests)
 
     def is_bound(self, threshold: int) -> bool:
         """True if no pair came as near, so that `expected` is an upper bound."""

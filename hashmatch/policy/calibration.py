@@ -6,6 +6,7 @@ wrongly by a blocklist of so many hashes. An operator's own clean media say that
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
 from hashmatch.policy import squares
 
-__all__ = ["BITS", "LIST_HASHES", "Calibration", "Media", "calibrate"]
+__all__ = ["BITS", "LIST_HASHES", "Calibration", "Media", "calibrate", "chance"]
 
 BITS: Final = 256
 
@@ -65,7 +66,7 @@ class Calibration:
     ``within``: pairs of frames of different media that are at most so many bits apart, by bits;
     ``pairs``: all there are. ``alike``: pairs of files that show the same, and were left out.
     ``held`` and ``blocked``: pairs of files whose squares agree as films of one place do, and as
-    copies do. ``at_few``: from how many bits on it is counted, not assumed.
+    copies do.
     """
 
     media: int
@@ -76,7 +77,11 @@ class Calibration:
     alike: tuple[tuple[str, str], ...]
     held: tuple[tuple[str, str], ...]
     blocked: tuple[tuple[str, str], ...]
-    at_few: int
+
+    @property
+    def at_few(self) -> int:
+        """From how many bits on it is counted, not assumed."""
+        return bisect.bisect_left(self.within, _FEW)
 
     @property
     def nearest(self) -> int:
@@ -90,15 +95,9 @@ class Calibration:
         Assumes that pairs are independent, that the list is of media like these, and a normal tail.
         At most a million.
         """
-        if threshold >= self.at_few:
-            chance = self.within[min(threshold, len(self.within) - 1)] / self.pairs
-        else:
-            away = NormalDist().inv_cdf(self.within[self.at_few] / self.pairs)
-            deviation = (self.at_few - BITS / 2) / away
-            # By erfc: NormalDist.cdf is 0 where it is below 1e-16.
-            chance = math.erfc((BITS / 2 - threshold) / deviation / math.sqrt(2)) / 2
+        near = chance(self.within, self.pairs, threshold)
         # As many turned frames as an upload has here.
-        return _MILLION * min(1.0, chance * hashes * self.hashes / max(1, self.media))
+        return _MILLION * min(1.0, near * hashes * self.hashes / max(1, self.media))
 
     def threshold(self, wrong: float = 1.0, hashes: int = LIST_HASHES) -> int:
         """The largest threshold with fewer wrong matches than ``wrong`` in a million uploads; 0 if
@@ -110,6 +109,21 @@ class Calibration:
             if self.wrong_per_million(bits, hashes) < wrong
         ]
         return max(fine, default=0)
+
+
+def chance(within: Sequence[int], pairs: int, threshold: int) -> float:
+    """Probability that a pair of unrelated hashes is at most ``threshold`` bits apart.
+
+    ``within[b]`` of ``pairs`` that were measured are at most b bits apart, `_FEW` at least for the
+    largest b. Counted from where so many are on, nearer a normal tail is assumed.
+    """
+    at_few = bisect.bisect_left(within, _FEW)
+    if threshold >= at_few:
+        return within[min(threshold, len(within) - 1)] / pairs
+    away = NormalDist().inv_cdf(within[at_few] / pairs)
+    deviation = (at_few - BITS / 2) / away
+    # By erfc: NormalDist.cdf is 0 where it is below 1e-16.
+    return math.erfc((BITS / 2 - threshold) / deviation / math.sqrt(2)) / 2
 
 
 def calibrate(
@@ -144,8 +158,7 @@ def calibrate(
         within += np.bincount(distance[family[other] != family[number]], minlength=_FARTHEST + 1)
         pairs += len(frames[number]) * int((family[owner] != family[number]).sum())
     counted = np.cumsum(within)
-    few = int(np.searchsorted(counted, _FEW))
-    if few > _FARTHEST:
+    if counted[-1] < _FEW:
         raise InvalidField(
             "DIR", f"{pairs} pairs of frames are too few to say how near they come; add clean media"
         )
@@ -162,7 +175,6 @@ def calibrate(
         alike=names(alike),
         held=names(held),
         blocked=names(blocked),
-        at_few=few,
     )
 
 
