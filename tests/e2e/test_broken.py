@@ -20,7 +20,7 @@ def screener(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         Client(running.address, timeout_seconds=120) as client,
     ):
         client.create_bank("any", action=Action.BLOCK)
-        client.add_entry("any", media / "clips" / "pan_coffee.mp4")
+        client.add_entry("any", media / "clips" / "mandelbrot.mp4")
         yield client
 
 
