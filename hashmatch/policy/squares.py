@@ -69,7 +69,7 @@ SURE_SCORE: Final = 14.0
 
 # Films of one place agree too, with few squares of a frame and none very near. A pair of equal
 # squares counts 4, one of 36 bits 1, and half as much for each 8 bits more. Of 182 uploads some
-# twenty agreed with an entry that was filmed at the same place, with 8.7 and less in their three
+# twenty agreed with an entry that was filmed at the same place, with 11.2 and less in their three
 # best frames together, 4.3 and less in the best.
 SURE_NEARNESS: Final = 12.0
 _SURE_FRAME: Final = 5.0
