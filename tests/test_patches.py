@@ -180,6 +180,18 @@ def test_a_place_says_where_its_square_is(tilt: int, mirrored: bool) -> None:
     assert np.median(off) < 0.02
 
 
+@pytest.mark.parametrize("tilt", [0, 4, 45, -63])
+def test_squares_end_where_the_frame_does(tilt: int) -> None:
+    """A square at the edge would be made of what else is in memory, or end the worker."""
+    plane = np.random.default_rng(0).uniform(100, 110, (200, 320)).astype(np.float32)
+    scales = np.geomspace(2, 24, 60)
+    room = (1 - patches._OVERHANG) * patches._REACH * scales
+    for columns, rows in ((room, room), (319 - room, 199 - room), (room, 199 - room)):
+        found = np.stack([columns, rows, scales], axis=1).astype(np.float32)
+        squares = patches._squares(plane, found, tilt)
+        assert 100 <= squares.min() <= squares.max() <= 110
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("shape", [(90, 120), (720, 1280), (1000, 300), (120, 480)])
 def test_any_plane_is_taken(shape: tuple[int, int], dtype: type) -> None:

@@ -55,8 +55,8 @@ _RICHNESS: Final = 1000
 _FINENESS: Final = math.sqrt(2)
 
 # Pixels around a plane. A square's corners, turned, are 1.42 half sides from its centre, which is
-# 0.7 of them inside; half a side is at most 23 pixels.
-_FRAME: Final = 18
+# 0.7 of them inside; half a side is at most 32 pixels.
+_FRAME: Final = 26
 
 _MIRROR: Final = pdq.TURNS.index("flip_horizontal")
 
