@@ -120,7 +120,7 @@ def _false(report: Report, media: str) -> Iterator[Row]:
 
 def _wrong(report: Report, threshold: int) -> float:
     frames = report.chance.frames / max(1, report.clean_uploads.cases)
-    return report.chance.wrong_per_million(threshold, frames) or 0.0
+    return report.chance.wrong_per_million(threshold, frames)
 
 
 def _chance_note(report: Report) -> str:

@@ -23,7 +23,7 @@ from hashmatch.intake import Inspected, Intake, Looks
 from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
-from hashmatch.policy import Agreement, Judgement
+from hashmatch.policy import Judgement
 from hashmatch.replica import Replica
 from hashmatch.sampling import densities
 from hashmatch.store.screenings import ScreeningStore
@@ -244,9 +244,10 @@ class Screenings:
         yield from _kind_doubts(snapshot, kinds, versions)
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason]) -> Judgement:
-        refs = await self._replica.entry_refs(policy.matched_entries(search.matches))
-        agreed = await asyncio.to_thread(search.agreements)
-        evidence = policy.weigh(search.matches, search.snapshot.banks, refs, agreed)
+        matches, snapshot = search.matches, search.snapshot
+        agreed = await asyncio.to_thread(policy.agreements, matches, search.squares, snapshot)
+        refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
+        evidence = policy.weigh(matches, snapshot.banks, refs, agreed)
         return policy.judge(evidence, doubts)
 
 
@@ -274,7 +275,7 @@ class _Search:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._found: list[Matches] = []
-        self._squares: list[Signals] = []
+        self.squares: list[Signals] = []  # What `policy.agreements` weighs.
 
     @property
     def matches(self) -> list[Matches]:
@@ -285,15 +286,11 @@ class _Search:
             for kind in sorted(kinds)
         ]
 
-    def agreements(self) -> Mapping[int, Agreement]:
-        """See `policy.agreements`."""
-        return policy.agreements(self.matches, self._squares, self.snapshot)
-
     async def add(self, signals: Sequence[Signals]) -> bool:
         """Searches more hashes; true if by now the verdict is BLOCK whatever still comes."""
         found = await asyncio.to_thread(lambda: [self.snapshot.search(each) for each in signals])
         self._found += [each for each in found if len(each)]
-        self._squares += [each for each in signals if each.kind is Kind.PDQ_PATCH]
+        self.squares += [each for each in signals if each.kind is Kind.PDQ_PATCH]
         return policy.sure_block(self.matches, self.snapshot.banks)
 
 

@@ -17,7 +17,7 @@ from hashmatch.client import Client
 from hashmatch.config import Settings
 from hashmatch.model.records import DEFAULT_THRESHOLDS
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
-from tests.conftest import ROOT, serving
+from tests.conftest import ROOT, RunningServer, serving
 
 README = (ROOT / "README.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -30,6 +30,26 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
+def try_it(command: str, folder: Path, running: RunningServer) -> None:
+    """Runs a command of a page in a folder, for a server; it succeeds, and fits a terminal."""
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "HASHMATCH_SERVER": running.address,
+        "HASHMATCH_DATA": str(running.data),
+    }
+    done = subprocess.run(
+        shlex.split(command),
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+
+
 def test_the_commands_of_the_readme_work_in_order(
     media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -38,26 +58,12 @@ def test_the_commands_of_the_readme_work_in_order(
     (tmp_path / "other.mp4").write_bytes((media / "clips" / "pan_coffee.mp4").read_bytes())
     (tmp_path / "upload.mp4").write_bytes((media / "clips" / "pan_chelsea.mp4").read_bytes())
     with serving(tmp_path_factory.mktemp("readme")) as running:
-        environment = {
-            **os.environ,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "HASHMATCH_SERVER": running.address,
-        }
         tried = 0
         for command in commands(README):
             # Installing is tried from the wheel (tests.wheel), serving by `serving` above.
             if command.startswith("pip install") or " serve " in command:
                 continue
-            done = subprocess.run(
-                shlex.split(command),
-                check=False,
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-            assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+            try_it(command, tmp_path, running)
             tried += 1
         assert tried >= 5
         (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -83,25 +89,10 @@ def test_the_commands_for_operators_work(
     with serving(tmp_path_factory.mktemp("operating")) as running:
         with Client(running.address) as client:
             client.create_bank("known-abuse", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
-        environment = {
-            **os.environ,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "HASHMATCH_SERVER": running.address,
-            "HASHMATCH_DATA": str(running.data),
-        }
         tried = commands(OPERATING)
         assert len(tried) >= 2
         for command in tried:
-            done = subprocess.run(
-                shlex.split(command),
-                check=False,
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-            assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+            try_it(command, tmp_path, running)
         with Client(running.address) as client:
             assert client.get_bank("known-abuse").thresholds == DEFAULT_THRESHOLDS
 

@@ -60,19 +60,17 @@ class Curve:
         """
         return (self.pairs_within[threshold] or 3) / max(1, self.pairs) * digests
 
-    def wrong_per_million(
-        self, threshold: int, frames: float, digests: int = _LARGE_LIST
-    ) -> float | None:
+    def wrong_per_million(self, threshold: int, frames: float, digests: int = _LARGE_LIST) -> float:
         """Of a million clean uploads of so many frames, those that would be blocked by one of them,
-        in a list of so many hashes; at most a million. None if nothing came near enough to say.
+        in a list of so many hashes; at most a million, and so many where pairs are too few to say.
 
         Assumes independence, as `expected` does, and a normal tail, see
         `hashmatch.policy.calibration`.
         """
         try:
             near = calibration.chance(self.pairs_within, self.pairs, threshold)
-        except (ArithmeticError, LookupError):
-            return None
+        except (ArithmeticError, LookupError, ValueError):
+            near = 1.0
         return 1e6 * min(1.0, near * frames * digests)
 
     def is_bound(self, threshold: int) -> bool:

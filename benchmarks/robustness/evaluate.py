@@ -99,7 +99,7 @@ class Report:
     overall: Recall
     inconclusive: int  # Of listed uploads: not found, but not passed either.
     wrong_first: int  # Of listed uploads that were blocked or held for review.
-    clean_uploads: Recall  # Of uploads that nothing should match: how many were accused.
+    clean_uploads: Recall  # Of uploads that nothing should match: how many were blocked or held.
     chance: Curve
     steps: Mapping[str, float]  # Recall at each of `STEPS`, of all listed uploads.
     outcomes: tuple[Outcome, ...]

@@ -27,8 +27,8 @@ def _squares(*, mirrored: bool, tilted: bool) -> _Keep:
         if signals.kind is not Kind.PDQ_PATCH:
             return np.ones(len(signals), np.bool_)
         where = patches.places(signals.digests[:, patches.HASH_BYTES :])
-        kept: npt.NDArray[np.bool_] = ~where.mirrored if not mirrored else where.tilt < np.inf
-        return kept if tilted else kept & (where.tilt == 0)
+        kept: npt.NDArray[np.bool_] = (mirrored | ~where.mirrored) & (tilted | (where.tilt == 0))
+        return kept
 
     return keep
 

@@ -65,13 +65,13 @@ def find(plane: _Floats, most: int, inside: float) -> _Floats:
     on. They are at least ``inside`` scales from the frame's edges.
     """
     responses = []
-    sigma = _bell(_SIGMA)
-    between, last = _bell(_SIGMA * math.sqrt(_STEP**2 - 1)), _bell(_SIGMA * math.sqrt(_STEP**2))
-    own = _blurred(plane, sigma, 1)
+    # Variances add up: blurred once more by its own sigma, a plane is a step coarser.
+    bell, wider = _bell(_SIGMA), _bell(_SIGMA * _STEP)
+    own = _blurred(plane, bell, 1)
     for _ in range(_OCTAVES):
-        coarser = _blurred(own, between, 1)
+        coarser = _blurred(own, bell, 1)
         responses += [_response(own, _SIGMA), _response(coarser, _SIGMA * _STEP)]
-        own = _blurred(coarser, last, 2)
+        own = _blurred(coarser, wider, 2)
     candidates = np.empty((_MOST_CANDIDATES, 4), np.float32)
     count = 0
     for number in range(1, len(responses) - 1):

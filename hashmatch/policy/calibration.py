@@ -7,6 +7,7 @@ wrongly by a blocklist of so many hashes. An operator's own clean media say that
 from __future__ import annotations
 
 import bisect
+import datetime
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ import numpy.typing as npt
 
 from hashmatch.errors import InvalidField
 from hashmatch.index.bits import to_words
-from hashmatch.index.live import MIN_QUALITY, Matches
+from hashmatch.index.live import Snapshot, usable
 from hashmatch.index.scan import scan
-from hashmatch.index.segment import Rows
-from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Kind
-from hashmatch.policy import squares
+from hashmatch.model.records import Bank
+from hashmatch.model.signals import EntrySignals, Signals
+from hashmatch.model.verdicts import Action, BankState, Kind
+from hashmatch.policy.squares import Agreement
+from hashmatch.policy.weigh import agreements
 
 __all__ = ["BITS", "LIST_HASHES", "Calibration", "Media", "calibrate", "chance"]
 
@@ -46,6 +48,8 @@ _FARTHEST: Final = 100
 _FEW: Final = 5
 
 _MILLION: Final = 1_000_000
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 _Integers = npt.NDArray[np.int64]
 
@@ -139,7 +143,7 @@ def calibrate(
     entries = [_of(each.entry, Kind.PDQ) for each in media]
     owner = np.repeat(np.arange(len(media)), [len(each) for each in entries])
     hashes = to_words(np.concatenate([*(each.digests for each in entries), _NOTHING]))
-    patches = [_of(each.entry, Kind.PDQ_PATCH) for each in media]
+    blocklist = _blocklist([_of(each.entry, Kind.PDQ_PATCH) for each in media], threshold)
     near: list[tuple[_Integers, _Integers]] = []  # Which media, and how near.
     alike, held, blocked = set(), set(), set()
     for number, each in enumerate(media):
@@ -147,9 +151,9 @@ def calibrate(
         near.append((owner[row], distance))
         same = {number, *np.unique(owner[row[distance <= _SAME_BITS]]).tolist()}
         alike |= {(min(number, other), max(number, other)) for other in same - {number}}
-        agreed = _agreed(_of(each.upload, Kind.PDQ_PATCH), patches, same, threshold)
-        held |= {(number, other) for other, is_same in agreed.items() if not is_same}
-        blocked |= {(number, other) for other, is_same in agreed.items() if is_same}
+        agreed = _agreed(_of(each.upload, Kind.PDQ_PATCH), blocklist, same)
+        held |= {(number, other) for other, found in agreed.items() if not found.same}
+        blocked |= {(number, other) for other, found in agreed.items() if found.same}
         tell()
     family = _families(len(media), alike | blocked)
     within = np.zeros(_FARTHEST + 1, np.int64)
@@ -195,38 +199,31 @@ def _of(signals: Sequence[Signals], kind: Kind) -> Signals:
     if not own:
         return Signals.from_columns(kind, b"", b"", b"", b"")
     (joined,) = Signals.concatenate(own)
-    return joined.select(joined.quality >= MIN_QUALITY)
+    return joined.select(usable(joined))
 
 
-def _agreed(
-    upload: Signals, entries: Sequence[Signals], same: set[int], threshold: int
-) -> Mapping[int, bool]:
-    """Which entries an upload's squares agree with, and if as copies do."""
-    agreed = {}
-    for other, entry in enumerate(entries):
-        if other in same or not len(upload) or not len(entry):
-            continue
-        width = Kind.PDQ_PATCH.hash_width
-        ours, theirs = (
-            to_words(np.ascontiguousarray(each.digests[:, :width])) for each in (upload, entry)
+def _blocklist(entries: Sequence[Signals], threshold: int) -> Snapshot:
+    """All media's squares, each an entry by its number. Its bank only reviews, so that all that
+    agree are weighed.
+    """
+    bank = Bank(
+        "", "", "", Action.REVIEW, {Kind.PDQ_PATCH: threshold}, BankState.ACTIVE, 0, _EPOCH, _EPOCH
+    )
+    parts = [
+        EntrySignals(
+            each.kind,
+            each.digests,
+            each.quality,
+            each.pts_ms,
+            np.full(len(each), number),
+            np.zeros(len(each), np.int64),
         )
-        square, row, distance = scan(ours, theirs, threshold)
-        if not len(row):
-            continue
-        numbers = np.full(len(row), other)
-        seeds = Matches(
-            Kind.PDQ_PATCH,
-            upload.pts_ms[square],
-            upload.view[square],
-            numbers,
-            numbers,
-            entry.pts_ms[row],
-            distance,
-            square,
-        )
-        numbers = np.full(len(entry), other)
-        rows = Rows(entry.digests, numbers, numbers, entry.pts_ms)
-        found = squares.agreement(upload, rows, seeds)
-        if found is not None and found.score >= squares.SURE_SCORE:
-            agreed[other] = found.same
-    return agreed
+        for number, each in enumerate(entries)
+    ]
+    return Snapshot().with_bank(0, 0, bank).with_entries(0, 0, len(parts)).with_signals(parts)
+
+
+def _agreed(upload: Signals, blocklist: Snapshot, same: set[int]) -> Mapping[int, Agreement]:
+    """How an upload's squares agree with those of the others."""
+    near = blocklist.search(upload)
+    return agreements([near.select(~np.isin(near.entry, list(same)))], [upload], blocklist)

@@ -146,8 +146,8 @@ class _Pairs(NamedTuple):
 
 
 def agreement(media: Signals, entry: Rows, seeds: Matches) -> Agreement | None:
-    """How well an upload agrees with one entry; None if no better than by one thing that is shown,
-    or by a small part of the entry's frame.
+    """How well an upload agrees with one entry; None if no better than chance may explain, or by a
+    small part of the entry's frame.
 
 
     ``media`` are squares of the upload, ``entry`` all of the entry's, ``seeds`` the pairs of the
@@ -172,7 +172,7 @@ def agreement(media: Signals, entry: Rows, seeds: Matches) -> Agreement | None:
             best = found
         if best and best.same and best.nearness >= _BEYOND_DOUBT and tried >= _ENOUGH_TRIED:
             break  # No other way to lie would change what becomes of it.
-    return best
+    return best if best and best.score >= SURE_SCORE else None
 
 
 def _first_of_each(keys: npt.NDArray[Any]) -> list[int]:

@@ -37,6 +37,8 @@ def chosen(media_ms: _Integers, entry_ms: _Integers, distance: _Integers) -> _In
     All arguments int64 ``[n]``, n at least 1. That is the one nearest to the line of most
     frames; where none is within a bin of it, the one whose hashes are nearest.
     """
+    if len(np.unique(media_ms)) == len(media_ms):
+        return np.argsort(media_ms, kind="stable")  # There is nothing to choose.
     off_line = np.abs(entry_ms - _line(media_ms, entry_ms, media_ms))
     far = off_line > _BIN_MS
     order = np.lexsort((entry_ms, distance, np.where(far, 0, off_line), far, media_ms))

@@ -52,9 +52,14 @@ class Judgement:
     evidence: tuple[Evidence, ...]
 
 
-def matched_entries(matches: Iterable[Matches]) -> list[int]:
-    """Sequence numbers of all entries that something matched."""
-    return sorted({int(seq) for each in matches for seq in np.unique(each.entry)})
+def matched_entries(
+    matches: Iterable[Matches], agreed: Mapping[int, Agreement] | None = None
+) -> list[int]:
+    """Sequence numbers of all entries that a file or a frame matched, or that squares agree with
+    (see `agreements`): squares that only came near name none.
+    """
+    whole = [each for each in matches if each.kind is not Kind.PDQ_PATCH]
+    return sorted({*(agreed or ()), *(int(seq) for each in whole for seq in np.unique(each.entry))})
 
 
 def sure_block(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> bool:
@@ -88,9 +93,8 @@ def agreements(
     found = [each for each in matches if each.kind is Kind.PDQ_PATCH and len(each)]
     if not found:
         return {}
-    whole = [each for each in matches if each.kind is not Kind.PDQ_PATCH]
     near = Matches.concatenate(found)
-    near = near.select(~np.isin(near.entry, matched_entries(whole)))
+    near = near.select(~np.isin(near.entry, matched_entries(matches)))
     (media,) = Signals.concatenate(each for each in signals if each.kind is Kind.PDQ_PATCH)
     media = media.select(usable(media))
     agreed: dict[int, Agreement] = {}
@@ -98,7 +102,7 @@ def agreements(
     for seq in _by_own_squares(near)[:_MAX_EVIDENCE]:
         rows = snapshot.tables[Kind.PDQ_PATCH].rows_of(seq)
         one = squares.agreement(media, rows, near.select(near.entry == seq))
-        if one is not None and one.score >= squares.SURE_SCORE:
+        if one is not None:
             agreed[seq] = one
             blocks += one.same and snapshot.banks[int(rows.bank[0])].action is Action.BLOCK
         if blocks == _ENOUGH:
@@ -131,53 +135,62 @@ def weigh(
     as many bits as it is nearer than the threshold. Squares of frames count where they agree; where
     they are no nearer than those of two films of one place, they lead to REVIEW.
     """
-    weighed: list[tuple[tuple[float, ...], Evidence]] = []
+    agreed = agreed or {}
+    ranked: list[tuple[tuple[float, ...], int, Bank, Matches]] = []
     for each in matches:
         by_entry = np.argsort(each.entry, kind="stable")
         seqs, starts = np.unique(each.entry[by_entry], return_index=True)
         for seq, own in zip(seqs.tolist(), np.split(by_entry, starts[1:]), strict=False):
-            bank = banks[int(each.bank[own[0]])]
+            bank, one = banks[int(each.bank[own[0]])], each.select(own)
+            blocks = bank.action is Action.BLOCK
             if each.kind is not Kind.PDQ_PATCH:
-                evidence, nearness = _of_frames(each.select(own), bank, entries[seq])
-            elif agreed and seq in agreed:
-                evidence = _of_squares(agreed[seq], bank, entries[seq])
-                nearness = agreed[seq].nearness
+                nearness = _nearness(one, bank.thresholds[each.kind])
+            elif seq in agreed:
+                blocks, nearness = blocks and agreed[seq].same, agreed[seq].nearness
             else:
                 continue
-            blocks = evidence.action is Action.BLOCK
             rank = (blocks, each.kind.exact, each.kind is Kind.PDQ, nearness)
-            weighed.append((tuple(float(term) for term in rank), evidence))
-    weighed.sort(key=lambda pair: pair[0], reverse=True)
-    return tuple(evidence for _, evidence in weighed[:_MAX_EVIDENCE])
+            ranked.append((tuple(float(term) for term in rank), seq, bank, one))
+    ranked.sort(key=lambda each: each[0], reverse=True)
+    # Only what is shown is put into words: of a flood of matches it would take seconds.
+    return tuple(
+        _of_squares(agreed[seq], bank, entries[seq])
+        if one.kind is Kind.PDQ_PATCH
+        else _of_frames(one, bank, entries[seq])
+        for _, seq, bank, one in ranked[:_MAX_EVIDENCE]
+    )
 
 
-def _of_frames(matches: Matches, bank: Bank, entry: EntryRef) -> tuple[Evidence, float]:
-    """Of one entry's matches by whole files or frames, and by how much they are nearer than the
-    threshold, in sum.
+def _nearness(matches: Matches, threshold: int) -> float:
+    """By how much one entry's matches are nearer than the threshold, in sum: each frame by its
+    nearest, whichever of the entry's is meant.
     """
-    kind, threshold = matches.kind, bank.thresholds[matches.kind]
+    frames, frame = np.unique(matches.media_pts_ms, return_inverse=True)
+    least = np.full(len(frames), threshold, np.int64)
+    np.minimum.at(least, frame, matches.distance)
+    return float((threshold + 1 - least).sum()) / (threshold + 1)
+
+
+def _of_frames(matches: Matches, bank: Bank, entry: EntryRef) -> Evidence:
+    """Of one entry's matches by whole files or frames."""
+    kind = matches.kind
     rows = timing.chosen(matches.media_pts_ms, matches.entry_pts_ms, matches.distance)
     nearest = np.lexsort((matches.media_pts_ms, matches.media_view, matches.distance))[0]
     distance = int(matches.distance[nearest])
-    evidence = Evidence(
+    return Evidence(
         entry=entry,
         action=bank.action,
         kind=kind,
         part=part_of(int(matches.media_view[nearest])),
         turn=turn_of(int(matches.media_view[nearest])),
         distance=distance,
-        threshold=threshold,
+        threshold=bank.thresholds[kind],
         frames=len(rows),
         segments=()
         if kind.exact
         else _segments(matches.media_pts_ms[rows], matches.entry_pts_ms[rows]),
         score=_score(distance) if kind is Kind.PDQ else None,
     )
-    # The nearest of each frame, whichever is meant.
-    _, frame = np.unique(matches.media_pts_ms, return_inverse=True)
-    least = np.full(len(rows), threshold, np.int64)
-    np.minimum.at(least, frame, matches.distance)
-    return evidence, float((threshold + 1 - least).sum()) / (threshold + 1)
 
 
 def _of_squares(agreed: Agreement, bank: Bank, entry: EntryRef) -> Evidence:
