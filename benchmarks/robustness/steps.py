@@ -37,7 +37,8 @@ def _squares(*, mirrored: bool, tilted: bool) -> _Keep:
 STEPS: Final[Mapping[str, _Keep]] = {
     "whole frames": _of([Part.FULL, Part.FULL_ON_WHITE], [Turn.NONE]),
     "turned": _of([Part.FULL, Part.FULL_ON_WHITE], Turn),
-    "within borders": _of(Part, Turn),
+    "within borders": _of([Part.FULL, Part.FULL_ON_WHITE, Part.CONTENT], Turn),
+    "insets": _of(Part, Turn),
     "squares": _squares(mirrored=False, tilted=False),
     "mirrored squares": _squares(mirrored=True, tilted=False),
     "tilted squares": _squares(mirrored=True, tilted=True),

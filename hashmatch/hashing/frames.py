@@ -43,6 +43,9 @@ class FrameBatch:
 
 _BOTH: Final = (Turn.NONE, Turn.FLIP_HORIZONTAL)
 
+# Views of a frame that lists of whole frames have no hashes of.
+_WITHIN: Final = (Part.CONTENT, Part.INSET)
+
 # An upload's squares are looked at as they are; an entry's in a mirror too, and those that stand
 # out most turned as well: hashes of squares that differ by two degrees are 30 to 50 bits apart.
 _OF_UPLOAD: Final = (patches.Look(48),)
@@ -58,8 +61,8 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, for pHash too. What lies within a border is hashed by PDQ alone: other kinds
-    are of whole frames, as in the lists that have them.
+    quality is PDQ's, for pHash too. What lies within a border, or is an inset, is hashed by PDQ
+    alone: other kinds are of whole frames, as in the lists that have them.
 
     PDQ_PATCH has squares as they are of each frame ``turns`` are made of (an upload), and mirrored
     and turned ones too where they are not (an entry): so what is done for every upload is little.
@@ -81,7 +84,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.tile(_views(batch.part, count), len(quality)),
             )
         )
-    if Kind.PHASH in wanted and batch.part is not Part.CONTENT:
+    if Kind.PHASH in wanted and batch.part not in _WITHIN:
         from hashmatch.hashing import phash  # Loads Pillow and SciPy: only where it is used.
 
         # The range of the luma does not matter here: pHash compares with a median.

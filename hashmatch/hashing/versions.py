@@ -14,7 +14,7 @@ from hashmatch.model.verdicts import Kind
 __all__ = ["HASH_VERSIONS"]
 
 HASH_VERSIONS: Final[Mapping[Kind, str]] = {
-    Kind.PDQ: "2",  # 2: what lies within a border is hashed too.
+    Kind.PDQ: "3",  # 2: what lies within a border is hashed too; 3: insets.
     Kind.PHASH: "1",
     Kind.SHA256: "1",
     Kind.SHA1: "1",

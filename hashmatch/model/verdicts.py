@@ -70,6 +70,7 @@ class Part(enum.IntEnum):
     FULL = 1
     FULL_ON_WHITE = 2
     CONTENT = 3
+    INSET = 4
 
 
 class Turn(enum.IntEnum):

@@ -248,6 +248,12 @@ def judge(evidence: tuple[Evidence, ...], doubts: Sequence[Reason]) -> Judgement
     return Judgement(Verdict.NO_MATCH, (nothing,), ())
 
 
+_WITHIN: Final = {
+    Part.CONTENT: ", within a border",
+    Part.INSET: ", set into another picture",
+}
+
+
 def _match_reasons(evidence: Iterable[Evidence]) -> dict[VerdictReason, str]:
     """The surest match of each sort in words."""
     reasons: dict[VerdictReason, str] = {}
@@ -264,7 +270,7 @@ def _match_reasons(evidence: Iterable[Evidence]) -> dict[VerdictReason, str]:
             )
             some = "parts of " if each.kind is Kind.PDQ_PATCH else ""
             turned = f", {each.turn.name.lower()}" if each.turn is not Turn.NONE else ""
-            within = ", within a border" if each.part is Part.CONTENT else ""
+            within = _WITHIN.get(each.part, "")
             reasons.setdefault(
                 VerdictReason.PERCEPTUAL_MATCH,
                 f"{some}{shown} of an entry of {each.entry.bank_name!r}{turned}{within}",

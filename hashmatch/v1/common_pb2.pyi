@@ -96,6 +96,8 @@ class _PartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Part.ValueType],
     """The whole frame with its transparent pixels before white."""
     PART_CONTENT: _Part.ValueType  # 3
     """What lies within plain borders: letterboxes, pillars, frames of one colour."""
+    PART_INSET: _Part.ValueType  # 4
+    """A picture set into the picture: a rectangle whose edges stay where they are."""
 
 class Part(_Part, metaclass=_PartEnumTypeWrapper):
     """Which part of a frame a hash was taken from."""
@@ -108,6 +110,8 @@ PART_FULL_ON_WHITE: Part.ValueType  # 2
 """The whole frame with its transparent pixels before white."""
 PART_CONTENT: Part.ValueType  # 3
 """What lies within plain borders: letterboxes, pillars, frames of one colour."""
+PART_INSET: Part.ValueType  # 4
+"""A picture set into the picture: a rectangle whose edges stay where they are."""
 Global___Part: _TypeAlias = Part  # noqa: Y015
 
 class _Turn:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
@@ -20,6 +22,7 @@ from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Kind, Part, VerdictReason
 from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen, FrameChooser
+from hashmatch.sampling.insets import Inset, InsetFinder
 from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["Emit", "Observe", "inspect", "summary"]
@@ -33,6 +36,9 @@ _SHOWN_DETAIL: Final = 200
 # most of the index; of an upload whose picture changes all the time, most of the work.
 _ENTRY_PATCHES_MS: Final = 700
 _UPLOAD_PATCHES_MS: Final = 300
+
+# And insets are sought in frames of an upload that are so far apart.
+_INSETS_MS: Final = 300
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -84,6 +90,9 @@ class _Shown:
 
     chooser: FrameChooser[FrameBatch]
     finder: ContentFinder = field(default_factory=ContentFinder)
+    insets: InsetFinder = field(default_factory=InsetFinder)
+    sought_ms: int | None = None  # When an inset was sought last.
+    gain: float = 1.0  # Of the luma of its frames.
     patched_ms: int | None = None  # When its squares were hashed last.
     # The newest frame since whose squares were not: they are, where the next comes late.
     left_out: Chosen[FrameBatch] | None = None
@@ -120,7 +129,11 @@ class _Hasher:
         """The last frame of each."""
         for shown in self._shown.values():
             self._hash(shown, shown.chooser.finish())
-            if last := self._patches_left_out(shown):
+            began = time.perf_counter()
+            last = self._patches_left_out(shown)
+            last += self._of_insets(shown, shown.insets.finish())
+            self._tally.costs.hash_s += time.perf_counter() - began
+            if last:
                 self._emit(last, self._tally)
 
     def _hash(self, shown: _Shown, chosen: list[Chosen[FrameBatch]]) -> None:
@@ -137,12 +150,30 @@ class _Hasher:
                 whole = [each for each in hashed if each.kind is not Kind.PDQ_PATCH] or hashed
                 richest = max((int(each.quality.max()) for each in whole if len(each)), default=0)
                 self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
+            hashed += self._insets(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
             self._emitted += max(map(len, Signals.concatenate(hashed)), default=0)
             if self._emitted > MAX_SIGNALS:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
             self._emit(hashed, self._tally)
+
+    def _insets(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
+        """Those found with this frame. Of uploads alone: lists have the pictures themselves."""
+        if not self._job.turns or Kind.PDQ not in self._job.kinds:
+            return []
+        if shown.sought_ms is not None and abs(each.pts_ms - shown.sought_ms) < _INSETS_MS:
+            return []
+        shown.sought_ms, shown.gain = each.pts_ms, each.frame.gain
+        return self._of_insets(shown, shown.insets.offer(each.pts_ms, each.frame.luma[0]))
+
+    def _of_insets(self, shown: _Shown, insets: list[Inset]) -> list[Signals]:
+        hashed = []
+        for inset in insets:
+            times = np.array([inset.pts_ms], np.int64)
+            batch = FrameBatch(inset.luma, times, Part.INSET, shown.gain)
+            hashed += hash_frames(batch, self._whole_kinds, turns=self._job.turns)
+        return hashed
 
     def _patches(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
         """Squares of a frame, unless those before were of just now."""

@@ -17,7 +17,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities, views
+from hashmatch.sampling import densities, insets, views
 from hashmatch.worker.inspect import inspect
 
 __all__ = ["warm_up"]
@@ -35,6 +35,7 @@ def warm_up() -> None:
     pdq.warm_up()
     patches.warm_up()
     views.warm_up()
+    insets.warm_up()
     for turns in (False, True):
         job = Job(
             kinds=(Kind.PDQ, Kind.PHASH, Kind.PDQ_PATCH),
