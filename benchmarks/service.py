@@ -67,6 +67,7 @@ def serving(folder: Path | None = None, **settings: str) -> Iterator[str]:
             env={
                 **os.environ,
                 "HASHMATCH_LOG_LEVEL": "WARNING",
+                "HASHMATCH_UNSAFE_NO_AUTH": "true",
                 **{f"HASHMATCH_{name.upper()}": value for name, value in settings.items()},
             },
         )

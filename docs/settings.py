@@ -19,7 +19,15 @@ Each is a variable of the environment; `--data`, `--database`, `--listen` and `-
 """
 
 # Where the value itself says little.
-_DEFAULTS = {"workers": "cores of the machine", "database": "SQLite", "metrics": "nowhere"}
+_DEFAULTS = {
+    "workers": "cores of the machine",
+    "database": "SQLite",
+    "metrics": "nowhere",
+    **dict.fromkeys(
+        ("tls_certificate", "tls_key", "tls_client_ca", "oidc_issuer", "oidc_audience"), "none"
+    ),
+    "oidc_keys": "the issuer's",
+}
 
 
 def page() -> str:

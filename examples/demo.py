@@ -22,6 +22,7 @@ from rich.table import Table
 
 from fixtures.clips import CLIPS, small_copy
 from hashmatch.client import Client
+from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import Screening
 from hashmatch.model.verdicts import Action, Verdict
 
@@ -45,8 +46,10 @@ class Upload:
 
 
 @contextlib.contextmanager
-def server(data: Path) -> Iterator[str]:
-    """A server on any free port of this machine, stopped at the end; gives its address."""
+def server(data: Path) -> Iterator[tuple[str, str]]:
+    """A server on any free port of this machine, stopped at the end; gives its address and the
+    first admin's token.
+    """
     command = [sys.executable, "-m", "hashmatch", "serve", "--json"]
     with (data / "server.log").open("w") as log:
         process = subprocess.Popen(
@@ -60,7 +63,8 @@ def server(data: Path) -> Iterator[str]:
             line = process.stdout.readline()
             if not line:
                 raise SystemExit(f"the server did not start:\n{(data / 'server.log').read_text()}")
-            yield json.loads(line)["listening"]
+            started = json.loads(line)
+            yield started["listening"], started["first_token"]
         finally:
             process.terminate()
             process.wait()
@@ -82,6 +86,13 @@ def make_uploads(folder: Path) -> list[Upload]:
     ]
 
 
+def made_known(admin: Client, name: str, *roles: Role) -> str:
+    """A new caller's token."""
+    token = new_token()
+    admin.create_caller(name, roles=roles, token=token)
+    return token
+
+
 def why(screening: Screening) -> str:
     """What the verdict rests on, in words."""
     shown = [
@@ -101,11 +112,18 @@ def main() -> int:
         console.print("making clips …", style="dim")
         uploads = make_uploads(folder)
         console.print("starting a server (the first start compiles its kernels) …", style="dim")
-        with server(folder) as address, Client(address) as client:
+        with contextlib.ExitStack() as stack:
+            address, first_token = stack.enter_context(server(folder))
+            with Client(address, token=first_token) as admin:
+                keeper = made_known(admin, "keeper", Role.ADMIN, Role.CURATOR)
+                # A pipeline alone is told verdicts; here you want to see why.
+                pipeline = made_known(admin, "pipeline", Role.PIPELINE, Role.REVIEWER)
+            client = stack.enter_context(Client(address, token=keeper))
             bank = client.create_bank("demo", action=Action.BLOCK, label="stands in for abuse")
             entry = client.add_entry(bank.name, uploads[0].path, reference="listed.mp4")
             hashes = sum(each.count for each in entry.kinds)
             console.print(f"listed.mp4 is on the blocklist, by {hashes} hashes\n")
+            client = stack.enter_context(Client(address, token=pipeline))
             table = Table("upload", "verdict", "why", "time", box=None, pad_edge=False)
             right = True
             for upload in uploads:

@@ -8,9 +8,11 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from hashmatch import metrics, sandbox, telemetry
+from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
@@ -19,18 +21,21 @@ from hashmatch.errors import ConfigInvalid, StoreUnavailable
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
+from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
-from hashmatch.server.server import Server
+from hashmatch.server.server import Server, Tls
 from hashmatch.spool import SpoolBudget
+from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
-__all__ = ["run", "running"]
+__all__ = ["Running", "run", "running"]
 
 _TELL_SECONDS: Final = 1.0
 _WAITING_A_WORKER: Final = 6
@@ -39,9 +44,16 @@ _COMPACT_SECONDS: Final = 3600.0
 _log = telemetry.get_logger(__name__)
 
 
+class Running(NamedTuple):
+    """Where a server listens; and the first admin's token, if it is the first time."""
+
+    address: str
+    first_token: str
+
+
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
-    """A server that is ready for uploads; gives its address, and stops it at the end."""
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A server that is ready for uploads; stops it at the end."""
     spool_folder = settings.data / "spool"
     try:
         spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,6 +75,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     )
     if settings.unsafe_no_sandbox:
         _log.warning("workers_not_confined")
+    if settings.unsafe_no_auth:
+        _log.warning("callers_not_asked")
     budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, spool_folder)
     limits = IntakeLimits(
         max_upload_bytes=settings.max_upload_bytes,
@@ -88,17 +102,26 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         waiting = settings.max_waiting or _WAITING_A_WORKER * settings.workers
         admission = Admission(AdmissionLimits(settings.max_uploads, waiting, settings.workers))
         intake = Intake(workers, budget, limits, admission)
-        history = History(database)
+        history, audit = History(database), Audit(database)
+        access = Access(
+            CallerStore(database),
+            audit,
+            issuer=_issuer(settings),
+            open_to_all=settings.unsafe_no_auth,
+        )
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),
-            Blocklist(blocklist_store, replica, intake),
-            ChangeFeed(history, replica),
+            Blocklist(blocklist_store, replica, intake, audit),
+            ChangeFeed(history, replica, audit),
+            access,
         )
+        credentials = _tls(settings)
         _observe(settings, workers, admission, replica)
         async with sandbox.running(workers):
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
-            address = await server.start(settings.listen)
+            first_token = await access.start()
+            address = await server.start(settings.listen, credentials)
             async with (
                 replica.following(),
                 meanwhile(_tell(server, replica)),
@@ -107,7 +130,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 try:
                     await server.serve(ready=True)
                     _log.info("serving", address=address, workers=settings.workers)
-                    yield address
+                    yield Running(address, first_token)
                 finally:
                     await server.stop(settings.shutdown_seconds)
                     _log.info("stopped")
@@ -157,15 +180,52 @@ async def _compact(history: History, days: int) -> None:
         await asyncio.sleep(_COMPACT_SECONDS)
 
 
-async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT; ``on_ready`` gets the address."""
+async def run(settings: Settings, on_ready: Callable[[Running], None]) -> None:
+    """Serves until SIGTERM or SIGINT; ``on_ready`` is told when it does."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as address:
-        on_ready(address)
+    async with running(settings) as started:
+        on_ready(started)
         await stop.wait()
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    if not settings.oidc_issuer:
+        return None
+    return Issuer(
+        IssuerSettings(
+            settings.oidc_issuer,
+            settings.oidc_audience,
+            settings.oidc_keys,
+            settings.oidc_roles_claim,
+            settings.oidc_banks_claim,
+        )
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Tls(
+        certificate=_file("tls_certificate", settings.tls_certificate),
+        key=_file("tls_key", settings.tls_key),
+        client_ca=(
+            None
+            if settings.tls_client_ca is None
+            else _file("tls_client_ca", settings.tls_client_ca)
+        ),
+    )
+
+
+def _file(setting: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(
+            f"{setting}: the file cannot be read ({error.strerror})", setting=setting
+        ) from error
 
 
 def _worker_environment() -> dict[str, str]:

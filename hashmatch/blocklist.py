@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
-from hashmatch.errors import BankArchived, InvalidField, MediaUnusable
+from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, PermissionDenied
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.index.live import usable
 from hashmatch.intake import Intake, Looks
+from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
@@ -22,7 +23,9 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.sampling import densities
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
+from hashmatch.store.audit import Audit
+from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.request import Request
 
 __all__ = ["Blocklist"]
 
@@ -30,8 +33,11 @@ __all__ = ["Blocklist"]
 class Blocklist:
     """Every change is in effect on this server when its method returns."""
 
-    def __init__(self, store: BlocklistStore, replica: Replica, intake: Intake) -> None:
-        """``replica`` follows ``store``."""
+    def __init__(
+        self, store: BlocklistStore, replica: Replica, intake: Intake, audit: Audit
+    ) -> None:
+        """``replica`` follows ``store``, and ``audit`` is its trail."""
+        self._audit = audit
         self._store = store
         self._replica = replica
         self._intake = intake
@@ -86,12 +92,15 @@ class Blocklist:
         reference: str,
         label: str,
         signals: Sequence[Signals],
+        *,
+        caller: Caller = NOBODY,
     ) -> Entry:
         """Of hashes of kinds that the bank uses; others are left out.
 
         Raises `MediaUnusable` if none is rich enough to match by, `BankNotFound`, `BankArchived`,
-        `RequestIdReused`.
+        `PermissionDenied`, `RequestIdReused`.
         """
+        await self._check_own(caller, bank)
         return await self._create_entry(request, bank, reference, label, signals, (None, ()))
 
     async def _create_entry(
@@ -134,6 +143,8 @@ class Blocklist:
         label: str,
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
+        *,
+        caller: Caller = NOBODY,
     ) -> Entry:
         """Hashes a media more closely than an upload is looked at, and makes an entry of it.
 
@@ -141,6 +152,7 @@ class Blocklist:
         `create_entry` raises, `Overloaded`, `UploadTooSlow`, `UploadMismatch`, `SpoolFull` and
         whatever ``chunks`` raises.
         """
+        await self._check_own(caller, bank)
         if await asyncio.to_thread(self._store.knows, request.request_id):
             request = _with_media(request, await _sha256(chunks))
             answered = await asyncio.to_thread(self._store.entry_answer, request)
@@ -174,21 +186,53 @@ class Blocklist:
             (inspected.coverage, inspected.reasons),
         )
 
-    async def withdraw_entry(self, request: Request, entry_id: str) -> Entry:
-        """Raises `EntryNotFound`, `RequestIdReused`."""
+    async def withdraw_entry(
+        self, request: Request, entry_id: str, *, caller: Caller = NOBODY
+    ) -> Entry:
+        """Raises `EntryNotFound`, `PermissionDenied`, `RequestIdReused`."""
+        if caller.banks is not None:
+            await self.get_entry(entry_id, caller=caller)
         entry = await asyncio.to_thread(self._store.withdraw_entry, request, entry_id)
         await self._replica.current()
         return entry
 
-    async def get_entry(self, entry_id: str) -> Entry:
-        """Raises `EntryNotFound`."""
-        return await asyncio.to_thread(self._store.get_entry, entry_id)
+    async def get_entry(self, entry_id: str, *, caller: Caller = NOBODY) -> Entry:
+        """Raises `EntryNotFound`, `PermissionDenied`."""
+        entry = await asyncio.to_thread(self._store.get_entry, entry_id)
+        if not caller.may_touch(entry.ref.bank_id, entry.ref.bank_name):
+            raise PermissionDenied
+        return entry
 
     async def list_entries(
-        self, before: int, limit: int, bank: str | None, state: EntryState | None
+        self,
+        before: int,
+        limit: int,
+        bank: str | None,
+        state: EntryState | None,
+        *,
+        caller: Caller = NOBODY,
     ) -> Page[Entry]:
-        """Newest first. Raises `BankNotFound`."""
+        """Newest first. Raises `BankNotFound`; `PermissionDenied` for another's bank, and for all
+        of them to a caller who may not see all.
+        """
+        if bank is not None:
+            await self._check_own(caller, bank)
+        elif caller.banks is not None:
+            raise PermissionDenied
+        if caller.caller_id:
+            details = {"bank": bank or "", "before": before, "limit": limit}
+            await asyncio.to_thread(
+                self._audit.note, "entries_listed", bank or "", details, caller.caller_id
+            )
         return await asyncio.to_thread(self._store.list_entries, before, limit, bank, state)
+
+    async def _check_own(self, caller: Caller, bank: str) -> None:
+        """Raises `PermissionDenied` unless a bank is one of the caller's own; `BankNotFound`."""
+        if caller.banks is None:
+            return
+        found = await self.get_bank(bank)
+        if not caller.may_touch(found.bank_id, found.name):
+            raise PermissionDenied
 
 
 def _check_thresholds(thresholds: Mapping[Kind, int]) -> None:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from hashmatch.errors import NotReady
+from hashmatch.errors import NotReady, PermissionDenied
+from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.replica import Replica
+from hashmatch.store.audit import Audit
 from hashmatch.store.history import History, Position
 
 __all__ = ["ChangeFeed"]
@@ -23,19 +25,29 @@ _CHECKPOINT_SECONDS: Final = 2.0
 class ChangeFeed:
     """One per server."""
 
-    def __init__(self, history: History, replica: Replica) -> None:
-        """``replica`` follows the same store."""
+    def __init__(self, history: History, replica: Replica, audit: Audit) -> None:
+        """``replica`` follows the same store, and ``audit`` is its trail."""
         self._history = history
+        self._audit = audit
         self._replica = replica
         self._ended = False
 
-    async def watch(self, after: Position) -> AsyncGenerator[BlocklistChange | Checkpoint]:
+    async def watch(
+        self, after: Position, *, caller: Caller = NOBODY
+    ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         """Every change, in order, and a checkpoint when there is none, and every two seconds from
         then on. A reader that is slow costs no more than a page of changes.
 
         Raises `ChangesCompacted`, `RevisionUnknown`, `StoreUnavailable`; `NotReady` once the server
-        is stopping.
+        is stopping; `PermissionDenied` to a caller who may not see all banks.
         """
+        if caller.banks is not None:
+            raise PermissionDenied
+        if caller.caller_id:
+            details = {"after_revision": after.revision}
+            await asyncio.to_thread(
+                self._audit.note, "changes_watched", "", details, caller.caller_id
+            )
         position = after
         while not self._ended:
             found, position, checkpoint = await asyncio.to_thread(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,53 @@ class Settings(BaseSettings):
         "127.0.0.1:50051",
         pattern=r"^.+:[0-9]{1,5}$",
         description="Address to listen at, HOST:PORT. Port 0: any that is free.",
+    )
+    tls_certificate: Path | None = pydantic.Field(
+        None,
+        description="File of the certificate to serve TLS by, and of those that vouch for it "
+        "(PEM). Without it, only a loopback address is listened at.",
+    )
+    tls_key: Path | None = pydantic.Field(
+        None, description="File of the certificate's private key (PEM)."
+    )
+    tls_client_ca: Path | None = pydantic.Field(
+        None,
+        description="File of the authorities that sign callers' certificates (PEM). With it, each "
+        "caller must show one; it is known by that, or by a token besides.",
+    )
+    allow_plaintext: bool = pydantic.Field(
+        False,
+        description="Listen without TLS at any address: for a network, or behind a proxy, that "
+        "encrypts. Tokens are readable on the way otherwise.",
+    )
+    unsafe_no_auth: bool = pydantic.Field(
+        False,
+        description="Ask no caller who it is: whoever reaches the port may do all.",
+    )
+    oidc_issuer: str = pydantic.Field(
+        "",
+        pattern=r"^(https://.+)?$",
+        description="OpenID Connect issuer whose tokens are taken, as they name it. Empty: none.",
+    )
+    oidc_audience: str = pydantic.Field(
+        "", description="What the issuer's tokens name this service."
+    )
+    oidc_keys: str = pydantic.Field(
+        "",
+        description="File or https address of the issuer's JSON Web Key Set. Empty: as its "
+        "discovery document says.",
+    )
+    oidc_roles_claim: str = pydantic.Field(
+        "hashmatch_roles",
+        min_length=1,
+        description="Claim of the issuer's tokens that holds names of roles: a list, or a text "
+        "with spaces.",
+    )
+    oidc_banks_claim: str = pydantic.Field(
+        "hashmatch_banks",
+        min_length=1,
+        description="Claim that holds names of the banks whose entries the caller may see and "
+        "change. Tokens without it: all.",
     )
     metrics: str = pydantic.Field(
         "",
@@ -153,6 +201,38 @@ class Settings(BaseSettings):
         """Where the store is."""
         return self.database or f"sqlite:///{(self.data / 'hashmatch.db').absolute()}"
 
+    @property
+    def listens_on_loopback(self) -> bool:
+        """True if only this machine can reach the server."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        if host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False  # A name: of what, is not known.
+
+    @pydantic.model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are needed together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if bool(self.oidc_issuer) != bool(self.oidc_audience):
+            raise ValueError("oidc_issuer and oidc_audience are needed together")
+        if self.unsafe_no_auth and (self.oidc_issuer or self.tls_client_ca):
+            raise ValueError(
+                "unsafe_no_auth asks nobody who he is; an issuer or a client "
+                "authority is of no use with it"
+            )
+        encrypted = self.tls_certificate is not None or self.allow_plaintext
+        if not encrypted and not self.listens_on_loopback:
+            raise ValueError(
+                f"{self.listen} can be reached from elsewhere: serve TLS (tls_certificate and "
+                "tls_key), or set allow_plaintext if the network or a proxy encrypts"
+            )
+        return self
+
     @pydantic.field_validator("listen", "metrics")
     @classmethod
     def _has_a_port(cls, value: str) -> str:
@@ -173,6 +253,7 @@ def load(**overrides: Any) -> Settings:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise ConfigInvalid(
-            f"{name} (HASHMATCH_{name.upper()}): {first['msg']}", setting=name
-        ) from None
+        problem = first["msg"].removeprefix("Value error, ")
+        if not name:  # What several settings say together.
+            raise ConfigInvalid(problem) from None
+        raise ConfigInvalid(f"{name} (HASHMATCH_{name.upper()}): {problem}", setting=name) from None

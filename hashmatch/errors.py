@@ -8,10 +8,12 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   └── UploadMismatch            UPLOAD_MISMATCH
 ├── NotFound                      nothing has this id
 │   ├── BankNotFound              BANK_NOT_FOUND
+│   ├── CallerNotFound            CALLER_NOT_FOUND
 │   ├── EntryNotFound             ENTRY_NOT_FOUND
 │   └── ScreeningNotFound         SCREENING_NOT_FOUND
 ├── Conflict                      the request is fine, the state is not
 │   ├── BankExists                BANK_EXISTS
+│   ├── CallerExists              CALLER_EXISTS
 │   ├── EtagMismatch              ETAG_MISMATCH
 │   ├── BankArchived              BANK_ARCHIVED
 │   ├── MediaUnusable             MEDIA_UNUSABLE
@@ -19,6 +21,9 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── RevisionUnknown           REVISION_UNKNOWN
 │   ├── NotInstalled              NOT_INSTALLED
 │   └── ConfigInvalid             CONFIG_INVALID
+├── AccessDenied                  who asks is not known, or may not do it
+│   ├── Unauthenticated           UNAUTHENTICATED
+│   └── PermissionDenied          PERMISSION_DENIED
 ├── Unavailable                   trying again helps
 │   ├── NotReady                  NOT_READY
 │   ├── SpoolFull                 SPOOL_FULL
@@ -43,9 +48,12 @@ from hashmatch.model.verdicts import VerdictReason
 
 __all__ = [
     "NEVER_SENT",
+    "AccessDenied",
     "BankArchived",
     "BankExists",
     "BankNotFound",
+    "CallerExists",
+    "CallerNotFound",
     "ChangesCompacted",
     "ConfigInvalid",
     "Conflict",
@@ -61,6 +69,7 @@ __all__ = [
     "NotInstalled",
     "NotReady",
     "Overloaded",
+    "PermissionDenied",
     "RequestError",
     "RequestIdReused",
     "RevisionUnknown",
@@ -69,6 +78,7 @@ __all__ = [
     "SpoolFull",
     "StoreUnavailable",
     "StreamOrder",
+    "Unauthenticated",
     "Unavailable",
     "Unreachable",
     "UploadMismatch",
@@ -138,6 +148,12 @@ class BankNotFound(NotFound):
     reason = "BANK_NOT_FOUND"
 
 
+class CallerNotFound(NotFound):
+    """No such caller."""
+
+    reason = "CALLER_NOT_FOUND"
+
+
 class EntryNotFound(NotFound):
     """No such entry."""
 
@@ -158,6 +174,12 @@ class BankExists(Conflict):
     """Another bank has this name."""
 
     reason = "BANK_EXISTS"
+
+
+class CallerExists(Conflict):
+    """Another caller has this name or these credentials."""
+
+    reason = "CALLER_EXISTS"
 
 
 class EtagMismatch(Conflict):
@@ -215,6 +237,28 @@ class ConfigInvalid(Conflict):
     """A setting is wrong."""
 
     reason = "CONFIG_INVALID"
+
+
+class AccessDenied(HashmatchError):
+    """Who asks is not known, or may not do it. All say the same: what is missing would help whoever
+    tries.
+    """
+
+    def __init__(self) -> None:
+        """Says nothing of the reason."""
+        super().__init__("denied: this needs valid credentials of a role that may do it")
+
+
+class Unauthenticated(AccessDenied):
+    """No credentials, or none that are valid."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(AccessDenied):
+    """The caller's roles do not allow it, or not for this bank."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class Unavailable(HashmatchError):

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from hashmatch.errors import ConfigInvalid
 
 __all__ = [
+    "DENIALS",
+    "PROBING",
     "REFUSALS",
     "SCREENINGS",
     "SCREENING_SECONDS",
@@ -35,6 +37,17 @@ SCREENING_SECONDS: Final = Histogram(
     "hashmatch_screening_seconds",
     "From the begin of an upload to its verdict, its sender's time included.",
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+    registry=_REGISTRY,
+)
+DENIALS: Final = Counter(
+    "hashmatch_denials",
+    "Calls that were denied for want of credentials or a role, by reason.",
+    ["reason"],
+    registry=_REGISTRY,
+)
+PROBING: Final = Counter(
+    "hashmatch_probing_suspected",
+    "Callers that had more matches in an hour than a pipeline has: see the audit trail.",
     registry=_REGISTRY,
 )
 REFUSALS: Final = Counter(

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -20,15 +21,33 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.index.live import Matches, Snapshot, usable
 from hashmatch.intake import Inspected, Intake, Looks
+from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
 from hashmatch.policy import Judgement
+from hashmatch.probing import ProbingWatch
 from hashmatch.replica import Replica
 from hashmatch.sampling import densities
+from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["Screenings"]
+
+# Callers that see no evidence are answered a whole number of these after their last byte: that an
+# upload comes near an entry costs some ms more than that it does not. Nearly all are answered
+# after the first.
+_TICK_SECONDS: Final = 0.1
+
+# Reasons whose details tell of the blocklist, not of the media.
+_OF_BLOCKLIST: Final = frozenset(
+    {
+        VerdictReason.BLOCKLIST_EMPTY,
+        VerdictReason.BLOCKLIST_STALE,
+        VerdictReason.KIND_MISSING,
+        VerdictReason.HASH_VERSION_CHANGED,
+    }
+)
 
 _log = telemetry.get_logger(__name__)
 
@@ -41,6 +60,7 @@ class Screenings:
         self._store = store
         self._replica = replica
         self._intake = intake
+        self._probing = ProbingWatch()
         self._in_flight: weakref.WeakValueDictionary[str, asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
@@ -51,32 +71,37 @@ class Screenings:
 
     async def screen(
         self,
-        request_id: str,
-        fingerprint: str,
+        request: Request,
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
+        *,
+        caller: Caller = NOBODY,
     ) -> Screening:
-        """Screens a media as its ``chunks`` arrive; may return before they end.
+        """Screens a media as its ``chunks`` arrive; may return before they end, to callers who see
+        evidence.
 
-        ``fingerprint`` tells requests apart: the same ``request_id`` with another one raises
-        `RequestIdReused`. Raises `Overloaded` before anything else is done; `UploadTooSlow`,
-        `UploadMismatch`, `SpoolFull`, `StoreUnavailable` and whatever ``chunks`` raises; what is
-        wrong with the media is in the verdict.
+        The same request id with another fingerprint raises `RequestIdReused`. Raises `Overloaded`
+        before anything else is done; `UploadTooSlow`, `UploadMismatch`, `SpoolFull`,
+        `StoreUnavailable` and whatever ``chunks`` raises; what is wrong with the media is in the
+        verdict.
         """
-        async with self._once(request_id):
+        clock = _Clock()
+        chunks = clock.watching(chunks)
+        async with self._once(request.request_id):
             with self._intake.admitted() as ticket:
-                return await self._screen(ticket, request_id, fingerprint, chunks, announced_size)
+                screening = await self._screen(ticket, request, chunks, announced_size, caller)
+        return await self._told(screening, caller, clock)
 
     async def _screen(
         self,
         ticket: Ticket,
-        request_id: str,
-        fingerprint: str,
+        request: Request,
         chunks: AsyncIterator[bytes],
         announced_size: int,
+        caller: Caller,
     ) -> Screening:
         began = time.monotonic()
-        answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
+        answered = await asyncio.to_thread(self._store.answer_to, request)
         if answered is not None:
             await _check_same(answered.media, chunks)
             return answered
@@ -91,58 +116,76 @@ class Screenings:
             chunks,
             announced_size,
             looks,
-            search.add,
+            search.add if caller.sees_evidence else search.add_all,
             functools.partial(self._known, looks),
         )
         if inspected.again:
             search = _Search(search.snapshot)
-            await search.add(inspected.signals)
+            await search.add_all(inspected.signals)
         kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
-        return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
+        return await self._conclude(request, began, search, inspected, kinds)
 
     async def screen_signals(
-        self, request_id: str, fingerprint: str, signals: Sequence[Signals], duration_ms: int
+        self,
+        request: Request,
+        signals: Sequence[Signals],
+        duration_ms: int,
+        *,
+        caller: Caller = NOBODY,
     ) -> Screening:
         """Screens media that the caller hashed. Raises `RequestIdReused`, `StoreUnavailable`."""
-        began = time.monotonic()
-        async with self._once(request_id):
-            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
-            if answered is not None:
-                return answered
-            search = _Search(await self._replica.newest())
-            await search.add(signals)
-            inspected = _claimed(signals, duration_ms)
-            kinds = frozenset(each.kind for each in signals)
-            return await self._conclude(request_id, fingerprint, began, search, inspected, kinds)
+        clock = _Clock()
+        async with self._once(request.request_id):
+            screening = await self._screen_signals(request, signals, duration_ms)
+        return await self._told(screening, caller, clock)
 
-    async def confirm(self, request_id: str, screening_id: str) -> Screening:
+    async def _screen_signals(
+        self, request: Request, signals: Sequence[Signals], duration_ms: int
+    ) -> Screening:
+        began = time.monotonic()
+        answered = await asyncio.to_thread(self._store.answer_to, request)
+        if answered is not None:
+            return answered
+        search = _Search(await self._replica.newest())
+        await search.add_all(signals)
+        inspected = _claimed(signals, duration_ms)
+        kinds = frozenset(each.kind for each in signals)
+        return await self._conclude(request, began, search, inspected, kinds)
+
+    async def confirm(
+        self, request: Request, screening_id: str, *, caller: Caller = NOBODY
+    ) -> Screening:
         """Judges a stored screening against the blocklist of now.
 
-        Raises `ScreeningNotFound`, `RequestIdReused`, `StoreUnavailable`.
+        Raises `ScreeningNotFound`, also for another caller's; `RequestIdReused`,
+        `StoreUnavailable`.
         """
-        began = time.monotonic()
-        fingerprint = f"confirm {screening_id}"
-        async with self._once(request_id):
-            answered = await asyncio.to_thread(self._store.answer_to, request_id, fingerprint)
-            if answered is not None:
-                return answered
-            stored = await asyncio.to_thread(self._store.get_stored, screening_id)
-            search = _Search(await self._replica.newest())
-            await search.add(stored.signals)
-            versions = stored.screening.hash_versions
-            doubts = [
-                *stored.coverage_reasons,
-                *self._blocklist_doubts(search.snapshot, frozenset(versions), versions),
-            ]
-            judgement = await self._judge(search, doubts)
-            judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
-            return await asyncio.to_thread(
-                self._store.add_judgement, request_id, fingerprint, judged
-            )
+        clock = _Clock()
+        async with self._once(request.request_id):
+            screening = await self._confirm(request, screening_id, _owner(caller))
+        return await self._told(screening, caller, clock)
 
-    async def get(self, screening_id: str) -> Screening:
-        """With its newest verdict. Raises `ScreeningNotFound`."""
-        return await asyncio.to_thread(self._store.get, screening_id)
+    async def _confirm(self, request: Request, screening_id: str, owner: str | None) -> Screening:
+        began = time.monotonic()
+        answered = await asyncio.to_thread(self._store.answer_to, request)
+        if answered is not None:
+            return answered
+        stored = await asyncio.to_thread(self._store.get_stored, screening_id, owner)
+        search = _Search(await self._replica.newest())
+        await search.add_all(stored.signals)
+        versions = stored.screening.hash_versions
+        doubts = [
+            *stored.coverage_reasons,
+            *self._blocklist_doubts(search.snapshot, frozenset(versions), versions),
+        ]
+        judgement = await self._judge(search, doubts)
+        judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
+        return await asyncio.to_thread(self._store.add_judgement, request, judged)
+
+    async def get(self, screening_id: str, *, caller: Caller = NOBODY) -> Screening:
+        """With its newest verdict. Raises `ScreeningNotFound`, also for another caller's."""
+        found = await asyncio.to_thread(self._store.get, screening_id, _owner(caller))
+        return _as_told(found, caller)
 
     async def list(
         self,
@@ -150,10 +193,23 @@ class Screenings:
         limit: int,
         verdict: Verdict | None,
         since: datetime.datetime | None,
+        *,
+        caller: Caller = NOBODY,
     ) -> Page[Screening]:
-        """Newest first."""
+        """Newest first; the caller's own, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)
-        return await asyncio.to_thread(self._store.list, before, limit, verdict, since_ms)
+        page = await asyncio.to_thread(
+            self._store.list, before, limit, verdict, since_ms, _owner(caller)
+        )
+        return replace(page, items=tuple(_as_told(each, caller) for each in page.items))
+
+    async def _told(self, screening: Screening, caller: Caller, clock: _Clock) -> Screening:
+        """What the caller is told, at a time that says no more."""
+        if not caller.sees_evidence:
+            if self._probing.noticed(caller.caller_id, screening.verdict):
+                await asyncio.to_thread(self._store.note_probing, caller.caller_id)
+            await clock.tick()
+        return _as_told(screening, caller)
 
     @contextlib.asynccontextmanager
     async def _once(self, request_id: str) -> AsyncIterator[None]:
@@ -175,8 +231,7 @@ class Screenings:
 
     async def _conclude(
         self,
-        request_id: str,
-        fingerprint: str,
+        request: Request,
         began: float,
         search: _Search,
         inspected: Inspected,
@@ -188,7 +243,7 @@ class Screenings:
             # The blocklist changed while the media was looked at: search it all again, so that
             # the verdict belongs to one revision, and to the newest.
             search = _Search(newest)
-            await search.add(inspected.signals)
+            await search.add_all(inspected.signals)
         versions = {kind: HASH_VERSIONS[kind] for kind in sorted(kinds)}
         doubts = [
             *inspected.reasons,
@@ -211,8 +266,7 @@ class Screenings:
         )
         stored = await asyncio.to_thread(
             self._store.add,
-            request_id,
-            fingerprint,
+            request,
             screening,
             inspected.signals,
             inspected.reasons,
@@ -249,6 +303,60 @@ class Screenings:
         refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
         evidence = policy.weigh(matches, snapshot.banks, refs, agreed)
         return policy.judge(evidence, doubts)
+
+
+def _owner(caller: Caller) -> str | None:
+    """Whose screenings a caller sees; None: all."""
+    return None if caller.sees_evidence else caller.caller_id
+
+
+def _as_told(screening: Screening, caller: Caller) -> Screening:
+    """As a caller may know it: whoever could see how near an upload comes to an entry, or which
+    part of it, could change a copy until it passes, or find out what an entry shows.
+    """
+    if caller.sees_evidence:
+        return screening
+    reasons: tuple[Reason, ...] = screening.reasons
+    if screening.verdict in (Verdict.BLOCK, Verdict.REVIEW):
+        reasons = (Reason(VerdictReason.MATCH, "it matches what must not be published"),)
+    elif screening.verdict is Verdict.INCONCLUSIVE:
+        reasons = tuple(
+            replace(each, detail="") if each.code in _OF_BLOCKLIST else each for each in reasons
+        )
+    complete = screening.verdict is Verdict.NO_MATCH
+    return Screening(
+        screening_id=screening.screening_id,
+        verdict=screening.verdict,
+        reasons=reasons,
+        evidence=(),
+        media=MediaInfo(),
+        coverage=Coverage(complete=complete),
+        blocklist_revision=0,
+        hash_versions={},
+        create_time=screening.create_time,
+        judge_time=screening.judge_time,
+        judgement=screening.judgement,
+        evidence_withheld=True,
+    )
+
+
+class _Clock:
+    """When a call had said all, and when it may be answered."""
+
+    def __init__(self) -> None:
+        self._heard = time.monotonic()
+
+    async def watching(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks; the time of the last one is kept."""
+        async for chunk in chunks:
+            self._heard = time.monotonic()
+            yield chunk
+        self._heard = time.monotonic()
+
+    async def tick(self) -> None:
+        """Waits for a whole number of ticks since then."""
+        spent = time.monotonic() - self._heard
+        await asyncio.sleep(-spent % _TICK_SECONDS)
 
 
 async def _check_same(answered: MediaInfo, chunks: AsyncIterator[bytes]) -> None:
@@ -288,10 +396,15 @@ class _Search:
 
     async def add(self, signals: Sequence[Signals]) -> bool:
         """Searches more hashes; true if by now the verdict is BLOCK whatever still comes."""
+        await self.add_all(signals)
+        return policy.sure_block(self.matches, self.snapshot.banks)
+
+    async def add_all(self, signals: Sequence[Signals]) -> bool:
+        """Likewise; never says that it is enough."""
         found = await asyncio.to_thread(lambda: [self.snapshot.search(each) for each in signals])
         self._found += [each for each in found if len(each)]
         self.squares += [each for each in signals if each.kind is Kind.PDQ_PATCH]
-        return policy.sure_block(self.matches, self.snapshot.banks)
+        return False
 
 
 def _kind_doubts(

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashmatch import sandbox
+from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
@@ -55,9 +56,12 @@ from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.spool import SpoolBudget
-from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.audit import Audit
+from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
+from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 
 MIB = 1024 * 1024
@@ -237,6 +241,7 @@ class Parts:
     blocklist: Blocklist
     screenings: Screenings
     feed: ChangeFeed
+    access: Access
 
     @classmethod
     async def make(
@@ -245,8 +250,12 @@ class Parts:
         started: Sandbox,
         limits: IntakeLimits = LIMITS,
         budget: SpoolBudget | None = None,
+        *,
+        open_to_all: bool = True,
     ) -> Parts:
-        """On the database in ``folder``, which is made if there is none."""
+        """On the database in ``folder``, which is made if there is none; ``open_to_all``: callers
+        are not asked who they are.
+        """
         database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
         database.migrate()
         store = BlocklistStore(database)
@@ -260,9 +269,10 @@ class Parts:
             replica,
             budget,
             intake,
-            Blocklist(store, replica, intake),
+            Blocklist(store, replica, intake, Audit(database)),
             Screenings(ScreeningStore(database), replica, intake),
-            ChangeFeed(History(database), replica),
+            ChangeFeed(History(database), replica, Audit(database)),
+            Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
         )
 
     async def bank(
@@ -281,7 +291,7 @@ class Parts:
     async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
         """A screening of a file."""
         return await self.screenings.screen(
-            request_id or new_id(), "fingerprint", pieces(data), **given
+            Request(request_id or new_id(), "fingerprint"), pieces(data), **given
         )
 
 

@@ -107,7 +107,7 @@ async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:
     async with workers(0) as none:
         parts = await Parts.make(tmp_path, none)
         with pytest.raises(ConfigInvalid):
-            await Server(parts.screenings, parts.blocklist, parts.feed).start(
+            await Server(parts.screenings, parts.blocklist, parts.feed, parts.access).start(
                 "no-such-host.invalid:0"
             )
         parts.database.close()
@@ -246,7 +246,7 @@ async def test_a_server_in_the_process_stops_whole(tmp_path: Path) -> None:
         return [os.readlink(link) for link in links if link.is_symlink()]
 
     before = set(children(os.getpid()))
-    async with running(settings(tmp_path)) as address, AsyncClient(address) as client:
+    async with running(settings(tmp_path)) as started, AsyncClient(started.address) as client:
         assert await client.is_ready()
         assert len(set(children(os.getpid())) - before) == 1
         assert any(str(tmp_path) in each for each in opened())

@@ -17,6 +17,7 @@ from hashmatch.index.live import usable
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.replica import Replica
+from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
@@ -38,7 +39,7 @@ async def feed(store: BlocklistStore, database: Database) -> AsyncIterator[Chang
     replica = Replica(store)
     await replica.load()
     async with replica.following():
-        yield ChangeFeed(History(database), replica)
+        yield ChangeFeed(History(database), replica, Audit(database))
 
 
 def add(store: BlocklistStore, reference: str) -> None:

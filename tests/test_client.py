@@ -27,11 +27,14 @@ from hashmatch import errors
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.client import AsyncClient, Client
 from hashmatch.index.live import usable
+from hashmatch.model.callers import NOBODY, CallerState, Role, new_token
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
 from hashmatch.server.server import Server
+from hashmatch.store.audit import Audit
 from hashmatch.store.history import History
+from hashmatch.store.request import Request
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.records import screening_to_wire
@@ -157,6 +160,14 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     archived: Bank = await do("archive_bank", name, etag=edited.etag)
     assert archived.state is BankState.ARCHIVED
     assert await call("is_ready") is True
+    assert await do("get_self") == NOBODY
+    token, who = new_token(), f"caller-{new_id()}"
+    known = await do("create_caller", who, roles=[Role.AUDITOR], token=token, banks=[name])
+    assert (known.name, known.banks) == (who, frozenset({bank.bank_id}))
+    assert known in await do("list_callers")
+    assert (await do("revoke_caller", who)).state is CallerState.REVOKED
+    rows = await do("list_audit_rows", subject=known.caller_id, since=known.create_time)
+    assert [row.action for row in rows] == ["caller_revoked", "caller_created"]
     assert used == set(PUBLIC)
 
 
@@ -513,7 +524,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     call = connect(address, timeout_seconds=30)
     upload = asyncio.create_task(call("screen", CLIP, request_id="an-id"))
     await asyncio.sleep(0.5)
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -528,7 +539,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
 ) -> None:
     """Likewise, for what was half sent; and nothing would be stored twice."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     half_sent, may_go_on = threading.Event(), threading.Event()
 
@@ -546,7 +557,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     await server.stop(0)
     may_go_on.set()
     assert not upload.done()
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -580,7 +591,7 @@ async def test_changes_are_watched_over_restarts_of_the_server(
     """After each update a copy of the blocklist would have lost a change, or taken one twice."""
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     heard: list[str] = []
     tokens = []
@@ -593,8 +604,8 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                     new_request(), bank.bank_id, f"between {number}", "", [signals(number + 100)]
                 )
                 await stopping
-                feed = ChangeFeed(History(parts.database), parts.replica)
-                server = Server(parts.screenings, parts.blocklist, feed)
+                feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
+                server = Server(parts.screenings, parts.blocklist, feed, parts.access)
                 await server.start(address)
             await parts.blocklist.create_entry(
                 new_request(), bank.bank_id, f"{number}", "", [signals(number)]
@@ -629,7 +640,7 @@ async def test_a_feed_that_falls_silent_is_asked_again(
     monkeypatch.setattr("hashmatch.client._async._SILENCE_SECONDS", 0.3)
     parts = await Parts.make(tmp_path, sandbox)
     await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     async with contextlib.aclosing(watched(call)) as told:
         heard = [await anext(told) for _ in range(4)]
@@ -650,7 +661,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
     for _ in range(3):
         await parts.bank()
     History(parts.database).compact(2**50)
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     cases: list[tuple[dict[str, Any], type[errors.HashmatchError], dict[str, str]]] = [
         ({"after_revision": 1}, errors.ChangesCompacted, {"oldest_revision": "2"}),
@@ -670,7 +681,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
 async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     """After a flood of near-duplicates nobody could list the screenings any more."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.feed)
+    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
     for _ in range(100):
@@ -684,7 +695,7 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
             usable,
         )
     for _ in range(60):
-        await parts.screenings.screen_signals(new_id(), "fingerprint", [signals(1)], 0)
+        await parts.screenings.screen_signals(Request(new_id(), "fingerprint"), [signals(1)], 0)
     async with AsyncClient(address, timeout_seconds=30) as client:
         listed = [each async for each in client.list_screenings()]
     assert len(listed) == 60

@@ -104,7 +104,7 @@ def test_numbers_of_rows_are_never_given_twice(database: Database) -> None:
     numbered = sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
     with database.read() as connection:
         found = set(connection.execute(numbered).scalars())
-    assert found == {"banks", "entries", "changes", "screenings"}
+    assert found == {"banks", "callers", "entries", "changes", "screenings"}
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

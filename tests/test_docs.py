@@ -15,6 +15,7 @@ from docs import settings
 from hashmatch import errors
 from hashmatch.client import Client
 from hashmatch.config import Settings
+from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import DEFAULT_THRESHOLDS
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
 from tests.conftest import ROOT, RunningServer, serving
@@ -23,6 +24,9 @@ README = (ROOT / "README.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 BIN = Path(sys.executable).parent
 
+# What reads variables of clients.
+CLIENTS = (ROOT / "hashmatch" / "client" / "_connection.py").read_text()
+
 
 def commands(text: str) -> list[str]:
     """The commands in the console blocks of a page."""
@@ -30,13 +34,14 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def try_it(command: str, folder: Path, running: RunningServer) -> None:
+def try_it(command: str, folder: Path, running: RunningServer, token: str = "") -> None:
     """Runs a command of a page in a folder, for a server; it succeeds, and fits a terminal."""
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "HASHMATCH_SERVER": running.address,
         "HASHMATCH_DATA": str(running.data),
+        "HASHMATCH_TOKEN": token,
     }
     done = subprocess.run(
         shlex.split(command),
@@ -57,13 +62,17 @@ def test_the_commands_of_the_readme_work_in_order(
     (tmp_path / "clip.mp4").write_bytes((media / "clips" / "pan_astronaut.mp4").read_bytes())
     (tmp_path / "other.mp4").write_bytes((media / "clips" / "pan_coffee.mp4").read_bytes())
     (tmp_path / "upload.mp4").write_bytes((media / "clips" / "pan_chelsea.mp4").read_bytes())
-    with serving(tmp_path_factory.mktemp("readme")) as running:
+    with serving(tmp_path_factory.mktemp("readme"), unsafe_no_auth="false") as running:
+        # Who reads all of it in one go is all of them at once.
+        token = new_token()
+        with Client(running.address, token=running.first_token) as admin:
+            admin.create_caller("newcomer", roles=list(Role), token=token)
         tried = 0
         for command in commands(README):
             # Installing is tried from the wheel (tests.wheel), serving by `serving` above.
-            if command.startswith("pip install") or " serve " in command:
+            if command.startswith(("pip install", "export ")) or " serve " in command:
                 continue
-            try_it(command, tmp_path, running)
+            try_it(command, tmp_path, running, token)
             tried += 1
         assert tried >= 5
         (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -72,6 +81,7 @@ def test_the_commands_of_the_readme_work_in_order(
             [sys.executable, "-c", code],
             check=True,
             cwd=tmp_path,
+            env={**os.environ, "HASHMATCH_TOKEN": token},
             capture_output=True,
             text=True,
         )
@@ -132,7 +142,7 @@ def test_every_setting_is_documented() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     deploy = "".join(path.read_text() for path in (ROOT / "deploy").iterdir())
     for name in re.findall(r"HASHMATCH_(\w+)", OPERATING + deploy):
-        assert name.lower() in Settings.model_fields, name
+        assert name.lower() in Settings.model_fields or f'"HASHMATCH_{name}"' in CLIENTS, name
 
 
 def test_the_example_of_deployment_fits_the_server() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Kind
 from hashmatch.server import fields
-from hashmatch.store.blocklist import Request
+from hashmatch.store.request import Request
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from tests.support import PATIENT
 

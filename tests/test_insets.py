@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -83,7 +85,9 @@ def test_of_large_frames_and_of_images_too(scale: int, dtype: type) -> None:
     """Frames beyond 480 pixels are looked at smaller, and images come as floats."""
     inner = film(1, 90, 120)
     small = set_in(film(2, 240, 320), inner, 12, 190)
-    large = [np.kron(frame, np.ones((scale, scale), np.uint8)).astype(dtype) for frame in small]
+    large: list[Any] = [
+        np.kron(frame, np.ones((scale, scale), np.uint8)).astype(dtype) for frame in small
+    ]
     insets = found(large)
     assert nearest(insets, inner) <= 31
     assert max(inset.luma.shape[2] for inset in insets) < 480

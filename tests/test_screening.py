@@ -35,6 +35,7 @@ from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictR
 from hashmatch.sandbox import OnSignals, Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.request import Request
 from tests.support import (
     LIMITS,
     PATIENT,
@@ -177,7 +178,9 @@ async def test_an_empty_blocklist_lets_nothing_pass(parts: Parts) -> None:
         screening = await parts.screen(image(1))
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.BLOCKLIST_EMPTY]
-        confirmed = await parts.screenings.confirm(new_id(), screening.screening_id)
+        confirmed = await parts.screenings.confirm(
+            Request(new_id(), "confirm"), screening.screening_id
+        )
         assert VerdictReason.BLOCKLIST_EMPTY in codes(confirmed)
 
     await expect_empty()
@@ -223,7 +226,7 @@ async def test_a_stale_blocklist_lets_nothing_pass(
     for screening in (
         await parts.screen(image(4)),
         await parts.screen(image(6)),
-        await parts.screenings.confirm(new_id(), earlier.screening_id),
+        await parts.screenings.confirm(Request(new_id(), "confirm"), earlier.screening_id),
     ):
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.BLOCKLIST_STALE]
@@ -252,7 +255,7 @@ async def test_what_cannot_be_looked_at_does_not_pass(
     screening = await parts.screen(media)
     assert screening.verdict is Verdict.INCONCLUSIVE
     assert codes(screening) == [code]
-    confirmed = await parts.screenings.confirm(new_id(), screening.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), screening.screening_id)
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [code]
 
@@ -281,7 +284,9 @@ async def test_a_media_over_the_limit_does_not_pass(sandbox: Sandbox, tmp_path: 
         screening = await parts.screen(CLIP, announced_size=announced)
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.SIZE_LIMIT]
-        confirmed = await parts.screenings.confirm(new_id(), screening.screening_id)
+        confirmed = await parts.screenings.confirm(
+            Request(new_id(), "confirm"), screening.screening_id
+        )
         assert codes(confirmed) == [VerdictReason.SIZE_LIMIT]
     parts.database.close()
 
@@ -294,7 +299,9 @@ async def test_an_entry_that_comes_while_an_upload_is_under_way_is_found(
 ) -> None:
     """What was forbidden a second ago would be published with a fresh NO_MATCH."""
     gate = Gate(CLIP)
-    task = asyncio.create_task(parts.screenings.screen(new_id(), "fingerprint", gate.__aiter__()))
+    task = asyncio.create_task(
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+    )
     await gate.waiting.wait()
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "late")
     gate.open()
@@ -310,7 +317,9 @@ async def test_an_entry_that_goes_while_an_upload_is_under_way_does_not_block(
     """An upload would be blocked by what was taken back before its verdict."""
     entry = await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "gone")
     gate = Gate(CLIP, 100)
-    task = asyncio.create_task(parts.screenings.screen(new_id(), "fingerprint", gate.__aiter__()))
+    task = asyncio.create_task(
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+    )
     await gate.waiting.wait()
     await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     gate.open()
@@ -326,7 +335,9 @@ async def test_a_kind_that_comes_while_an_upload_is_under_way_is_missing(
 ) -> None:
     """An entry by a kind that was not computed could not be found, and nobody would say so."""
     gate = Gate(CLIP)
-    task = asyncio.create_task(parts.screenings.screen(new_id(), "fingerprint", gate.__aiter__()))
+    task = asyncio.create_task(
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+    )
     await gate.waiting.wait()
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     await parts.entry(other, image(97))
@@ -356,7 +367,7 @@ async def test_a_threshold_takes_effect_at_once(parts: Parts, bank: Bank) -> Non
 
     async def verdict() -> Verdict:
         sent = [signals(5), signals(5, 1, Kind.SHA256)]
-        made = await parts.screenings.screen_signals(new_id(), "fingerprint", sent, 0)
+        made = await parts.screenings.screen_signals(Request(new_id(), "fingerprint"), sent, 0)
         return made.verdict
 
     for threshold, expected in (
@@ -385,7 +396,7 @@ async def test_a_sure_match_is_told_before_the_upload_ends(parts: Parts, bank: B
         await asyncio.Event().wait()
 
     async with asyncio.timeout(20):
-        screening = await parts.screenings.screen(new_id(), "fingerprint", slow())
+        screening = await parts.screenings.screen(Request(new_id(), "fingerprint"), slow())
     assert screening.verdict is Verdict.BLOCK
     assert VerdictReason.DECIDED_EARLY in codes(screening)
     assert not screening.coverage.complete
@@ -430,7 +441,7 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     assert found.verdict is Verdict.BLOCK
     assert references(found) == ["listed since"]
     assert found.blocklist_revision == parts.store.revision()
-    confirmed = await parts.screenings.confirm(new_id(), found.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), found.screening_id)
     assert confirmed.verdict is Verdict.BLOCK
     assert decoded == []
 
@@ -442,7 +453,9 @@ async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
     await parts.entry(bank, clip([2], frames=2), "half a second")
     first = await parts.screen(CLIP)
     gate = Gate(CLIP)
-    screening = asyncio.create_task(parts.screenings.screen(new_id(), "fingerprint", aiter(gate)))
+    screening = asyncio.create_task(
+        parts.screenings.screen(Request(new_id(), "fingerprint"), aiter(gate))
+    )
     await gate.waiting.wait()
     await asyncio.sleep(0.3)
     gate.open()
@@ -501,10 +514,10 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     """What was forbidden between the upload and its publication would be published."""
     first = await parts.screen(CLIP)
     assert first.verdict is Verdict.NO_MATCH
-    again = await parts.screenings.confirm(new_id(), first.screening_id)
+    again = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert (again.verdict, again.judgement) == (Verdict.NO_MATCH, 2)
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "added")
-    confirmed = await parts.screenings.confirm(new_id(), first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.BLOCK
     assert references(confirmed) == ["added"]
     assert (confirmed.screening_id, confirmed.judgement) == (first.screening_id, 3)
@@ -521,7 +534,7 @@ async def test_a_confirmation_forgets_what_was_taken_back(parts: Parts, bank: Ba
     first = await parts.screen(image(1))
     assert first.verdict is Verdict.BLOCK
     await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
-    confirmed = await parts.screenings.confirm(new_id(), first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.NO_MATCH
     assert confirmed.evidence == ()
 
@@ -535,7 +548,7 @@ async def test_a_confirmation_of_what_was_decided_early_does_not_pass(
     assert first.verdict is Verdict.BLOCK
     assert not first.coverage.complete
     await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
-    confirmed = await parts.screenings.confirm(new_id(), first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.DECIDED_EARLY]
 
@@ -544,11 +557,11 @@ async def test_a_confirmation_by_a_kind_that_was_not_computed(parts: Parts, bank
     """An entry by a new kind could not be found among the stored hashes, and nobody would say."""
     first = await parts.screen(CLIP)
     other = await parts.bank(thresholds={Kind.PHASH: 5})
-    assert (await parts.screenings.confirm(new_id(), first.screening_id)).verdict is (
-        Verdict.NO_MATCH
-    )
+    assert (
+        await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    ).verdict is (Verdict.NO_MATCH)
     await parts.entry(other, image(97))
-    confirmed = await parts.screenings.confirm(new_id(), first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.KIND_MISSING]
 
@@ -560,7 +573,7 @@ async def test_a_confirmation_with_hashes_of_another_version(
     first = await parts.screen(CLIP)
     newer = {**HASH_VERSIONS, Kind.PDQ: "of the future"}
     monkeypatch.setattr(screening_module, "HASH_VERSIONS", newer)
-    confirmed = await parts.screenings.confirm(new_id(), first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.HASH_VERSION_CHANGED]
     assert "PDQ" in confirmed.reasons[0].detail
@@ -569,7 +582,7 @@ async def test_a_confirmation_with_hashes_of_another_version(
 async def test_a_screening_that_does_not_exist(parts: Parts, bank: Bank) -> None:
     """A misspelled id would be confirmed."""
     with pytest.raises(ScreeningNotFound):
-        await parts.screenings.confirm(new_id(), "scr_nothing")
+        await parts.screenings.confirm(Request(new_id(), "confirm"), "scr_nothing")
     with pytest.raises(ScreeningNotFound):
         await parts.screenings.get("scr_nothing")
 
@@ -585,9 +598,12 @@ async def test_a_repeat_gets_the_first_answer(parts: Parts, bank: Bank) -> None:
     with pytest.raises(RequestIdReused):
         await parts.screen(image(2), request_id)
     confirm_id = new_id()
-    confirmed = await parts.screenings.confirm(confirm_id, first.screening_id)
+    confirmed = await parts.screenings.confirm(Request(confirm_id, "confirm"), first.screening_id)
     assert confirmed.verdict is Verdict.BLOCK
-    assert await parts.screenings.confirm(confirm_id, first.screening_id) == confirmed
+    assert (
+        await parts.screenings.confirm(Request(confirm_id, "confirm"), first.screening_id)
+        == confirmed
+    )
     assert await parts.screen(image(1), request_id) == first
     assert (await parts.screenings.get(first.screening_id)).judgement == 2
 
@@ -601,7 +617,10 @@ async def test_repeats_at_the_same_time_get_one_answer(parts: Parts, bank: Bank)
     assert listed.items == (answers[0],)
     confirm_id = new_id()
     confirmed = await asyncio.gather(
-        *(parts.screenings.confirm(confirm_id, answers[0].screening_id) for _ in range(5))
+        *(
+            parts.screenings.confirm(Request(confirm_id, "confirm"), answers[0].screening_id)
+            for _ in range(5)
+        )
     )
     assert {each.judgement for each in confirmed} == {2}
 
@@ -615,12 +634,12 @@ async def test_a_repeat_takes_over_from_an_attempt_that_failed(parts: Parts, ban
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await parts.screenings.screen(request_id, "fingerprint", breaks())
+        await parts.screenings.screen(Request(request_id, "fingerprint"), breaks())
     with pytest.raises(UploadMismatch):
         await parts.screen(CLIP, request_id, announced_size=1)
     gate = Gate(CLIP)
     first = asyncio.create_task(
-        parts.screenings.screen(request_id, "fingerprint", gate.__aiter__())
+        parts.screenings.screen(Request(request_id, "fingerprint"), gate.__aiter__())
     )
     await gate.waiting.wait()
     second = asyncio.create_task(parts.screen(CLIP, request_id))
@@ -637,11 +656,11 @@ async def test_a_request_id_is_for_one_request(parts: Parts, bank: Bank) -> None
     request_id = new_id()
     first = await parts.screen(image(1), request_id)
     with pytest.raises(RequestIdReused):
-        await parts.screenings.screen(request_id, "of another", pieces(image(2)))
+        await parts.screenings.screen(Request(request_id, "of another"), pieces(image(2)))
     with pytest.raises(RequestIdReused):
-        await parts.screenings.confirm(request_id, first.screening_id)
+        await parts.screenings.confirm(Request(request_id, "confirm"), first.screening_id)
     with pytest.raises(RequestIdReused):
-        await parts.screenings.screen_signals(request_id, "of another", [signals(1)], 0)
+        await parts.screenings.screen_signals(Request(request_id, "of another"), [signals(1)], 0)
     assert len((await parts.screenings.list(0, 100, None, None)).items) == 1
 
 
@@ -698,7 +717,9 @@ FILE = signals(1234, 1, Kind.SHA256)
 
 async def claimed(parts: Parts, sent: list[Signals], duration_ms: int) -> Screening:
     """The verdict on hashes."""
-    return await parts.screenings.screen_signals(new_id(), "fingerprint", sent, duration_ms)
+    return await parts.screenings.screen_signals(
+        Request(new_id(), "fingerprint"), sent, duration_ms
+    )
 
 
 async def test_a_callers_hashes_are_screened(parts: Parts, bank: Bank) -> None:
@@ -715,7 +736,7 @@ async def test_a_callers_hashes_are_screened(parts: Parts, bank: Bank) -> None:
     assert (found.evidence[0].distance, references(found)) == (31, ["known"])
     missed = await claimed(parts, [flipped(known, 32), FILE], 0)
     assert missed.verdict is Verdict.NO_MATCH
-    confirmed = await parts.screenings.confirm(new_id(), missed.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), missed.screening_id)
     assert confirmed.verdict is Verdict.NO_MATCH
 
 
@@ -738,7 +759,7 @@ async def test_a_caller_who_left_a_gap_is_not_believed(
     assert screening.verdict is Verdict.INCONCLUSIVE
     assert codes(screening) == [VerdictReason.COVERAGE_GAP]
     assert screening.coverage.largest_gap_ms > 1000
-    confirmed = await parts.screenings.confirm(new_id(), screening.screening_id)
+    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), screening.screening_id)
     assert codes(confirmed) == [VerdictReason.COVERAGE_GAP]
 
 

@@ -30,6 +30,7 @@ from hashmatch.model.records import (
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.store.database import Database
+from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import judgements, screening_signals, screenings
 from tests import support
@@ -96,7 +97,7 @@ def add(
 ) -> Screening:
     """Stores a screening."""
     return store.add(
-        request_id or new_id(), "fingerprint", made or screening(), given_signals, why_not
+        Request(request_id or new_id(), "fingerprint"), made or screening(), given_signals, why_not
     )
 
 
@@ -188,7 +189,7 @@ def test_a_screening_that_does_not_exist(store: ScreeningStore) -> None:
 def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     """A match found right before publishing would not be seen."""
     first = add(store, screening(Verdict.NO_MATCH), (signals(1),), WHY_NOT)
-    second = store.add_judgement(new_id(), "confirm", judged(first, Verdict.BLOCK))
+    second = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.BLOCK))
     assert (first.judgement, second.judgement) == (1, 2)
     assert second.verdict is Verdict.BLOCK
     assert second.evidence == (EVIDENCE,)
@@ -197,7 +198,7 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     for same in ("screening_id", "media", "coverage", "hash_versions", "create_time"):
         assert getattr(second, same) == getattr(first, same)
     assert store.get(first.screening_id) == second
-    third = store.add_judgement(new_id(), "confirm", judged(first, Verdict.INCONCLUSIVE))
+    third = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))
     assert third.judgement == 3
     assert store.get_stored(first.screening_id).screening == third
     # What it was judged by stays.
@@ -210,9 +211,9 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
 def test_a_repeat_gets_the_first_answer(store: ScreeningStore) -> None:
     """A retry after a lost answer would be told another verdict, or store the media twice."""
     request_id = new_id()
-    assert store.answer_to(request_id, "fingerprint") is None
+    assert store.answer_to(Request(request_id, "fingerprint")) is None
     first = add(store, screening(Verdict.BLOCK), request_id=request_id)
-    assert store.answer_to(request_id, "fingerprint") == first
+    assert store.answer_to(Request(request_id, "fingerprint")) == first
     assert add(store, screening(Verdict.NO_MATCH), request_id=request_id) == first
     assert len(store.list(0, 10, None, None).items) == 1
 
@@ -221,11 +222,11 @@ def test_the_first_answer_stays(store: ScreeningStore) -> None:
     """A repeat of the upload would be told the verdict of a later confirmation."""
     upload, confirm = new_id(), new_id()
     first = add(store, screening(Verdict.NO_MATCH), request_id=upload)
-    second = store.add_judgement(confirm, "confirm", judged(first, Verdict.BLOCK))
-    store.add_judgement(new_id(), "confirm", judged(first, Verdict.INCONCLUSIVE))
-    assert store.answer_to(upload, "fingerprint") == first
-    assert store.answer_to(confirm, "confirm") == second
-    assert store.add_judgement(confirm, "confirm", judged(first, Verdict.REVIEW)) == second
+    second = store.add_judgement(Request(confirm, "confirm"), judged(first, Verdict.BLOCK))
+    store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))
+    assert store.answer_to(Request(upload, "fingerprint")) == first
+    assert store.answer_to(Request(confirm, "confirm")) == second
+    assert store.add_judgement(Request(confirm, "confirm"), judged(first, Verdict.REVIEW)) == second
     assert store.get(first.screening_id).judgement == 3
 
 
@@ -234,9 +235,11 @@ def test_a_request_id_is_for_one_request(store: ScreeningStore) -> None:
     request_id = new_id()
     first = add(store, request_id=request_id)
     attempts: list[Callable[[], object]] = [
-        lambda: store.answer_to(request_id, "of another"),
-        lambda: store.add(request_id, "of another", screening(), (), ()),
-        lambda: store.add_judgement(request_id, "of another", judged(first, Verdict.BLOCK)),
+        lambda: store.answer_to(Request(request_id, "of another")),
+        lambda: store.add(Request(request_id, "of another"), screening(), (), ()),
+        lambda: store.add_judgement(
+            Request(request_id, "of another"), judged(first, Verdict.BLOCK)
+        ),
     ]
     for attempt in attempts:
         with pytest.raises(RequestIdReused):
@@ -267,7 +270,7 @@ def test_confirmations_at_the_same_time_are_all_kept(store: ScreeningStore) -> N
 
     def attempt(verdict: Verdict) -> Screening:
         barrier.wait()
-        return store.add_judgement(new_id(), "confirm", judged(first, verdict))
+        return store.add_judgement(Request(new_id(), "confirm"), judged(first, verdict))
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(attempt, Verdict))
@@ -325,8 +328,8 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scree
             media = MediaInfo(size_bytes=number)
             stored = add(store, screening(verdict, media=media, create_time=at))
             if number == 2:
-                store.add_judgement(new_id(), "confirm", judged(stored, Verdict.REVIEW))
-                store.add_judgement(new_id(), "confirm", judged(stored, Verdict.BLOCK))
+                store.add_judgement(Request(new_id(), "confirm"), judged(stored, Verdict.REVIEW))
+                store.add_judgement(Request(new_id(), "confirm"), judged(stored, Verdict.BLOCK))
     yield stores
     for context in made:
         context.__exit__(None, None, None)

@@ -136,7 +136,7 @@ def test_a_time_out_of_the_world_is_refused(time: int) -> None:
     refused(odd)
 
 
-@pytest.mark.parametrize(("part", "turn"), [(0, 1), (1, 0), (4, 1), (1, 9), (31, 8)])
+@pytest.mark.parametrize(("part", "turn"), [(0, 1), (1, 0), (5, 1), (1, 9), (31, 8)])
 def test_an_unknown_view_is_refused(part: int, turn: int) -> None:
     """A view of the future would be taken for one of today."""
     odd = message(count=1)

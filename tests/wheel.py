@@ -76,11 +76,15 @@ def try_server(programs: Path, folder: Path) -> None:
     )
     try:
         assert server.stdout is not None
-        address = json.loads(server.stdout.readline())["listening"]
+        started = json.loads(server.stdout.readline())
         picture = folder / "picture.png"
         picture.write_bytes(_picture())
         hashmatch = programs / "hashmatch"
-        options = {"HASHMATCH_SERVER": address}
+        options = {"HASHMATCH_SERVER": started["listening"]}
+        options["HASHMATCH_TOKEN"] = started["first_token"]
+        roles = [f"--role={role}" for role in ("admin", "curator", "pipeline")]
+        made = run(hashmatch, "caller", "create", "all-in-one", *roles, "--json", **options)
+        options["HASHMATCH_TOKEN"] = json.loads(made)["token"]
         run(hashmatch, "bank", "create", "wheel", "--action", "block", **options)
         run(hashmatch, "entry", "add", "--bank", "wheel", picture, **options)
         run(hashmatch, "doctor", **options)

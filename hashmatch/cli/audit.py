@@ -9,9 +9,18 @@ import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Data, DatabaseUrl
-from hashmatch.cli.output import failed, print_json, stdout
+from hashmatch.cli.options import AsJson, Data, DatabaseUrl, Server
+from hashmatch.cli.output import (
+    failed,
+    limited,
+    message_json,
+    plain,
+    print_json,
+    stdout,
+    table,
+)
 from hashmatch.errors import HashmatchError
+from hashmatch.wire.callers import audit_row_to_wire
 
 __all__ = ["app"]
 
@@ -21,6 +30,40 @@ app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 @app.callback()
 def root() -> None:
     """The audit trail: every change of the blocklist, in rows that cannot be changed unseen."""
+
+
+@app.command("log")
+def log(
+    context: typer.Context,
+    actor: Annotated[str, typer.Option(help="Only what this caller did, by id or name.")] = "",
+    subject: Annotated[
+        str, typer.Option(help="Only what was done to this id, or denied of this call.")
+    ] = "",
+    since: Annotated[
+        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell who did what, newest first."""
+    shared = options.of(context, server, as_json)
+    instant = None if since is None else options.instant(since)
+    rows = table("WHEN (UTC)", "WHO", "WHAT", "OF")
+    with options.connected(shared) as client:
+        found = client.list_audit_rows(actor=actor, subject=subject, since=instant)
+        for row in limited(found, limit):
+            if shared.json:
+                print_json({"row": message_json(audit_row_to_wire(row))})
+                continue
+            rows.add_row(
+                f"{row.time:%m-%d %H:%M:%S}",
+                plain(row.actor_name),
+                row.action.replace("_", " "),
+                plain(row.subject),
+            )
+    if not shared.json:
+        stdout.print(rows)
 
 
 @app.command("verify")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,17 @@ from hashmatch.cli.output import Context, failed
 from hashmatch.client import Client
 from hashmatch.errors import HashmatchError, NotInstalled, Unreachable
 
-__all__ = ["AsJson", "Data", "DatabaseUrl", "Server", "connected", "no_server", "of", "server_part"]
+__all__ = [
+    "AsJson",
+    "Data",
+    "DatabaseUrl",
+    "Server",
+    "connected",
+    "instant",
+    "no_server",
+    "of",
+    "server_part",
+]
 
 Server = Annotated[
     str | None,
@@ -72,3 +83,14 @@ def connected(context: Context) -> Iterator[Client]:
     except HashmatchError as error:
         failed(error, context)
         raise typer.Exit(1) from None
+
+
+def instant(text: str) -> datetime:
+    """An instant that is over: ISO 8601, or how long ago. Raises ``BadParameter``."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if text[-1:] in units:
+            return datetime.now().astimezone() - timedelta(**{units[text[-1]]: float(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None

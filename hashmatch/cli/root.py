@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from hashmatch.cli import audit, blocklist, calibrate, changes, doctor, local, screening, serve
+from hashmatch.cli import (
+    audit,
+    blocklist,
+    calibrate,
+    callers,
+    changes,
+    doctor,
+    local,
+    screening,
+    serve,
+)
 from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import Context
 
@@ -33,6 +43,7 @@ app.command("hash")(local.hash_files)
 app.command("storyboard")(local.storyboard)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(audit.app, name="audit")
+app.add_typer(callers.app, name="caller")
 app.add_typer(screening.app, name="screening")
 app.add_typer(blocklist.bank_app, name="bank")
 app.add_typer(blocklist.entry_app, name="entry")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import typer
@@ -175,7 +174,7 @@ def list_(
     if verdict is not None and verdict.upper() not in Verdict.__members__:
         raise typer.BadParameter(f"one of {', '.join(Verdict.__members__)} is needed")
     wanted = None if verdict is None else Verdict[verdict.upper()]
-    instant = None if since is None else _instant(since)
+    instant = None if since is None else options.instant(since)
     rows = table("SCREENING", "VERDICT", "WHY", "WHEN (UTC)")
     with options.connected(shared) as client:
         screenings = client.list_screenings(verdict=wanted, since=instant)
@@ -191,13 +190,3 @@ def list_(
                 )
     if not shared.json:
         stdout.print(rows)
-
-
-def _instant(text: str) -> datetime:
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    try:
-        if text[-1:] in units:
-            return datetime.now().astimezone() - timedelta(**{units[text[-1]]: float(text[:-1])})
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None

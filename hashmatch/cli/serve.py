@@ -33,6 +33,15 @@ def serve(
         bool,
         typer.Option("--unsafe-no-sandbox", help="Start even where workers cannot be confined."),
     ] = False,
+    allow_plaintext: Annotated[
+        bool,
+        typer.Option(
+            "--allow-plaintext", help="Listen without TLS elsewhere than on loopback too."
+        ),
+    ] = False,
+    unsafe_no_auth: Annotated[
+        bool, typer.Option("--unsafe-no-auth", help="Ask no caller who it is.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the server until SIGTERM. All settings: docs/settings.md."""
@@ -45,6 +54,8 @@ def serve(
             listen=listen,
             workers=workers,
             unsafe_no_sandbox=unsafe_no_sandbox or None,
+            allow_plaintext=allow_plaintext or None,
+            unsafe_no_auth=unsafe_no_auth or None,
         )
     except HashmatchError as error:
         failed(error, shared)
@@ -58,10 +69,16 @@ def _serve(context: Context, **given: Any) -> None:
     app, telemetry = options.server_part("app"), options.server_part("telemetry")
     telemetry.configure(settings.log_level)
 
-    def on_ready(address: str) -> None:
+    def on_ready(started: Any) -> None:
         if context.json:
-            print_json({"listening": address})
-        else:
-            stdout.print(f"listening on {address}")
+            token = {"first_token": started.first_token} if started.first_token else {}
+            print_json({"listening": started.address, **token})
+            return
+        if started.first_token:
+            # The one line that is wider than a terminal may be: it is copied as a whole.
+            stdout.print("The first admin's token, which is shown this once:")
+            stdout.print(started.first_token, soft_wrap=True, style="bold")
+            stdout.print("Keep it as HASHMATCH_TOKEN, and make callers: hashmatch caller create")
+        stdout.print(f"listening on {started.address}")
 
     asyncio.run(app.run(settings, on_ready))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import os
 import random
 import time
 import uuid
@@ -15,10 +14,18 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 from grpc import aio
 
+from hashmatch.client._access import AccessCalls
+from hashmatch.client._connection import (
+    authorized,
+    open_channel,
+    own_token,
+    server_named,
+)
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
 from hashmatch.v1 import common_pb2
@@ -33,9 +40,7 @@ from hashmatch.wire.records import (
 )
 from hashmatch.wire.status import error_from_call
 
-__all__ = ["DEFAULT_SERVER", "AsyncClient"]
-
-DEFAULT_SERVER: Final = "127.0.0.1:50051"
+__all__ = ["AsyncClient"]
 
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
@@ -44,20 +49,13 @@ _PAGE: Final = 200
 # A server that tells changes says something every two seconds.
 _SILENCE_SECONDS: Final = 20.0
 
-# A page of screenings that match a flood of near-duplicates has many MiB; gRPC's default is 4.
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),
-    # Of several servers each gets its turn.
-    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
-)
-
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AccessCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -71,23 +69,24 @@ class AsyncClient:
         *,
         timeout_seconds: float = 120.0,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
     ) -> None:
         """``server`` is ``HOST:PORT``; by default the variable ``HASHMATCH_SERVER``, then
         127.0.0.1:50051. Where a name has several addresses, or for
         ``ipv4:ADDRESS:PORT,ADDRESS:PORT``, calls go to each in turn. ``timeout_seconds`` is the
         deadline of a call, retries included; 0 means that a call is tried once and waits as long
-        as it takes.
+        as it takes. ``credentials`` are those of TLS, by default of the files that the variables
+        ``HASHMATCH_CA``, ``HASHMATCH_CERTIFICATE`` and ``HASHMATCH_KEY`` name; without, the
+        connection is not encrypted. ``token`` shows who calls, by default the variable
+        ``HASHMATCH_TOKEN``, then the file that ``HASHMATCH_TOKEN_FILE`` names.
         """
-        self.server = target = server or os.environ.get("HASHMATCH_SERVER") or DEFAULT_SERVER
+        self.server = target = server_named(server)
+        token = own_token(token)
         self._timeout_seconds = timeout_seconds
-        self._channel = (
-            aio.secure_channel(target, credentials, _OPTIONS)
-            if credentials
-            else aio.insecure_channel(target, _OPTIONS)
-        )
-        # The generated types tell synchronous stubs from asynchronous ones by their channel.
-        self._screening: Any = screening_grpc.ScreeningServiceStub(self._channel)
-        self._blocklist: Any = blocklist_grpc.BlocklistServiceStub(self._channel)
+        self._channel = open_channel(target, credentials)
+        self._screening = authorized(screening_grpc.ScreeningServiceStub(self._channel), token)
+        self._blocklist = authorized(blocklist_grpc.BlocklistServiceStub(self._channel), token)
+        self._access = authorized(access_grpc.AccessServiceStub(self._channel), token)
 
     async def __aenter__(self) -> Self:
         """The client itself."""

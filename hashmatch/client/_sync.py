@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,7 +13,8 @@ import grpc
 
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
-from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
+from hashmatch.model.callers import Caller, KnownCaller, Role
+from hashmatch.model.records import AuditRow, Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
 from hashmatch.v1 import common_pb2
 
@@ -34,6 +35,7 @@ class Client:
         *,
         timeout_seconds: float = 120.0,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
     ) -> None:
         """See `AsyncClient`."""
         self._loop = asyncio.new_event_loop()
@@ -43,7 +45,9 @@ class Client:
         self._thread.start()
 
         async def connect() -> AsyncClient:
-            return AsyncClient(server, timeout_seconds=timeout_seconds, credentials=credentials)
+            return AsyncClient(
+                server, timeout_seconds=timeout_seconds, credentials=credentials, token=token
+            )
 
         self._client = self._run(connect())
         self.server = self._client.server
@@ -248,6 +252,50 @@ class Client:
     ) -> Iterator[BlocklistChange | Checkpoint]:
         """See `AsyncClient.watch_changes`."""
         return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
+
+    def create_caller(
+        self,
+        name: str,
+        *,
+        roles: Collection[Role],
+        token: str = "",
+        certificate: str = "",
+        banks: Collection[str] = (),
+        expire_time: datetime.datetime | None = None,
+        request_id: str | None = None,
+    ) -> KnownCaller:
+        """See `AsyncClient.create_caller`."""
+        return self._run(
+            self._client.create_caller(
+                name,
+                roles=roles,
+                token=token,
+                certificate=certificate,
+                banks=banks,
+                expire_time=expire_time,
+                request_id=request_id,
+            )
+        )
+
+    def list_callers(self) -> Iterator[KnownCaller]:
+        """See `AsyncClient.list_callers`."""
+        return self._iterate(self._client.list_callers())
+
+    def revoke_caller(self, caller: str, *, request_id: str | None = None) -> KnownCaller:
+        """See `AsyncClient.revoke_caller`."""
+        return self._run(self._client.revoke_caller(caller, request_id=request_id))
+
+    def get_self(self) -> Caller:
+        """See `AsyncClient.get_self`."""
+        return self._run(self._client.get_self())
+
+    def list_audit_rows(
+        self, *, actor: str = "", subject: str = "", since: datetime.datetime | None = None
+    ) -> Iterator[AuditRow]:
+        """See `AsyncClient.list_audit_rows`."""
+        return self._iterate(
+            self._client.list_audit_rows(actor=actor, subject=subject, since=since)
+        )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

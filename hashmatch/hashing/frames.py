@@ -48,7 +48,7 @@ _WITHIN: Final = (Part.CONTENT, Part.INSET)
 
 # An upload's squares are looked at as they are; an entry's in a mirror too, and those that stand
 # out most turned as well: hashes of squares that differ by two degrees are 30 to 50 bits apart.
-_OF_UPLOAD: Final = (patches.Look(48),)
+_OF_UPLOAD: Final = (patches.Look(40),)
 _OF_ENTRY: Final = (patches.Look(64), patches.Look(24, tilt=4), patches.Look(24, tilt=-4))
 
 

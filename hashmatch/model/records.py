@@ -23,6 +23,7 @@ __all__ = [
     "DEFAULT_THRESHOLDS",
     "AuditFinding",
     "AuditReport",
+    "AuditRow",
     "Bank",
     "BlocklistChange",
     "Checkpoint",
@@ -150,6 +151,22 @@ class AuditReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who did what, and when. ``actor`` is a caller's id; empty of the server itself. ``revision``
+    is the blocklist's that it made, 0 if none; ``details`` is JSON.
+    """
+
+    row: int
+    time: datetime.datetime
+    actor: str
+    actor_name: str
+    action: str
+    subject: str
+    revision: int
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One reason of a verdict, with a sentence for people."""
 
@@ -227,7 +244,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """The record of one media's check, with its newest judgement."""
+    """The record of one media's check, with its newest judgement.
+
+    ``evidence_withheld``: the caller is told the verdict and the class of its reasons alone; the
+    rest is empty.
+    """
 
     screening_id: str
     verdict: Verdict
@@ -241,10 +262,11 @@ class Screening:
     judge_time: datetime.datetime
     judgement: int = 1
     elapsed_ms: float = 0.0
+    evidence_withheld: bool = False
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` for a verdict that its reasons or evidence do not bear out."""
-        matched = self.verdict in (Verdict.BLOCK, Verdict.REVIEW)
+        matched = self.verdict in (Verdict.BLOCK, Verdict.REVIEW) and not self.evidence_withheld
         if not self.reasons or matched != bool(self.evidence):
             raise ValueError(
                 f"a {self.verdict.name} verdict with {len(self.reasons)} reasons and "

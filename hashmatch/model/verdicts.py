@@ -101,6 +101,7 @@ class VerdictReason(enum.IntEnum):
     EXACT_MATCH = 1
     PERCEPTUAL_MATCH = 2
     NOTHING_FOUND = 3
+    MATCH = 4
     EMPTY = 10
     UNSUPPORTED = 11
     TRUNCATED = 12

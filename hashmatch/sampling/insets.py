@@ -121,9 +121,10 @@ def _strongest(sums: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
 def warm_up() -> None:
     """Compiles the kernels, or loads them, for every sort of plane that they take."""
     rng = np.random.default_rng(0)
+    wide = _LONG_SIDE + 1  # So that it is made smaller, too.
     for dtype in (np.uint8, np.float32):
-        drawn: npt.NDArray[Any] = rng.integers(0, 256, (120, 121)).astype(dtype)
-        for luma in (drawn, drawn[:, :120], np.rot90(drawn)):
+        drawn: npt.NDArray[Any] = rng.integers(0, 256, (120, wide)).astype(dtype)
+        for luma in (drawn, drawn[:, :-1], drawn[:, 1:], np.rot90(drawn), np.rot90(drawn, 2)):
             finder = InsetFinder()
             finder.offer(0, luma)
             finder.finish()

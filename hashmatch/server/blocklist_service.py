@@ -11,6 +11,7 @@ from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Action, BankState, EntryState
 from hashmatch.server import fields
+from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload
 from hashmatch.store.blocklist import BankEdit
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -109,6 +110,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.text("label", header.label, _LONGEST_LABEL),
             chunks,
             fields.size_bytes(header.size_bytes),
+            caller=current_caller(),
         )
         return pb.CreateEntryFromMediaResponse(entry=entry_to_wire(entry))
 
@@ -125,12 +127,15 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.text("reference", request.reference, _LONGEST_REFERENCE),
             fields.text("label", request.label, _LONGEST_LABEL),
             signals,
+            caller=current_caller(),
         )
         return pb.CreateEntryFromSignalsResponse(entry=entry_to_wire(entry))
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:
         """See the proto."""
-        entry = await self._blocklist.get_entry(fields.required("entry_id", request.entry_id))
+        entry = await self._blocklist.get_entry(
+            fields.required("entry_id", request.entry_id), caller=current_caller()
+        )
         return pb.GetEntryResponse(entry=entry_to_wire(entry))
 
     async def ListEntries(
@@ -142,6 +147,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.page_size(request.page_size),
             fields.required("bank", request.bank) if request.bank else None,
             optional_from_wire(EntryState, request.state, "state"),
+            caller=current_caller(),
         )
         return pb.ListEntriesResponse(
             entries=[entry_to_wire(each) for each in page.items],
@@ -156,6 +162,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         entry = await self._blocklist.withdraw_entry(
             fields.change_request(request, request.request_id),
             fields.required("entry_id", request.entry_id),
+            caller=current_caller(),
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
 
@@ -164,6 +171,6 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> AsyncGenerator[pb.WatchChangesResponse]:
         """See the proto."""
         after = fields.position(request.after_revision, request.resume_token)
-        async with contextlib.aclosing(self._feed.watch(after)) as feed:
+        async with contextlib.aclosing(self._feed.watch(after, caller=current_caller())) as feed:
             async for told in feed:
                 yield watched_to_wire(told)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
-import grpc
 from grpc import aio
 
 from hashmatch import metrics, telemetry
-from hashmatch.admission import CALLER
 from hashmatch.errors import HashmatchError, Internal
+from hashmatch.server.wrapping import WrappingInterceptor
 from hashmatch.wire.status import DETAILS_KEY, code_of, status_details
 
 __all__ = ["ErrorsInterceptor"]
@@ -21,64 +19,12 @@ __all__ = ["ErrorsInterceptor"]
 _log = telemetry.get_logger(__name__)
 
 
-class ErrorsInterceptor(aio.ServerInterceptor):
-    """Wraps the handlers of our own services; health and reflection answer for themselves."""
+class ErrorsInterceptor(WrappingInterceptor):
+    """Goes around all others: what they raise is translated too."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """See `grpc.aio.ServerInterceptor`."""
-        handler = await continuation(handler_call_details)
-        method: str = handler_call_details.method
-        if handler is None or not method.startswith("/hashmatch."):
-            return handler
-        if handler.response_streaming:
-            wrap, call = (
-                grpc.unary_stream_rpc_method_handler,
-                _streamed(handler.unary_stream, method),
-            )
-        elif handler.request_streaming:
-            wrap, call = (
-                grpc.stream_unary_rpc_method_handler,
-                _translated(handler.stream_unary, method),
-            )
-        else:
-            wrap, call = (
-                grpc.unary_unary_rpc_method_handler,
-                _translated(handler.unary_unary, method),
-            )
-        return wrap(
-            call,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-
-
-def _translated(call: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
-    @functools.wraps(call)
-    async def translated(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
-        async with _refusing(context, method):
-            CALLER.set(_caller(context))
-            return await call(request, context)
-
-    return translated
-
-
-def _streamed(call: Callable[..., AsyncGenerator[Any]], method: str) -> Callable[..., Any]:
-    @functools.wraps(call)
-    async def translated(
-        request: Any, context: aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[Any]:
-        async with (
-            _refusing(context, method),
-            contextlib.aclosing(call(request, context)) as responses,
-        ):
-            async for response in responses:
-                yield response
-
-    return translated
+    def __init__(self) -> None:
+        """Has no state."""
+        super().__init__(_refusing)
 
 
 @contextlib.asynccontextmanager
@@ -93,11 +39,6 @@ async def _refusing(context: aio.ServicerContext[Any, Any], method: str) -> Asyn
         # Neither the caller nor the log gets its text, which could hold anything.
         _log.error("handler_failed", method=method, error=type(error).__name__, where=_where(error))
         await _refuse(Internal("a fault of the server; its log says more"), context, method)
-
-
-def _caller(context: aio.ServicerContext[Any, Any]) -> str:
-    """Who is given a share of the server: a machine, until callers have names."""
-    return str(context.peer()).rpartition(":")[0]
 
 
 def _where(error: BaseException) -> list[str]:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch import ids
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Kind
-from hashmatch.store.blocklist import Request
+from hashmatch.server.access_interceptor import current_caller
 from hashmatch.store.history import Position
+from hashmatch.store.request import Request
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.wire.enums import from_wire
 
 __all__ = [
     "bank_name",
+    "caller_name",
     "change_request",
+    "identified",
+    "instant",
     "page_size",
     "page_token",
     "position",
@@ -50,7 +56,31 @@ def change_request(message: Message, given_id: str) -> Request:
     """The identity of a request that changes the blocklist: its id, and a hash of all it says."""
     said = message.SerializeToString(deterministic=True)
     fingerprint = hashlib.sha256(type(message).__name__.encode() + said).hexdigest()
-    return Request(request_id(given_id), fingerprint)
+    return identified(given_id, fingerprint)
+
+
+def identified(given_id: str, fingerprint: str) -> Request:
+    """The identity of a request of the current caller: nobody is given another's answer."""
+    actor = current_caller().caller_id
+    return Request(request_id(given_id), f"{actor} {fingerprint}".lstrip(), actor)
+
+
+def instant(field: str, message: Timestamp) -> datetime.datetime:
+    """An instant, in UTC."""
+    try:
+        return message.ToDatetime(tzinfo=datetime.UTC)
+    except ValueError:
+        raise InvalidField(field, "is no instant") from None
+
+
+def caller_name(value: str) -> str:
+    """A name that cannot be taken for an id."""
+    if not _BANK_NAME.fullmatch(value) or value.startswith(ids.CALLER):
+        raise InvalidField(
+            "name",
+            f"1 to 64 letters, digits, '.', '-' and '_' are needed, not beginning {ids.CALLER!r}",
+        )
+    return value
 
 
 def required(field: str, value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -11,6 +10,7 @@ from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Verdict
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
+from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
@@ -39,9 +39,8 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self._screenings.check_room()
         header, chunks = await open_upload(request_iterator)
         size = fields.size_bytes(header.size_bytes)
-        screening = await self._screenings.screen(
-            fields.request_id(header.request_id), f"upload {size}", chunks, size
-        )
+        request = fields.identified(header.request_id, f"upload {size}")
+        screening = await self._screenings.screen(request, chunks, size, caller=current_caller())
         return pb.ScreenUploadResponse(screening=screening_to_wire(screening))
 
     async def ScreenImage(
@@ -55,8 +54,9 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
                 "send more by ScreenUpload",
             )
         fingerprint = f"image {hashlib.sha256(request.image).hexdigest()}"
+        identity = fields.identified(request.request_id, fingerprint)
         screening = await self._screenings.screen(
-            fields.request_id(request.request_id), fingerprint, _one(request.image)
+            identity, _one(request.image), caller=current_caller()
         )
         return pb.ScreenImageResponse(screening=screening_to_wire(screening))
 
@@ -71,7 +71,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
             raise InvalidField("duration_ms", f"{request.duration_ms} is not within 0 and 100 days")
         identity = fields.change_request(request, request.request_id)
         screening = await self._screenings.screen_signals(
-            identity.request_id, identity.fingerprint, signals, request.duration_ms
+            identity, signals, request.duration_ms, caller=current_caller()
         )
         return pb.ScreenSignalsResponse(screening=screening_to_wire(screening))
 
@@ -80,7 +80,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
     ) -> pb.GetScreeningResponse:
         """See the proto."""
         screening_id = fields.required("screening_id", request.screening_id)
-        screening = await self._screenings.get(screening_id)
+        screening = await self._screenings.get(screening_id, caller=current_caller())
         return pb.GetScreeningResponse(screening=screening_to_wire(screening))
 
     async def ListScreenings(
@@ -89,15 +89,13 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         """See the proto."""
         since = None
         if request.HasField("created_since"):
-            try:
-                since = request.created_since.ToDatetime(tzinfo=datetime.UTC)
-            except ValueError:
-                raise InvalidField("created_since", "is no instant") from None
+            since = fields.instant("created_since", request.created_since)
         page = await self._screenings.list(
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             optional_from_wire(Verdict, request.verdict, "verdict"),
             since,
+            caller=current_caller(),
         )
         return pb.ListScreeningsResponse(
             screenings=[screening_to_wire(each) for each in page.items],
@@ -108,10 +106,9 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self, request: pb.ConfirmScreeningRequest, context: Any
     ) -> pb.ConfirmScreeningResponse:
         """See the proto."""
-        screening = await self._screenings.confirm(
-            fields.request_id(request.request_id),
-            fields.required("screening_id", request.screening_id),
-        )
+        screening_id = fields.required("screening_id", request.screening_id)
+        identity = fields.identified(request.request_id, f"confirm {screening_id}")
+        screening = await self._screenings.confirm(identity, screening_id, caller=current_caller())
         return pb.ConfirmScreeningResponse(screening=screening_to_wire(screening))
 
 

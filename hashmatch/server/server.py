@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from hashmatch.access import Access
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
 from hashmatch.screening import Screenings
+from hashmatch.server.access_interceptor import AccessInterceptor
+from hashmatch.server.access_service import AccessService
 from hashmatch.server.blocklist_service import BlocklistService
 from hashmatch.server.errors_interceptor import ErrorsInterceptor
 from hashmatch.server.screening_service import MAX_IMAGE_BYTES, ScreeningService
-from hashmatch.v1 import blocklist_service_pb2, screening_service_pb2
+from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, screening_service_pb2
+from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 
-__all__ = ["Server"]
+__all__ = ["Server", "Tls"]
 
 _SERVICES: Final = (
     screening_service_pb2.DESCRIPTOR.services_by_name["ScreeningService"].full_name,
     blocklist_service_pb2.DESCRIPTOR.services_by_name["BlocklistService"].full_name,
+    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 
 # The largest message is an image; the rest of the request needs little beside it. A larger one
@@ -31,13 +38,24 @@ _SERVICES: Final = (
 _MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + 64 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM: what the server shows; and if callers must show one, who signs their certificates."""
+
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None = None
+
+
 class Server:
     """One listening port."""
 
-    def __init__(self, screenings: Screenings, blocklist: Blocklist, feed: ChangeFeed) -> None:
+    def __init__(
+        self, screenings: Screenings, blocklist: Blocklist, feed: ChangeFeed, access: Access
+    ) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
-            interceptors=[ErrorsInterceptor()],
+            interceptors=[ErrorsInterceptor(), AccessInterceptor(access)],
             options=[
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),
@@ -51,19 +69,25 @@ class Server:
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
             BlocklistService(blocklist, feed), self._server
         )
+        access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
 
-    async def start(self, listen: str) -> str:
-        """Listens at ``HOST:PORT`` (port 0: any that is free) and returns the address.
+    async def start(self, listen: str, tls: Tls | None = None) -> str:
+        """Listens at ``HOST:PORT`` (port 0: any that is free) and returns the address; with
+        ``tls``, by that alone.
 
         Raises `ConfigInvalid` if that cannot be.
         """
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         try:
-            port = self._server.add_insecure_port(listen)
+            port = (
+                self._server.add_secure_port(listen, _credentials(tls))
+                if tls
+                else self._server.add_insecure_port(listen)
+            )
         except RuntimeError as error:
             raise ConfigInvalid(
                 f"listen: {listen} cannot be listened at; is it taken?", setting="listen"
@@ -85,3 +109,11 @@ class Server:
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", *_SERVICES):
             await self._health.set(service, status)
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key, tls.certificate)],
+        root_certificates=tls.client_ca,
+        require_client_auth=tls.client_ca is not None,
+    )

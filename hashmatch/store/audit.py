@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from hashmatch.model.records import AuditFinding, AuditReport
+from hashmatch.model.records import AuditFinding, AuditReport, AuditRow, Page
 from hashmatch.store import codec
 from hashmatch.store.database import Database
-from hashmatch.store.tables import audit, changes, store
+from hashmatch.store.tables import audit, callers, changes, store
 
 __all__ = ["Audit", "append"]
 
-# Until callers have names.
+# Of a server itself, and where callers are not asked who they are.
 _NOBODY: Final = ""
 
 _BEFORE_THE_FIRST: Final = bytes(32)
@@ -68,6 +68,34 @@ class Audit:
         """``database`` is migrated."""
         self._database = database
 
+    def note(self, action: str, subject: str, details: Mapping[str, Any], actor: str) -> None:
+        """Adds a row for what changes nothing: what was read, or denied."""
+        with self._database.write_in_order() as connection:
+            append(connection, action, subject, details, actor=actor)
+
+    def list(
+        self, before: int, limit: int, actor: str, subject: str, since_ms: int | None
+    ) -> Page[AuditRow]:
+        """Newest first; ``before`` is the token of the page before, 0 for the first. Of one actor,
+        by id or name, and of one subject, if they are given.
+        """
+        named = sa.select(audit, callers.c.name.label("actor_name")).outerjoin(
+            callers, callers.c.caller_id == audit.c.actor
+        )
+        query = named.order_by(audit.c.seq.desc()).limit(limit + 1)
+        if before:
+            query = query.where(audit.c.seq < before)
+        if actor:
+            query = query.where(sa.or_(audit.c.actor == actor, callers.c.name == actor))
+        if subject:
+            query = query.where(audit.c.subject == subject)
+        if since_ms is not None:
+            query = query.where(audit.c.at_ms >= since_ms)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
+        return Page(tuple(map(_to_row, rows[:limit])), token)
+
     def verify(self, noted: bytes | None = None) -> AuditReport:
         """Goes through the whole trail. ``noted`` is a hash that was the newest at some time.
 
@@ -97,6 +125,19 @@ class Audit:
                 )
             findings += _untold(connection)
         return AuditReport(count, head.hex(), tuple(findings[:_MOST_FINDINGS]))
+
+
+def _to_row(row: sa.Row[Any]) -> AuditRow:
+    return AuditRow(
+        row=row.seq,
+        time=codec.from_ms(row.at_ms),
+        actor=row.actor,
+        actor_name=row.actor_name or row.actor.removeprefix("oidc:"),
+        action=row.action,
+        subject=row.subject,
+        revision=row.revision or 0,
+        details=row.details,
+    )
 
 
 def _wrong(row: sa.Row[Any], before: int, head: bytes) -> Iterator[AuditFinding]:

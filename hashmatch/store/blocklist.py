@@ -23,6 +23,7 @@ from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.change_log import ChangeLog
+from hashmatch.store.request import Request
 from hashmatch.store.rows import (
     find_bank,
     key,
@@ -39,14 +40,6 @@ from hashmatch.store.tables import banks, changes, entries, entry_signals
 __all__ = ["BankEdit", "BlocklistStore", "NewEntries", "Request"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Makes a change safe to repeat: the same id with the same fingerprint gets the same answer."""
-
-    request_id: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +201,14 @@ class BlocklistStore(ChangeLog):
                 count += len(some)
             answer = {"entries": count}
             _log_answer(connection, revision, answer)
-            audit.append(connection, "entries_created", row.bank_id, answer, revision=revision)
+            audit.append(
+                connection,
+                "entries_created",
+                row.bank_id,
+                answer,
+                revision=revision,
+                actor=request.actor,
+            )
             self._database.announce(connection)
             return count
 
@@ -296,7 +296,14 @@ class BlocklistStore(ChangeLog):
                 connection.execute(table.update().where(changed).values(revision=revision))
                 answer = after(connection, bank_seq, entry_seq)
                 _log_answer(connection, revision, answer)
-                audit.append(connection, what, _subject(answer), answer, revision=revision)
+                audit.append(
+                    connection,
+                    what,
+                    _subject(answer),
+                    answer,
+                    revision=revision,
+                    actor=request.actor,
+                )
                 self._database.announce(connection)
                 return parse(answer)
         except IntegrityError:

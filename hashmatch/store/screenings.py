@@ -14,8 +14,9 @@ from hashmatch.errors import RequestIdReused, ScreeningNotFound
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
-from hashmatch.store import codec
+from hashmatch.store import audit, codec
 from hashmatch.store.database import Database
+from hashmatch.store.request import Request
 from hashmatch.store.rows import signals_values, to_signals
 from hashmatch.store.tables import judgements, screening_signals, screenings
 
@@ -43,8 +44,7 @@ class ScreeningStore:
 
     def add(
         self,
-        request_id: str,
-        fingerprint: str,
+        request: Request,
         screening: Screening,
         signals: Sequence[Signals],
         coverage_reasons: tuple[Reason, ...],
@@ -70,6 +70,7 @@ class ScreeningStore:
                             str(int(kind)): version
                             for kind, version in screening.hash_versions.items()
                         },
+                        caller=request.actor,
                     )
                     .returning(screenings.c.seq)
                 ).scalar_one()
@@ -77,16 +78,16 @@ class ScreeningStore:
                     connection.execute(
                         screening_signals.insert().values(screening_seq=seq, **signals_values(each))
                     )
-                connection.execute(_judgement(seq, request_id, fingerprint, screening))
+                connection.execute(_judgement(seq, request, screening))
         except IntegrityError:
-            return self._answer_or_raise(request_id, fingerprint)
+            return self._answer_or_raise(request)
         return replace(
             screening,
             create_time=codec.from_ms(_to_ms(screening.create_time)),
             judge_time=codec.from_ms(_to_ms(screening.judge_time)),
         )
 
-    def add_judgement(self, request_id: str, fingerprint: str, screening: Screening) -> Screening:
+    def add_judgement(self, request: Request, screening: Screening) -> Screening:
         """Stores a confirmation; its number is given here. As `add` for repeated requests."""
         try:
             with self._database.write() as connection:
@@ -100,34 +101,36 @@ class ScreeningStore:
                         judgements.c.screening_seq == seq
                     )
                 ).scalar_one()
-                connection.execute(_judgement(seq, request_id, fingerprint, screening, newest + 1))
+                connection.execute(_judgement(seq, request, screening, newest + 1))
                 connection.execute(
                     screenings.update()
                     .where(screenings.c.seq == seq)
                     .values(verdict=screening.verdict)
                 )
         except IntegrityError:
-            return self._answer_or_raise(request_id, fingerprint)
-        return self.answer_to(request_id, fingerprint) or screening
+            return self._answer_or_raise(request)
+        return self.answer_to(request) or screening
 
-    def answer_to(self, request_id: str, fingerprint: str) -> Screening | None:
+    def answer_to(self, request: Request) -> Screening | None:
         """What a request was answered before; None if it is new. Raises `RequestIdReused`."""
-        query = _select().where(judgements.c.request_id == request_id)
+        query = _select().where(judgements.c.request_id == request.request_id)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None:
             return None
-        if row.fingerprint != fingerprint:
+        if row.fingerprint != request.fingerprint:
             raise RequestIdReused("request_id: it was used for another request; make a new one")
         return _to_screening(row)
 
-    def get(self, screening_id: str) -> Screening:
-        """With its newest judgement. Raises `ScreeningNotFound`."""
-        return self._newest(screening_id)[0]
+    def get(self, screening_id: str, caller: str | None = None) -> Screening:
+        """With its newest judgement; only if it is this caller's, where one is given. Raises
+        `ScreeningNotFound`.
+        """
+        return self._newest(screening_id, caller)[0]
 
-    def get_stored(self, screening_id: str) -> Stored:
-        """With all that is needed to judge it again. Raises `ScreeningNotFound`."""
-        screening, row = self._newest(screening_id)
+    def get_stored(self, screening_id: str, caller: str | None = None) -> Stored:
+        """Likewise, with all that is needed to judge it again."""
+        screening, row = self._newest(screening_id, caller)
         with self._database.read() as connection:
             signals = _signals(connection, row.seq)
         return Stored(screening, signals, codec.parse_reasons(row.coverage_reasons))
@@ -149,9 +152,16 @@ class ScreeningStore:
         return None
 
     def list(
-        self, before: int, limit: int, verdict: Verdict | None, since_ms: int | None
+        self,
+        before: int,
+        limit: int,
+        verdict: Verdict | None,
+        since_ms: int | None,
+        caller: str | None = None,
     ) -> Page[Screening]:
-        """Newest first; ``before`` is the token of the page before, 0 for the first."""
+        """Newest first; ``before`` is the token of the page before, 0 for the first. Of one
+        caller, if it is given.
+        """
         query = _select_newest().order_by(screenings.c.seq.desc()).limit(limit + 1)
         if before:
             query = query.where(screenings.c.seq < before)
@@ -159,21 +169,30 @@ class ScreeningStore:
             query = query.where(screenings.c.verdict == verdict)
         if since_ms is not None:
             query = query.where(screenings.c.create_ms >= since_ms)
+        if caller is not None:
+            query = query.where(screenings.c.caller == caller)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
         return Page(tuple(_to_screening(row) for row in rows[:limit]), token)
 
-    def _newest(self, screening_id: str) -> tuple[Screening, sa.Row[Any]]:
+    def note_probing(self, caller: str) -> None:
+        """Writes into the audit trail that a caller may be trying what passes."""
+        with self._database.write_in_order() as connection:
+            audit.append(connection, "probing_suspected", caller, {})
+
+    def _newest(self, screening_id: str, caller: str | None) -> tuple[Screening, sa.Row[Any]]:
         query = _select_newest().where(screenings.c.screening_id == screening_id)
+        if caller is not None:
+            query = query.where(screenings.c.caller == caller)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None:
             raise ScreeningNotFound(f"screening_id: there is no screening {screening_id!r}")
         return _to_screening(row), row
 
-    def _answer_or_raise(self, request_id: str, fingerprint: str) -> Screening:
-        answer = self.answer_to(request_id, fingerprint)
+    def _answer_or_raise(self, request: Request) -> Screening:
+        answer = self.answer_to(request)
         if answer is None:
             raise RuntimeError("a row breaks a rule of the schema that is not request_id's")
         return answer
@@ -200,14 +219,12 @@ def _select_newest() -> sa.Select[Any]:
     )
 
 
-def _judgement(
-    seq: int, request_id: str, fingerprint: str, screening: Screening, number: int = 1
-) -> sa.Insert:
+def _judgement(seq: int, request: Request, screening: Screening, number: int = 1) -> sa.Insert:
     return judgements.insert().values(
         screening_seq=seq,
         number=number,
-        request_id=request_id,
-        fingerprint=fingerprint,
+        request_id=request.request_id,
+        fingerprint=request.fingerprint,
         at_ms=_to_ms(screening.judge_time),
         verdict=screening.verdict,
         revision=screening.blocklist_revision,

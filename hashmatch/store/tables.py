@@ -11,6 +11,7 @@ import sqlalchemy as sa
 __all__ = [
     "audit",
     "banks",
+    "callers",
     "changes",
     "entries",
     "entry_signals",
@@ -107,6 +108,26 @@ changes = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# Who may call, see `hashmatch.store.callers`. `secret` is a hash of what is shown.
+callers = sa.Table(
+    "callers",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("caller_id", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("banks", sa.JSON(none_as_null=True), nullable=True),  # ids; null: all
+    sa.Column("credential", sa.Integer, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("create_ms", sa.BigInteger, nullable=False),
+    sa.Column("expire_ms", sa.BigInteger, nullable=True),
+    sa.Column("revoke_ms", sa.BigInteger, nullable=True),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 # What was done by whom, see `hashmatch.store.audit`. No row is ever changed or deleted: triggers of
 # migration 0004 refuse it. `details` is JSON as it was hashed.
 audit = sa.Table(
@@ -136,6 +157,8 @@ screenings = sa.Table(
     # Why coverage is not complete: part of every judgement.
     sa.Column("coverage_reasons", sa.JSON, nullable=False),
     sa.Column("hash_versions", sa.JSON, nullable=False),  # {kind: version}
+    # Whose it is; empty where callers are not asked who they are.
+    sa.Column("caller", sa.Text, nullable=False, server_default="", index=True),
     sqlite_autoincrement=True,
 )
 

@@ -212,6 +212,8 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """Frames look like frames of an entry."""
     VERDICT_REASON_NOTHING_FOUND: _VerdictReason.ValueType  # 3
     """All was looked at and nothing matched."""
+    VERDICT_REASON_MATCH: _VerdictReason.ValueType  # 4
+    """Something matched, and the caller may not see what; see Screening.evidence_withheld."""
     VERDICT_REASON_EMPTY: _VerdictReason.ValueType  # 10
     """The media has no bytes."""
     VERDICT_REASON_UNSUPPORTED: _VerdictReason.ValueType  # 11
@@ -276,6 +278,8 @@ VERDICT_REASON_PERCEPTUAL_MATCH: VerdictReason.ValueType  # 2
 """Frames look like frames of an entry."""
 VERDICT_REASON_NOTHING_FOUND: VerdictReason.ValueType  # 3
 """All was looked at and nothing matched."""
+VERDICT_REASON_MATCH: VerdictReason.ValueType  # 4
+"""Something matched, and the caller may not see what; see Screening.evidence_withheld."""
 VERDICT_REASON_EMPTY: VerdictReason.ValueType  # 10
 """The media has no bytes."""
 VERDICT_REASON_UNSUPPORTED: VerdictReason.ValueType  # 11
@@ -759,6 +763,8 @@ class Screening(_message.Message):
     JUDGE_TIME_FIELD_NUMBER: _builtins.int
     JUDGEMENT_FIELD_NUMBER: _builtins.int
     ELAPSED_FIELD_NUMBER: _builtins.int
+    EVIDENCE_WITHHELD_FIELD_NUMBER: _builtins.int
+    PADDING_FIELD_NUMBER: _builtins.int
     screening_id: _builtins.str
     """Id of the screening, "scr_" and 26 characters."""
     verdict: Global___Verdict.ValueType
@@ -767,6 +773,13 @@ class Screening(_message.Message):
     """The blocklist's revision that this verdict was given at."""
     judgement: _builtins.int
     """Number of this judgement: 1 is the screening itself, each confirmation is one more."""
+    evidence_withheld: _builtins.bool
+    """True for callers that may not see evidence (role PIPELINE alone): they are told screening_id,
+    verdict, times, and the class of the reasons; all else is empty, whatever matched. Such an
+    answer comes a whole number of tenths of a second after the last byte of the media.
+    """
+    padding: _builtins.bytes
+    """Without meaning: makes all answers equally large whose evidence is withheld."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Why, most important first; never empty."""
@@ -814,10 +827,12 @@ class Screening(_message.Message):
         judge_time: _timestamp_pb2.Timestamp | None = ...,
         judgement: _builtins.int = ...,
         elapsed: _duration_pb2.Duration | None = ...,
+        evidence_withheld: _builtins.bool = ...,
+        padding: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "judge_time", b"judge_time", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "evidence", b"evidence", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "reasons", b"reasons", "screening_id", b"screening_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

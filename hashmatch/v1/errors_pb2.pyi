@@ -81,6 +81,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_UPLOAD_TOO_SLOW: _ErrorReason.ValueType  # 23
     """UNAVAILABLE: no bytes of the upload came for too long, or all of it took too long."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 24
+    """UNAUTHENTICATED: no credentials, or none that are valid."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 25
+    """PERMISSION_DENIED: the caller's roles do not allow this, or not for this bank."""
+    ERROR_REASON_CALLER_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: no such caller."""
+    ERROR_REASON_CALLER_EXISTS: _ErrorReason.ValueType  # 27
+    """ALREADY_EXISTS: another caller has, or had, this name or these credentials."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -139,4 +147,12 @@ Nothing was looked at. Try again after the time in RetryInfo, or at another serv
 """
 ERROR_REASON_UPLOAD_TOO_SLOW: ErrorReason.ValueType  # 23
 """UNAVAILABLE: no bytes of the upload came for too long, or all of it took too long."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 24
+"""UNAUTHENTICATED: no credentials, or none that are valid."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 25
+"""PERMISSION_DENIED: the caller's roles do not allow this, or not for this bank."""
+ERROR_REASON_CALLER_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: no such caller."""
+ERROR_REASON_CALLER_EXISTS: ErrorReason.ValueType  # 27
+"""ALREADY_EXISTS: another caller has, or had, this name or these credentials."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

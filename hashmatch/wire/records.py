@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -44,6 +45,7 @@ __all__ = [
     "coverage_to_wire",
     "entry_from_wire",
     "entry_to_wire",
+    "instant",
     "reason_from_wire",
     "reason_to_wire",
     "screening_from_wire",
@@ -54,6 +56,10 @@ __all__ = [
 ]
 
 
+# Screenings whose evidence is withheld take so many bytes, or a multiple.
+_BLOCK_BYTES: Final = 512
+
+
 def timestamp(instant: datetime.datetime) -> Timestamp:
     """An instant as a message."""
     message = Timestamp()
@@ -61,7 +67,8 @@ def timestamp(instant: datetime.datetime) -> Timestamp:
     return message
 
 
-def _instant(message: Timestamp) -> datetime.datetime:
+def instant(message: Timestamp) -> datetime.datetime:
+    """A message as an instant. Raises `Internal`."""
     try:
         return message.ToDatetime(tzinfo=datetime.UTC)
     except ValueError:
@@ -198,7 +205,16 @@ def coverage_from_wire(message: pb.Coverage) -> Coverage:
 
 
 def screening_to_wire(screening: Screening) -> pb.Screening:
-    """A record as a message."""
+    """A record as a message; of equal size, whatever the verdict, if its evidence is withheld."""
+    message = _screening_to_wire(screening)
+    if screening.evidence_withheld:
+        # A field of bytes takes three more than they are: its number, and its length in two.
+        missing = -(message.ByteSize() + 3) % _BLOCK_BYTES
+        message.padding = bytes(missing + _BLOCK_BYTES * (missing < 128))
+    return message
+
+
+def _screening_to_wire(screening: Screening) -> pb.Screening:
     elapsed = Duration()
     elapsed.FromMicroseconds(round(screening.elapsed_ms * 1000))
     return pb.Screening(
@@ -216,7 +232,8 @@ def screening_to_wire(screening: Screening) -> pb.Screening:
         create_time=timestamp(screening.create_time),
         judge_time=timestamp(screening.judge_time),
         judgement=screening.judgement,
-        elapsed=elapsed,
+        elapsed=None if screening.evidence_withheld else elapsed,
+        evidence_withheld=screening.evidence_withheld,
     )
 
 
@@ -238,10 +255,11 @@ def _screening(message: pb.Screening) -> Screening:
         coverage=coverage_from_wire(message.coverage),
         blocklist_revision=message.blocklist_revision,
         hash_versions={known(Kind, each.kind): each.version for each in message.hash_versions},
-        create_time=_instant(message.create_time),
-        judge_time=_instant(message.judge_time),
+        create_time=instant(message.create_time),
+        judge_time=instant(message.judge_time),
         judgement=message.judgement,
         elapsed_ms=message.elapsed.ToMicroseconds() / 1000,
+        evidence_withheld=message.evidence_withheld,
     )
 
 
@@ -275,8 +293,8 @@ def bank_from_wire(message: blocklist_pb.Bank) -> Bank:
         thresholds={known(Kind, each.kind): each.max_distance for each in message.kinds},
         state=known(BankState, message.state),
         revision=message.revision,
-        create_time=_instant(message.create_time),
-        update_time=_instant(message.update_time),
+        create_time=instant(message.create_time),
+        update_time=instant(message.update_time),
         active_entries=message.active_entries,
     )
 
@@ -309,8 +327,8 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
         ),
         duration_ms=message.duration_ms,
         revision=message.revision,
-        create_time=_instant(message.create_time),
-        update_time=_instant(message.update_time),
+        create_time=instant(message.create_time),
+        update_time=instant(message.update_time),
         coverage=coverage_from_wire(message.coverage) if message.HasField("coverage") else None,
         reasons=tuple(reason_from_wire(each) for each in message.reasons),
     )
@@ -341,12 +359,12 @@ def watched_from_wire(
     """A message as a record."""
     if message.HasField("checkpoint"):
         checkpoint = message.checkpoint
-        return Checkpoint(checkpoint.revision, _instant(checkpoint.time), message.resume_token)
+        return Checkpoint(checkpoint.revision, instant(checkpoint.time), message.resume_token)
     change = message.change
     return BlocklistChange(
         revision=change.revision,
         type=known(ChangeType, change.type),
-        time=_instant(change.time),
+        time=instant(change.time),
         bank=bank_from_wire(change.bank) if change.HasField("bank") else None,
         entry=entry_from_wire(change.entry) if change.HasField("entry") else None,
         resume_token=message.resume_token,

@@ -30,6 +30,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch import channel as worker_channel
+from hashmatch.access import Access
 from hashmatch.blocklist import Blocklist
 from hashmatch.channel import BadMessage, Done
 from hashmatch.errors import (
@@ -45,6 +46,7 @@ from hashmatch.errors import (
 from hashmatch.index import snapshot as files
 from hashmatch.index.live import Snapshot
 from hashmatch.index.segment import Segment as Rows
+from hashmatch.model.callers import Caller
 from hashmatch.model.records import (
     Bank,
     BlocklistChange,
@@ -73,9 +75,11 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
+from hashmatch.server.access_service import AccessService
 from hashmatch.server.blocklist_service import BlocklistService
 from hashmatch.server.screening_service import ScreeningService
 from hashmatch.store.history import Position
+from hashmatch.v1 import access_service_pb2 as access_pb
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
@@ -230,8 +234,11 @@ class _Behind:
 class _Feed:
     """Likewise, for those who watch."""
 
-    async def watch(self, after: Position) -> AsyncGenerator[BlocklistChange | Checkpoint]:
+    async def watch(
+        self, after: Position, *, caller: Caller
+    ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         _assert_storable(after)
+        assert not caller.roles  # Nobody was asked.
         if after:
             raise _Reached
         yield Checkpoint(0, _NOW, "")
@@ -242,10 +249,12 @@ _COMPARED_ALONE: Final = ("etag",)
 
 _screenings: Final[Any] = _Behind(Screenings)
 _blocklist: Final[Any] = _Behind(Blocklist)
+_access: Final[Any] = _Behind(Access)
 _feed: Final[Any] = _Feed()
 _SERVICES: Final = (
     (screening_pb, "ScreeningService", ScreeningService(_screenings)),
     (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _feed)),
+    (access_pb, "AccessService", AccessService(_access)),
 )
 
 
@@ -273,7 +282,11 @@ def _methods() -> Iterator[tuple[str, _Method]]:
             )
 
 
-_METHODS: Final = dict(_methods())
+_METHODS: Final = {
+    name: method
+    for name, method in _methods()
+    if name != "GetSelf"  # Is asked nothing, and hands nothing on.
+}
 
 
 def requests(data: bytes) -> None:
@@ -382,6 +395,44 @@ def _request_seeds() -> list[bytes]:
         (
             "ConfirmScreening",
             [screening_pb.ConfirmScreeningRequest(request_id="an-id", screening_id="scr_1")],
+        ),
+        (
+            "CreateCaller",
+            [
+                access_pb.CreateCallerRequest(
+                    request_id="an-id",
+                    name="ayu",
+                    roles=[access_pb.ROLE_CURATOR],
+                    banks=["swords"],
+                    token_sha256=bytes(32),
+                    expire_time=Timestamp(seconds=4_000_000_000),
+                )
+            ],
+        ),
+        (
+            "CreateCaller",
+            [
+                access_pb.CreateCallerRequest(
+                    request_id="an-id",
+                    name="machine",
+                    roles=[access_pb.ROLE_PIPELINE],
+                    certificate="pipeline-1",
+                )
+            ],
+        ),
+        ("ListCallers", [access_pb.ListCallersRequest(page_size=20, page_token="77")]),
+        ("RevokeCaller", [access_pb.RevokeCallerRequest(request_id="an-id", caller="ayu")]),
+        (
+            "ListAuditRows",
+            [
+                access_pb.ListAuditRowsRequest(
+                    page_size=20,
+                    page_token="77",
+                    actor="ayu",
+                    subject="bnk_1",
+                    since=Timestamp(seconds=1_700_000_000),
+                )
+            ],
         ),
         (
             "CreateBank",

@@ -1,0 +1,90 @@
+"""What the client calls of AccessService."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import AsyncGenerator, Callable, Collection
+from typing import Any
+
+from hashmatch.model.callers import Caller, KnownCaller, Role, hash_of_token
+from hashmatch.model.records import AuditRow
+from hashmatch.v1 import access_service_pb2 as pb
+from hashmatch.wire.callers import (
+    audit_row_from_wire,
+    caller_from_wire,
+    known_caller_from_wire,
+)
+from hashmatch.wire.records import timestamp
+
+__all__ = ["AccessCalls"]
+
+_PAGE = 200
+
+
+class AccessCalls:
+    """A part of `hashmatch.client.AsyncClient`."""
+
+    _access: Any
+    _unary: Callable[..., Any]
+    _pages: Callable[..., AsyncGenerator[Any]]
+
+    async def create_caller(
+        self,
+        name: str,
+        *,
+        roles: Collection[Role],
+        token: str = "",
+        certificate: str = "",
+        banks: Collection[str] = (),
+        expire_time: datetime.datetime | None = None,
+        request_id: str | None = None,
+    ) -> KnownCaller:
+        """Makes a caller known, by a token (see `hashmatch.model.callers.new_token`; the server is
+        told its hash alone) or by the common name of a ``certificate``. ``banks``: those whose
+        entries it may see and change; empty: all.
+        """
+        request = pb.CreateCallerRequest(
+            request_id=request_id or str(uuid.uuid4()),
+            name=name,
+            roles=[int(role) for role in roles],  # type: ignore[misc]
+            banks=banks,
+            expire_time=None if expire_time is None else timestamp(expire_time),
+        )
+        if certificate:
+            request.certificate = certificate
+        elif token:
+            request.token_sha256 = hash_of_token(token)
+        response = await self._unary(self._access.CreateCaller, request)
+        return known_caller_from_wire(response.caller)
+
+    async def list_callers(self) -> AsyncGenerator[KnownCaller]:
+        """Callers, newest first, also those that were revoked."""
+        request = pb.ListCallersRequest(page_size=_PAGE)
+        async for response in self._pages(self._access.ListCallers, request):
+            for message in response.callers:
+                yield known_caller_from_wire(message)
+
+    async def revoke_caller(self, caller: str, *, request_id: str | None = None) -> KnownCaller:
+        """Refuses a caller, by id or name, from now on."""
+        request = pb.RevokeCallerRequest(request_id=request_id or str(uuid.uuid4()), caller=caller)
+        response = await self._unary(self._access.RevokeCaller, request)
+        return known_caller_from_wire(response.caller)
+
+    async def get_self(self) -> Caller:
+        """Who the server takes this client for."""
+        response = await self._unary(self._access.GetSelf, pb.GetSelfRequest())
+        return caller_from_wire(response.caller)
+
+    async def list_audit_rows(
+        self, *, actor: str = "", subject: str = "", since: datetime.datetime | None = None
+    ) -> AsyncGenerator[AuditRow]:
+        """The audit trail, newest first: of one actor, by id or name, and of one subject, if they
+        are given.
+        """
+        request = pb.ListAuditRowsRequest(page_size=_PAGE, actor=actor, subject=subject)
+        if since is not None:
+            request.since.CopyFrom(timestamp(since))
+        async for response in self._pages(self._access.ListAuditRows, request):
+            for message in response.rows:
+                yield audit_row_from_wire(message)

@@ -1,0 +1,18 @@
+"""What makes a change safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The same id with the same fingerprint gets the same answer. ``actor`` is the id of the caller
+    who asks, for the audit trail; empty where callers are not asked who they are.
+    """
+
+    request_id: str
+    fingerprint: str
+    actor: str = ""
