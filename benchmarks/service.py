@@ -28,8 +28,9 @@ from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, Kind, Verdict
-from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.database import Database
+from hashmatch.store.request import Request
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.signals import signals_to_wire
@@ -182,7 +183,10 @@ def _fill(folder: Path) -> None:
         for number in range(_UPDATE_ENTRIES):
             some = made[number * _ENTRY_HASHES : (number + 1) * _ENTRY_HASHES]
             store.create_entry(
-                Request(f"entry-{number}", ""), "bench", f"{number}", "", [signals_of(some)], usable
+                Request(f"entry-{number}", ""),
+                "bench",
+                NewEntry(f"{number}", "", [signals_of(some)]),
+                usable,
             )
 
 

@@ -47,6 +47,7 @@ MAY: Final[Mapping[str, frozenset[Role]]] = {
     "BlocklistService/ListBanks": _READERS,
     "BlocklistService/CreateEntryFromMedia": frozenset({_CURATOR}),
     "BlocklistService/CreateEntryFromSignals": frozenset({_CURATOR}),
+    "BlocklistService/ApproveEntry": frozenset({_APPROVER}),
     "BlocklistService/WithdrawEntry": frozenset({_CURATOR, _APPROVER}),
     "BlocklistService/GetEntry": frozenset({_REVIEWER, _CURATOR, _APPROVER, _AUDITOR}),
     "BlocklistService/ListEntries": frozenset({_CURATOR, _APPROVER, _AUDITOR}),

@@ -40,6 +40,7 @@ __all__ = ["Running", "run", "running"]
 _TELL_SECONDS: Final = 1.0
 _WAITING_A_WORKER: Final = 6
 _COMPACT_SECONDS: Final = 3600.0
+_EXPIRE_SECONDS: Final = 1.0
 
 _log = telemetry.get_logger(__name__)
 
@@ -109,9 +110,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             issuer=_issuer(settings),
             open_to_all=settings.unsafe_no_auth,
         )
+        blocklist = Blocklist(blocklist_store, replica, intake, audit)
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),
-            Blocklist(blocklist_store, replica, intake, audit),
+            blocklist,
             ChangeFeed(history, replica, audit),
             access,
         )
@@ -125,6 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             async with (
                 replica.following(),
                 meanwhile(_tell(server, replica)),
+                meanwhile(_expire(blocklist)),
                 meanwhile(_compact(history, settings.keep_changes_days)),
             ):
                 try:
@@ -166,6 +169,17 @@ async def _tell(server: Server, replica: Replica) -> None:
     while True:
         await asyncio.sleep(_TELL_SECONDS)
         await server.serve(ready=replica.is_fresh)
+
+
+async def _expire(blocklist: Blocklist) -> None:
+    """Entries go out of use when their time is over."""
+    while True:
+        try:
+            if expired := await blocklist.expire_entries():
+                _log.info("entries_expired", entries=expired)
+        except StoreUnavailable as error:
+            _log.warning("entries_not_expired", error=str(error))
+        await asyncio.sleep(_EXPIRE_SECONDS)
 
 
 async def _compact(history: History, days: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,17 +15,15 @@ from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
-    Coverage,
     Entry,
     Page,
-    Reason,
 )
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.replica import Replica
 from hashmatch.sampling import densities
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.request import Request
 
 __all__ = ["Blocklist"]
@@ -51,12 +50,13 @@ class Blocklist:
         label: str,
         action: Action,
         thresholds: Mapping[Kind, int] | None,
+        activation: Activation = Activation.ONE_PERSON,
     ) -> Bank:
         """Raises `InvalidField`, `BankExists`, `RequestIdReused`."""
         chosen = dict(thresholds or DEFAULT_THRESHOLDS)
         _check_thresholds(chosen)
         bank = await asyncio.to_thread(
-            self._store.create_bank, request, name, label, action, chosen
+            self._store.create_bank, request, name, label, action, chosen, activation
         )
         await self._replica.current()
         return bank
@@ -89,9 +89,7 @@ class Blocklist:
         self,
         request: Request,
         bank: str,
-        reference: str,
-        label: str,
-        signals: Sequence[Signals],
+        new: NewEntry,
         *,
         caller: Caller = NOBODY,
     ) -> Entry:
@@ -101,36 +99,21 @@ class Blocklist:
         `PermissionDenied`, `RequestIdReused`.
         """
         await self._check_own(caller, bank)
-        return await self._create_entry(request, bank, reference, label, signals, (None, ()))
+        return await self._create_entry(request, bank, new)
 
-    async def _create_entry(
-        self,
-        request: Request,
-        bank: str,
-        reference: str,
-        label: str,
-        signals: Sequence[Signals],
-        looked_at: tuple[Coverage | None, tuple[Reason, ...]],
-    ) -> Entry:
+    async def _create_entry(self, request: Request, bank: str, new: NewEntry) -> Entry:
         answered = await asyncio.to_thread(self._store.entry_answer, request)
         if answered is not None:
             return answered  # Whatever became of the bank since.
         thresholds = (await self.get_bank(bank)).thresholds
-        kept = [each for each in signals if each.kind in thresholds and len(each)]
+        kept = [each for each in new.signals if each.kind in thresholds and len(each)]
         if not any(usable(each).any() for each in kept):
             raise MediaUnusable(
                 "none of its hashes is of a kind that the bank uses and rich enough to match by",
                 media_reason="NOTHING_USABLE",
             )
         entry = await asyncio.to_thread(
-            self._store.create_entry,
-            request,
-            bank,
-            reference,
-            label,
-            kept,
-            usable,
-            *looked_at,
+            self._store.create_entry, request, bank, replace(new, signals=kept), usable
         )
         await self._replica.current()
         return entry
@@ -139,14 +122,14 @@ class Blocklist:
         self,
         request: Request,
         bank: str,
-        reference: str,
-        label: str,
+        new: NewEntry,
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
         *,
         caller: Caller = NOBODY,
     ) -> Entry:
-        """Hashes a media more closely than an upload is looked at, and makes an entry of it.
+        """Hashes a media more closely than an upload is looked at, and makes an entry of it: all
+        of ``new`` but what the media says.
 
         Raises `MediaUnusable` if the bank wants hashes of frames and no frame gives one, what
         `create_entry` raises, `Overloaded`, `UploadTooSlow`, `UploadMismatch`, `SpoolFull` and
@@ -177,24 +160,44 @@ class Blocklist:
                 media_reason=reason.code.name if reason else "NO_FRAMES",
             )
         request = _with_media(request, inspected.media.sha256)
-        return await self._create_entry(
-            request,
-            bank,
-            reference,
-            label,
-            inspected.signals,
-            (inspected.coverage, inspected.reasons),
+        made = replace(
+            new,
+            signals=inspected.signals,
+            coverage=inspected.coverage,
+            reasons=inspected.reasons,
         )
+        return await self._create_entry(request, bank, made)
+
+    async def approve_entry(
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
+    ) -> Entry:
+        """Raises `EntryNotFound`, `EntryNotPending`, `SecondPersonNeeded`, `BankArchived`,
+        `PermissionDenied`, `RequestIdReused`.
+        """
+        if caller.banks is not None:
+            await self.get_entry(entry_id, caller=caller)
+        entry = await asyncio.to_thread(self._store.approve_entry, request, entry_id, why)
+        await self._replica.current()
+        return entry
 
     async def withdraw_entry(
-        self, request: Request, entry_id: str, *, caller: Caller = NOBODY
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
     ) -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`, `RequestIdReused`."""
         if caller.banks is not None:
             await self.get_entry(entry_id, caller=caller)
-        entry = await asyncio.to_thread(self._store.withdraw_entry, request, entry_id)
+        entry = await asyncio.to_thread(self._store.withdraw_entry, request, entry_id, why)
         await self._replica.current()
         return entry
+
+    async def expire_entries(self) -> int:
+        """Puts entries out of use whose time is over; returns how many. Raises
+        `StoreUnavailable`.
+        """
+        expired = await asyncio.to_thread(self._store.expire_entries, round(time.time() * 1000))
+        if expired:
+            await self._replica.current()
+        return expired
 
     async def get_entry(self, entry_id: str, *, caller: Caller = NOBODY) -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`."""

@@ -17,6 +17,8 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── EtagMismatch              ETAG_MISMATCH
 │   ├── BankArchived              BANK_ARCHIVED
 │   ├── MediaUnusable             MEDIA_UNUSABLE
+│   ├── EntryNotPending           ENTRY_NOT_PENDING
+│   ├── SecondPersonNeeded        SECOND_PERSON_NEEDED
 │   ├── ChangesCompacted          CHANGES_COMPACTED
 │   ├── RevisionUnknown           REVISION_UNKNOWN
 │   ├── NotInstalled              NOT_INSTALLED
@@ -59,6 +61,7 @@ __all__ = [
     "Conflict",
     "DeadlineExceeded",
     "EntryNotFound",
+    "EntryNotPending",
     "EtagMismatch",
     "HashmatchError",
     "Internal",
@@ -74,6 +77,7 @@ __all__ = [
     "RequestIdReused",
     "RevisionUnknown",
     "ScreeningNotFound",
+    "SecondPersonNeeded",
     "SnapshotUnusable",
     "SpoolFull",
     "StoreUnavailable",
@@ -198,6 +202,18 @@ class MediaUnusable(Conflict):
     """No entry can be made of this media."""
 
     reason = "MEDIA_UNUSABLE"
+
+
+class EntryNotPending(Conflict):
+    """The entry does not wait for anybody's approval."""
+
+    reason = "ENTRY_NOT_PENDING"
+
+
+class SecondPersonNeeded(Conflict):
+    """Who proposed an entry cannot approve it."""
+
+    reason = "SECOND_PERSON_NEEDED"
 
 
 class ChangesCompacted(Conflict):

@@ -248,11 +248,11 @@ class Replica:
                 snapshot = snapshot.with_signals(signals)
             for change in changes:
                 snapshot = snapshot.with_bank(change.revision, change.bank_seq, change.bank)
-                if change.what in ("entry_created", "entries_created"):
+                if change.came:
                     snapshot = snapshot.with_entries(
                         change.revision, change.bank_seq, change.entries
                     )
-                elif change.what == "entry_withdrawn" and change.entry_seq is not None:
+                elif change.went and change.entry_seq is not None:
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq
                     )

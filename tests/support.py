@@ -37,6 +37,7 @@ from hashmatch.model.records import (
     Evidence,
     KindCount,
     MediaInfo,
+    Provenance,
     Reason,
     Screening,
     Segment,
@@ -44,7 +45,9 @@ from hashmatch.model.records import (
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import (
     Action,
+    Activation,
     BankState,
+    Category,
     EntryState,
     Kind,
     Part,
@@ -57,7 +60,7 @@ from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
@@ -285,7 +288,7 @@ class Parts:
     async def entry(self, bank: Bank, data: bytes, reference: str = "") -> Entry:
         """An entry made of a file."""
         return await self.blocklist.create_entry_from_media(
-            new_request(), bank.bank_id, reference, "", pieces(data)
+            new_request(), bank.bank_id, NewEntry(reference, "", ()), pieces(data)
         )
 
     async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
@@ -342,6 +345,16 @@ BANKS = st.builds(
     create_time=INSTANTS,
     update_time=INSTANTS,
     active_entries=_count(2**62),
+    activation=st.sampled_from(Activation),
+)
+PROVENANCES = st.builds(
+    Provenance,
+    source=st.text(),
+    legal_basis=st.text(),
+    category=st.none() | st.sampled_from(Category),
+    severity=st.integers(0, 4),
+    note=st.text(),
+    language=st.text(),
 )
 ENTRIES = st.builds(
     Entry,
@@ -352,6 +365,10 @@ ENTRIES = st.builds(
     revision=_count(2**62),
     create_time=INSTANTS,
     update_time=INSTANTS,
+    provenance=PROVENANCES,
+    proposed_by=st.text(),
+    approved_by=st.text(),
+    expire_time=st.none() | INSTANTS,
 )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, BankState, Kind
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
@@ -23,7 +23,9 @@ def store(database: Database) -> BlocklistStore:
     store = BlocklistStore(database)
     store.create_bank(new_request(), "swords", "", Action.BLOCK, {Kind.PDQ: 31})
     for number in range(5):
-        store.create_entry(new_request(), "swords", f"{number}", "", [signals(number)], usable)
+        store.create_entry(
+            new_request(), "swords", NewEntry(f"{number}", "", [signals(number)]), usable
+        )
     many = NewEntries.joined((f"many {n}", "", [signals(n)]) for n in range(9))
     store.create_entries(new_request(), "swords", [many], usable)
     newest = store.list_entries(0, 1, None, None).items[0]

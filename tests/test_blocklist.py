@@ -28,7 +28,8 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, VerdictReason
 from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox
-from hashmatch.store.blocklist import BankEdit, Request
+from hashmatch.store.blocklist import BankEdit, NewEntry
+from hashmatch.store.request import Request
 from tests.support import (
     LIMITS,
     Gate,
@@ -135,7 +136,9 @@ async def test_banks_are_kept_as_told(parts: Parts, bank: Bank) -> None:
 
 async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: Bank) -> None:
     """A keeper who was told 'done' would see the upload pass that he wanted to stop."""
-    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, "one", "", [signals(1)])
+    entry = await parts.blocklist.create_entry(
+        new_request(), bank.bank_id, NewEntry("one", "", [signals(1)])
+    )
     assert parts.replica.snapshot.revision == entry.revision
     assert await found(parts, signals(1)) == ["one"]
     edited = await parts.blocklist.update_bank(
@@ -158,7 +161,7 @@ async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: 
 async def test_hashes_that_the_bank_does_not_use_are_left_out(parts: Parts, bank: Bank) -> None:
     """An entry would count hashes that never match."""
     sent = [signals(1), signals(1, 1, Kind.PHASH), signals(1, 1, Kind.MD5)]
-    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, "", "", sent)
+    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
     assert entry.kinds == (KindCount(Kind.PDQ, 1, 1),)
 
 
@@ -167,11 +170,11 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
     flat = dataclasses.replace(signals(1, 3), quality=np.array([0, 49, 49], np.uint8))
     for sent in ([flat], [signals(1, 1, Kind.PHASH)], []):
         with pytest.raises(MediaUnusable) as caught:
-            await parts.blocklist.create_entry(new_request(), bank.bank_id, "", "", sent)
+            await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
         assert caught.value.metadata == {"media_reason": "NOTHING_USABLE"}
     assert parts.replica.snapshot.active_entries == 0
     one = dataclasses.replace(signals(1, 3), quality=np.array([0, 50, 49], np.uint8))
-    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, "", "", [one])
+    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", [one]))
     assert entry.kinds == (KindCount(Kind.PDQ, 3, 1),)
 
 
@@ -181,7 +184,7 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
 async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
     """A keeper could not add what he has in front of him."""
     entry = await parts.blocklist.create_entry_from_media(
-        new_request(), bank.name, "case 7", "what it is", pieces(clip([1, 2, 3]))
+        new_request(), bank.name, NewEntry("case 7", "what it is", ()), pieces(clip([1, 2, 3]))
     )
     assert (entry.ref.reference, entry.ref.label) == ("case 7", "what it is")
     assert entry.state is EntryState.ACTIVE
@@ -232,7 +235,7 @@ async def test_part_of_a_media_is_an_entry_all_the_same(parts: Parts, bank: Bank
     """A damaged copy, which may be the only one there is, could not be added."""
     whole = clip(range(8), quality=1)
     entry = await parts.blocklist.create_entry_from_media(
-        new_request(), bank.name, "", "", pieces(whole[: len(whole) // 2])
+        new_request(), bank.name, NewEntry("", "", ()), pieces(whole[: len(whole) // 2])
     )
     assert entry.coverage is not None
     assert not entry.coverage.complete
@@ -244,7 +247,7 @@ async def test_a_media_of_another_size_is_refused(parts: Parts, bank: Bank) -> N
     """A connection that broke off would leave an entry of half a media."""
     with pytest.raises(UploadMismatch):
         await parts.blocklist.create_entry_from_media(
-            new_request(), bank.name, "", "", pieces(image(1)), len(image(1)) + 1
+            new_request(), bank.name, NewEntry("", "", ()), pieces(image(1)), len(image(1)) + 1
         )
     assert parts.replica.snapshot.active_entries == 0
     assert parts.budget == spool_budget(parts.budget.folder)
@@ -265,7 +268,7 @@ async def test_a_bank_that_does_not_exist_costs_no_upload(parts: Parts, bank: Ba
     """A misspelled name would be noticed after gigabytes."""
     with pytest.raises(BankNotFound):
         await parts.blocklist.create_entry_from_media(
-            new_request(), "nowhere", "", "", Gate(image(1)).__aiter__()
+            new_request(), "nowhere", NewEntry("", "", ()), Gate(image(1)).__aiter__()
         )
 
 
@@ -284,18 +287,21 @@ async def test_a_repeat_gets_the_first_entry(parts: Parts, bank: Bank) -> None:
     """A retry after a lost answer would send the media again and make a second entry."""
     request = new_request()
     first = await parts.blocklist.create_entry_from_media(
-        request, bank.name, "one", "", pieces(image(1))
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
     )
     assert first.coverage is not None
     assert first.coverage.complete
     again = await parts.blocklist.create_entry_from_media(
-        request, bank.name, "one", "", pieces(image(1))
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
     )
     assert again == first
     assert len((await parts.blocklist.list_entries(0, 10, None, None)).items) == 1
     with pytest.raises(RequestIdReused):
         await parts.blocklist.create_entry_from_media(
-            Request(request.request_id, "of another"), bank.name, "", "", pieces(image(2))
+            Request(request.request_id, "of another"),
+            bank.name,
+            NewEntry("", "", ()),
+            pieces(image(2)),
         )
 
 
@@ -305,7 +311,7 @@ async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> Non
     whole = clip(range(8), quality=1)
     answers = [
         await parts.blocklist.create_entry_from_media(
-            request, bank.name, "", "", pieces(whole[: len(whole) // 2])
+            request, bank.name, NewEntry("", "", ()), pieces(whole[: len(whole) // 2])
         )
         for _ in range(2)
     ]
@@ -318,9 +324,13 @@ async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> Non
 async def test_another_media_under_the_same_request_id_is_refused(parts: Parts, bank: Bank) -> None:
     """A keeper would believe that a media is listed of which no hash was made."""
     request = new_request()
-    await parts.blocklist.create_entry_from_media(request, bank.name, "", "", pieces(image(1)))
+    await parts.blocklist.create_entry_from_media(
+        request, bank.name, NewEntry("", "", ()), pieces(image(1))
+    )
     with pytest.raises(RequestIdReused):
-        await parts.blocklist.create_entry_from_media(request, bank.name, "", "", pieces(image(2)))
+        await parts.blocklist.create_entry_from_media(
+            request, bank.name, NewEntry("", "", ()), pieces(image(2))
+        )
 
 
 async def test_a_repeat_gets_the_first_entry_whatever_became_of_its_bank(
@@ -330,7 +340,9 @@ async def test_a_repeat_gets_the_first_entry_whatever_became_of_its_bank(
     request = new_request()
 
     async def attempt() -> object:
-        return await parts.blocklist.create_entry(request, bank.name, "one", "", [signals(1)])
+        return await parts.blocklist.create_entry(
+            request, bank.name, NewEntry("one", "", [signals(1)])
+        )
 
     first = await attempt()
     edit = BankEdit(name="renamed", thresholds={Kind.SHA256: 0})
@@ -345,7 +357,9 @@ async def test_repeats_at_the_same_time_make_one_entry(parts: Parts, bank: Bank)
     request = new_request()
     made = await asyncio.gather(
         *(
-            parts.blocklist.create_entry_from_media(request, bank.name, "one", "", pieces(image(1)))
+            parts.blocklist.create_entry_from_media(
+                request, bank.name, NewEntry("one", "", ()), pieces(image(1))
+            )
             for _ in range(4)
         )
     )

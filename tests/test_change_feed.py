@@ -18,7 +18,7 @@ from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History, Position
@@ -44,7 +44,7 @@ async def feed(store: BlocklistStore, database: Database) -> AsyncIterator[Chang
 
 def add(store: BlocklistStore, reference: str) -> None:
     """Another server adds an entry."""
-    store.create_entry(new_request(), "swords", reference, "", [signals(1)], usable)
+    store.create_entry(new_request(), "swords", NewEntry(reference, "", [signals(1)]), usable)
 
 
 def name(told: BlocklistChange | Checkpoint) -> str:

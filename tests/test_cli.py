@@ -57,6 +57,8 @@ COMMANDS = [
     ["entry"],
     ["entry", "add"],
     ["entry", "list"],
+    ["entry", "show"],
+    ["entry", "approve"],
     ["entry", "withdraw"],
 ]
 

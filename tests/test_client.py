@@ -33,6 +33,7 @@ from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdic
 from hashmatch.sandbox import Sandbox
 from hashmatch.server.server import Server
 from hashmatch.store.audit import Audit
+from hashmatch.store.blocklist import NewEntry
 from hashmatch.store.history import History
 from hashmatch.store.request import Request
 from hashmatch.v1 import screening_service_pb2 as pb
@@ -153,7 +154,9 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     assert screened in await do(
         "list_screenings", verdict=Verdict.BLOCK, since=screened.create_time
     )
-    withdrawn: Entry = await do("withdraw_entry", entry.ref.entry_id)
+    with pytest.raises(errors.EntryNotPending):
+        await do("approve_entry", entry.ref.entry_id, why="it is in use")
+    withdrawn: Entry = await do("withdraw_entry", entry.ref.entry_id, why="a test")
     assert withdrawn.state is EntryState.WITHDRAWN
     confirmed: Screening = await do("confirm", screened.screening_id)
     assert (confirmed.judgement, confirmed.evidence) == (2, ())
@@ -601,14 +604,16 @@ async def test_changes_are_watched_over_restarts_of_the_server(
             if number % 10 == 5:  # The server is replaced.
                 stopping = asyncio.create_task(server.stop(5))
                 await parts.blocklist.create_entry(
-                    new_request(), bank.bank_id, f"between {number}", "", [signals(number + 100)]
+                    new_request(),
+                    bank.bank_id,
+                    NewEntry(f"between {number}", "", [signals(number + 100)]),
                 )
                 await stopping
                 feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
                 server = Server(parts.screenings, parts.blocklist, feed, parts.access)
                 await server.start(address)
             await parts.blocklist.create_entry(
-                new_request(), bank.bank_id, f"{number}", "", [signals(number)]
+                new_request(), bank.bank_id, NewEntry(f"{number}", "", [signals(number)])
             )
             while not heard or heard[-1] != f"{number}":
                 change = await anext(told)
@@ -689,9 +694,7 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
             parts.store.create_entry,
             new_request(),
             bank.name,
-            "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256,
-            "",
-            [signals(1)],
+            NewEntry("\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256, "", [signals(1)]),
             usable,
         )
     for _ in range(60):

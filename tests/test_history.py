@@ -13,7 +13,7 @@ from hashmatch.index.live import usable
 from hashmatch.model.records import BlocklistChange
 from hashmatch.model.verdicts import Action, BankState, ChangeType, EntryState, Kind
 from hashmatch.store import history as history_module
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History, Position
@@ -29,7 +29,7 @@ def store(database: Database) -> BlocklistStore:
     """A store in which every sort of change was made."""
     store = BlocklistStore(database)
     store.create_bank(new_request(), "swords", "", Action.BLOCK, {Kind.PDQ: 31})
-    one = store.create_entry(new_request(), "swords", "one", "", [signals(1)], usable)
+    one = store.create_entry(new_request(), "swords", NewEntry("one", "", [signals(1)]), usable)
     store.create_entries(new_request(), "swords", many(5), usable)
     store.withdraw_entry(new_request(), one.ref.entry_id)
     store.withdraw_entry(new_request(), one.ref.entry_id)  # Changes nothing.

@@ -21,8 +21,8 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from hashmatch import errors
-from hashmatch.model import verdicts
-from hashmatch.v1 import blocklist_service_pb2, common_pb2, errors_pb2
+from hashmatch.model import callers, verdicts
+from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, common_pb2, errors_pb2
 from tests.data import release
 
 RELEASED = sorted(release.FOLDER.glob("released_*.binpb"))
@@ -283,6 +283,11 @@ def test_error_reasons_are_those_of_the_exceptions() -> None:
         (verdicts.BankState, blocklist_service_pb2.BankState),
         (verdicts.EntryState, blocklist_service_pb2.EntryState),
         (verdicts.ChangeType, blocklist_service_pb2.ChangeType),
+        (verdicts.Activation, blocklist_service_pb2.Activation),
+        (verdicts.Category, blocklist_service_pb2.Category),
+        (callers.Role, access_service_pb2.Role),
+        (callers.Credential, access_service_pb2.Credential),
+        (callers.CallerState, access_service_pb2.CallerState),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -297,7 +302,8 @@ def test_enumerations_are_the_same_on_both_sides(ours: type[enum.IntEnum], their
 def test_every_enumeration_of_the_model_is_compared() -> None:
     """A new enumeration could differ from its proto without anybody noticing."""
     compared = test_enumerations_are_the_same_on_both_sides.pytestmark[0].args[1]
-    assert {ours.__name__ for ours, _ in compared} == set(verdicts.__all__)
+    of_callers = {"Role", "Credential", "CallerState"}
+    assert {ours.__name__ for ours, _ in compared} == {*verdicts.__all__, *of_callers}
 
 
 # What was released

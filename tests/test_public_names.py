@@ -19,8 +19,10 @@ from hashmatch.model import records, signals, verdicts
 
 CLIENT = {
     "__init__": "server *timeout_seconds *credentials *token",
-    "add_entry": "bank media *reference *label *request_id *timeout_seconds *progress",
-    "add_entry_from_signals": "bank signals *reference *label *request_id",
+    "add_entry": "bank media *reference *label *provenance *expire_time *request_id "
+    "*timeout_seconds *progress",
+    "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",
+    "approve_entry": "entry_id *why *request_id",
     "archive_bank": "bank *etag *request_id",
     "close": "",
     "confirm": "screening_id *request_id *timeout_seconds",
@@ -29,7 +31,7 @@ CLIENT = {
     "list_audit_rows": "*actor *subject *since",
     "list_callers": "",
     "revoke_caller": "caller *request_id",
-    "create_bank": "name *action *label *thresholds *request_id",
+    "create_bank": "name *action *label *thresholds *activation *request_id",
     "get_bank": "bank",
     "get_entry": "entry_id",
     "get_screening": "screening_id",
@@ -39,9 +41,9 @@ CLIENT = {
     "list_screenings": "*verdict *since",
     "screen": "media *request_id *timeout_seconds *progress",
     "screen_signals": "signals *duration_ms *request_id *timeout_seconds",
-    "update_bank": "bank *name *label *action *thresholds *etag *request_id",
+    "update_bank": "bank *name *label *action *thresholds *activation *etag *request_id",
     "watch_changes": "after_revision *resume_token",
-    "withdraw_entry": "entry_id *request_id",
+    "withdraw_entry": "entry_id *why *request_id",
 }
 
 ERRORS = {
@@ -58,6 +60,8 @@ ERRORS = {
     "Conflict": "",
     "DeadlineExceeded": "DEADLINE",
     "EntryNotFound": "ENTRY_NOT_FOUND",
+    "EntryNotPending": "ENTRY_NOT_PENDING",
+    "SecondPersonNeeded": "SECOND_PERSON_NEEDED",
     "EtagMismatch": "ETAG_MISMATCH",
     "HashmatchError": "",
     "Internal": "INTERNAL",
@@ -87,17 +91,19 @@ RECORDS = {
     "AuditReport": "rows head findings",
     "AuditRow": "row time actor actor_name action subject revision details",
     "Bank": "bank_id name label action thresholds state revision create_time update_time "
-    "active_entries",
+    "active_entries activation",
     "BlocklistChange": "revision type time bank entry resume_token",
     "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
     "frames_failed largest_gap_ms streams by_caller",
     "DecodeLimits": "max_duration_ms max_frame_pixels max_frames max_streams",
-    "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons",
+    "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons "
+    "provenance proposed_by approved_by expire_time",
     "EntryRef": "entry_id reference label bank_id bank_name",
     "Evidence": "entry action kind part turn distance threshold frames segments score",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
+    "Provenance": "source legal_basis category severity note language",
     "Page": "items next_token revision",
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
@@ -107,8 +113,13 @@ RECORDS = {
 
 ENUMERATIONS = {
     "Action": "REVIEW BLOCK",
+    "Activation": "ONE_PERSON TWO_PERSON",
+    "Category": "CSAM_A1 CSAM_A2 CSAM_B1 CSAM_B2 CSAM INTIMATE_IMAGE TERRORIST_CONTENT "
+    "TERRORIST_CREDIBLE_THREAT TERRORIST_VIOLENCE TERRORIST_GLORIFICATION TERRORIST_RECRUITMENT "
+    "PERPETRATOR_CONTENT OTHER",
     "BankState": "ACTIVE ARCHIVED",
-    "ChangeType": "BANK_CREATED BANK_UPDATED BANK_ARCHIVED ENTRY_CREATED ENTRY_WITHDRAWN",
+    "ChangeType": "BANK_CREATED BANK_UPDATED BANK_ARCHIVED ENTRY_CREATED ENTRY_WITHDRAWN "
+    "ENTRY_PROPOSED ENTRY_APPROVED ENTRY_DECLINED ENTRY_EXPIRED",
     "EntryState": "PENDING ACTIVE WITHDRAWN EXPIRED",
     "Kind": "PDQ PHASH SHA256 SHA1 MD5 PDQ_PATCH",
     "Part": "FULL FULL_ON_WHITE CONTENT INSET",
@@ -183,14 +194,17 @@ COMMANDS = {
     "screening confirm": "--json --server ID",
     "screening list": "--json --limit --server --since --verdict",
     "bank": "",
-    "bank create": "--action --json --kind --label --server NAME",
+    "bank create": "--action --activation --json --kind --label --server NAME",
     "bank list": "--json --server",
-    "bank update": "--action --json --kind --label --name --server BANK",
+    "bank update": "--action --activation --json --kind --label --name --server BANK",
     "bank archive": "--json --server BANK",
     "entry": "",
-    "entry add": "--bank --json --label --reference --server --timeout FILES",
+    "entry add": "--bank --category --expires --json --label --language --legal-basis --note "
+    "--reference --server --severity --source --timeout FILES",
+    "entry show": "--json --server ID",
+    "entry approve": "--json --server --why ID",
     "entry list": "--bank --json --limit --server --state",
-    "entry withdraw": "--json --server ID",
+    "entry withdraw": "--json --server --why ID",
 }
 
 
@@ -230,6 +244,8 @@ def test_the_tree_of_errors() -> None:
             "CallerExists",
             "EtagMismatch",
             "BankArchived",
+            "EntryNotPending",
+            "SecondPersonNeeded",
             "MediaUnusable",
             "ChangesCompacted",
             "RevisionUnknown",

@@ -25,7 +25,7 @@ from hashmatch.model.records import Bank
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.replica import Replica
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
@@ -56,7 +56,9 @@ def make_bank(
 def make_entry(store: BlocklistStore, seed: int, bank: str = "a-bank") -> str:
     """The id of an entry with the hash of ``seed``."""
     given_signals = [signals(seed), signals(seed, 1, Kind.SHA256)]
-    return store.create_entry(new_request(), bank, "", "", given_signals, usable).ref.entry_id
+    return store.create_entry(
+        new_request(), bank, NewEntry("", "", given_signals), usable
+    ).ref.entry_id
 
 
 def found(snapshot: Snapshot, seed: int, kind: Kind = Kind.PDQ) -> list[int]:
@@ -103,11 +105,12 @@ import sys
 from hashmatch.index.live import usable
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.request import Request
 from hashmatch.store.database import Database
 store = BlocklistStore(Database(sys.argv[1]))
 signals = [Signals.of_file(Kind.SHA256, bytes(range(32)))]
-store.create_entry(Request("id", "fingerprint"), "a-bank", "", "", signals, usable)
+store.create_entry(Request("id", "fingerprint"), "a-bank", NewEntry("", "", signals), usable)
 """
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url], check=True)
     assert len((await replica.current()).search(file)) == 1

@@ -34,7 +34,7 @@ from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.sandbox import OnSignals, Sandbox
 from hashmatch.spool import Spool, SpoolBudget
-from hashmatch.store.blocklist import BankEdit, BlocklistStore
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.request import Request
 from tests.support import (
     LIMITS,
@@ -362,7 +362,7 @@ async def test_a_bank_out_of_use_matches_nothing(parts: Parts, bank: Bank) -> No
 async def test_a_threshold_takes_effect_at_once(parts: Parts, bank: Bank) -> None:
     """A keeper who tightens a threshold would go on accusing, or miss what he asked for."""
     await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, "near", "", [flipped(signals(5), 10)]
+        new_request(), bank.bank_id, NewEntry("near", "", [flipped(signals(5), 10)])
     )
 
     async def verdict() -> Verdict:
@@ -730,7 +730,7 @@ async def test_a_callers_hashes_are_screened(parts: Parts, bank: Bank) -> None:
     assert clean.coverage.frames_hashed == 3
     assert clean.media.sha256 == FILE.digests.tobytes()
     known = signals(7)
-    await parts.blocklist.create_entry(new_request(), bank.bank_id, "known", "", [known])
+    await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("known", "", [known]))
     found = await claimed(parts, [flipped(known, 31), FILE], 0)
     assert found.verdict is Verdict.BLOCK
     assert (found.evidence[0].distance, references(found)) == (31, ["known"])
@@ -777,7 +777,7 @@ async def test_hashes_that_are_all_too_flat_are_not_believed(parts: Parts, bank:
     """Hashes that are never compared would count as looked at."""
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     await parts.blocklist.create_entry(
-        new_request(), other.name, "", "", [signals(3, 1, Kind.PHASH)]
+        new_request(), other.name, NewEntry("", "", [signals(3, 1, Kind.PHASH)])
     )
     rich_phash = hashed([0, 500], [100] * 2, Kind.PHASH)
     flat_phash = hashed([0, 500], [10] * 2, Kind.PHASH)

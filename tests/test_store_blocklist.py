@@ -31,9 +31,10 @@ from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import change_log
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, Request
+from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
+from hashmatch.store.request import Request
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, migrated, url_of
 from tests.support import (
@@ -73,7 +74,10 @@ def make_entry(
 ) -> Entry:
     """An entry of one PDQ hash."""
     return store.create_entry(
-        request or new_request(), bank.bank_id, reference, label, given or [signals(1)], usable
+        request or new_request(),
+        bank.bank_id,
+        NewEntry(reference, label, given or [signals(1)]),
+        usable,
     )
 
 
@@ -113,7 +117,7 @@ def test_a_bank_that_does_not_exist(store: BlocklistStore, bank: Bank) -> None:
     for attempt in (
         lambda: store.get_bank("secnd"),
         lambda: store.update_bank(new_request(), "secnd", "", BankEdit(label="x")),
-        lambda: store.create_entry(new_request(), "secnd", "", "", [signals(1)], usable),
+        lambda: store.create_entry(new_request(), "secnd", NewEntry("", "", [signals(1)]), usable),
         lambda: store.list_entries(0, 10, "secnd", None),
         lambda: store.get_bank(""),
         lambda: store.get_bank("FIRST"),
@@ -198,9 +202,7 @@ def test_an_entry_is_as_it_was_made(store: BlocklistStore, bank: Bank) -> None:
     made = store.create_entry(
         new_request(),
         bank.name,
-        "case 7",
-        "of its own",
-        given,
+        NewEntry("case 7", "of its own", given),
         lambda each: np.arange(len(each)) > 0,
     )
     assert (made.ref.reference, made.ref.label) == ("case 7", "of its own")
@@ -636,7 +638,10 @@ def test_many_entries_at_once_are_like_those_that_came_alone(
     request = new_request()
     assert store.create_entries(request, "two", in_blocks(count), usable) == count
     after = make_entry(store, banks[0], given=[signals(998)])
-    alone = [store.create_entry(new_request(), "one", *each, usable) for each in new_entries(count)]
+    alone = [
+        store.create_entry(new_request(), "one", NewEntry(*each), usable)
+        for each in new_entries(count)
+    ]
     made = list(reversed(store.list_entries(0, 100, "two", None).items))
     assert len(made) == count
     assert len({each.ref.entry_id for each in (before, after, *made, *alone)}) == 2 * count + 2

@@ -15,9 +15,10 @@ from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, Kind
-from hashmatch.store.blocklist import BlocklistStore, Request
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
+from hashmatch.store.request import Request
 
 _BLOCK: Final = 5000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -62,7 +61,7 @@ def create(
             token=token,
             certificate=certificate,
             banks=bank or (),
-            expire_time=_expiry(expires) if expires else None,
+            expire_time=options.future(expires) if expires else None,
         )
     _print_made(made, token, shared)
 
@@ -150,16 +149,6 @@ def _roles(names: list[str]) -> list[Role]:
             known = ", ".join(Role.__members__).lower()
             raise typer.BadParameter(f"{name!r} is no role; one of {known} is needed")
     return [Role[name.upper()] for name in dict.fromkeys(names)]
-
-
-def _expiry(text: str) -> datetime:
-    units = {"h": "hours", "d": "days"}
-    try:
-        if text[-1:] in units:
-            return datetime.now(UTC) + timedelta(**{units[text[-1]]: float(text[:-1])})
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("an ISO 8601 instant, or 12h or 90d is needed") from None
 
 
 def _names(roles: frozenset[Role]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "DatabaseUrl",
     "Server",
     "connected",
+    "future",
     "instant",
     "no_server",
     "of",
@@ -94,3 +95,14 @@ def instant(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None
+
+
+def future(text: str) -> datetime:
+    """An instant to come: ISO 8601, or how long from now. Raises ``BadParameter``."""
+    units = {"h": "hours", "d": "days"}
+    try:
+        if text[-1:] in units:
+            return datetime.now(UTC) + timedelta(**{units[text[-1]]: float(text[:-1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter("an ISO 8601 instant, or 12h or 90d is needed") from None

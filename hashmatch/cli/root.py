@@ -6,11 +6,12 @@ import typer
 
 from hashmatch.cli import (
     audit,
-    blocklist,
+    banks,
     calibrate,
     callers,
     changes,
     doctor,
+    entries,
     local,
     screening,
     serve,
@@ -45,8 +46,8 @@ app.command("calibrate")(calibrate.calibrate)
 app.add_typer(audit.app, name="audit")
 app.add_typer(callers.app, name="caller")
 app.add_typer(screening.app, name="screening")
-app.add_typer(blocklist.bank_app, name="bank")
-app.add_typer(blocklist.entry_app, name="entry")
+app.add_typer(banks.app, name="bank")
+app.add_typer(entries.app, name="entry")
 
 
 def main() -> None:

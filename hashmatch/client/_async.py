@@ -23,8 +23,15 @@ from hashmatch.client._connection import (
 )
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
-from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.model.records import (
+    Bank,
+    BlocklistChange,
+    Checkpoint,
+    Entry,
+    Provenance,
+    Screening,
+)
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind, Verdict
 from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
@@ -34,6 +41,7 @@ from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.records import (
     bank_from_wire,
     entry_from_wire,
+    provenance_to_wire,
     screening_from_wire,
     timestamp,
     watched_from_wire,
@@ -200,15 +208,17 @@ class AsyncClient(AccessCalls):
         action: Action,
         label: str = "",
         thresholds: Mapping[Kind, int] | None = None,
+        activation: Activation = Activation.ONE_PERSON,
         request_id: str | None = None,
     ) -> Bank:
-        """Makes a bank; without ``thresholds`` it uses SHA-256, and PDQ at 31 bits."""
+        """Makes a bank; without ``thresholds`` it uses SHA-256, PDQ at 31 bits and squares."""
         request = blocklist_pb.CreateBankRequest(
             request_id=request_id or _new_request_id(),
             name=name,
             label=label,
             action=int(action),  # type: ignore[arg-type]
             kinds=_kinds(thresholds),
+            activation=int(activation),  # type: ignore[arg-type]
         )
         response = await self._unary(self._blocklist.CreateBank, request)
         return bank_from_wire(response.bank)
@@ -236,6 +246,7 @@ class AsyncClient(AccessCalls):
         label: str | None = None,
         action: Action | None = None,
         thresholds: Mapping[Kind, int] | None = None,
+        activation: Activation | None = None,
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
@@ -248,6 +259,7 @@ class AsyncClient(AccessCalls):
             label=label,
             action=int(action or 0),  # type: ignore[arg-type]
             kinds=_kinds(thresholds),
+            activation=int(activation or 0),  # type: ignore[arg-type]
         )
         response = await self._unary(self._blocklist.UpdateBank, request)
         return bank_from_wire(response.bank)
@@ -271,13 +283,22 @@ class AsyncClient(AccessCalls):
         *,
         reference: str = "",
         label: str = "",
+        provenance: Provenance | None = None,
+        expire_time: datetime.datetime | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Entry:
-        """Makes an entry of a video or an image, which is hashed and not kept."""
+        """Makes an entry of a video or an image, which is hashed and not kept. It is pending until
+        another person approves it, if the bank is one of two persons.
+        """
         header = blocklist_pb.CreateEntryFromMediaHeader(
-            request_id=request_id or _new_request_id(), bank=bank, reference=reference, label=label
+            request_id=request_id or _new_request_id(),
+            bank=bank,
+            reference=reference,
+            label=label,
+            provenance=None if provenance is None else provenance_to_wire(provenance),
+            expire_time=None if expire_time is None else timestamp(expire_time),
         )
 
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
@@ -300,15 +321,19 @@ class AsyncClient(AccessCalls):
         *,
         reference: str = "",
         label: str = "",
+        provenance: Provenance | None = None,
+        expire_time: datetime.datetime | None = None,
         request_id: str | None = None,
     ) -> Entry:
-        """Makes an entry of hashes."""
+        """Makes an entry of hashes; else as `add_entry`."""
         request = blocklist_pb.CreateEntryFromSignalsRequest(
             request_id=request_id or _new_request_id(),
             bank=bank,
             reference=reference,
             label=label,
             signals=signals,
+            provenance=None if provenance is None else provenance_to_wire(provenance),
+            expire_time=None if expire_time is None else timestamp(expire_time),
         )
         response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
         return entry_from_wire(response.entry)
@@ -329,10 +354,22 @@ class AsyncClient(AccessCalls):
             for message in response.entries:
                 yield entry_from_wire(message)
 
-    async def withdraw_entry(self, entry_id: str, *, request_id: str | None = None) -> Entry:
-        """Takes an entry out of use."""
+    async def approve_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
+        """Brings an entry into use that another person proposed."""
+        request = blocklist_pb.ApproveEntryRequest(
+            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
+        )
+        response = await self._unary(self._blocklist.ApproveEntry, request)
+        return entry_from_wire(response.entry)
+
+    async def withdraw_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
+        """Takes an entry out of use, or declines one that is pending."""
         request = blocklist_pb.WithdrawEntryRequest(
-            request_id=request_id or _new_request_id(), entry_id=entry_id
+            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
         )
         response = await self._unary(self._blocklist.WithdrawEntry, request)
         return entry_from_wire(response.entry)

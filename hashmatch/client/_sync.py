@@ -14,8 +14,16 @@ import grpc
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
 from hashmatch.model.callers import Caller, KnownCaller, Role
-from hashmatch.model.records import AuditRow, Bank, BlocklistChange, Checkpoint, Entry, Screening
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.model.records import (
+    AuditRow,
+    Bank,
+    BlocklistChange,
+    Checkpoint,
+    Entry,
+    Provenance,
+    Screening,
+)
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind, Verdict
 from hashmatch.v1 import common_pb2
 
 __all__ = ["Client"]
@@ -150,12 +158,18 @@ class Client:
         action: Action,
         label: str = "",
         thresholds: Mapping[Kind, int] | None = None,
+        activation: Activation = Activation.ONE_PERSON,
         request_id: str | None = None,
     ) -> Bank:
         """See `AsyncClient.create_bank`."""
         return self._run(
             self._client.create_bank(
-                name, action=action, label=label, thresholds=thresholds, request_id=request_id
+                name,
+                action=action,
+                label=label,
+                thresholds=thresholds,
+                activation=activation,
+                request_id=request_id,
             )
         )
 
@@ -175,6 +189,7 @@ class Client:
         label: str | None = None,
         action: Action | None = None,
         thresholds: Mapping[Kind, int] | None = None,
+        activation: Activation | None = None,
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
@@ -186,6 +201,7 @@ class Client:
                 label=label,
                 action=action,
                 thresholds=thresholds,
+                activation=activation,
                 etag=etag,
                 request_id=request_id,
             )
@@ -202,6 +218,8 @@ class Client:
         *,
         reference: str = "",
         label: str = "",
+        provenance: Provenance | None = None,
+        expire_time: datetime.datetime | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
@@ -213,6 +231,8 @@ class Client:
                 media,
                 reference=reference,
                 label=label,
+                provenance=provenance,
+                expire_time=expire_time,
                 request_id=request_id,
                 timeout_seconds=timeout_seconds,
                 progress=progress,
@@ -226,12 +246,20 @@ class Client:
         *,
         reference: str = "",
         label: str = "",
+        provenance: Provenance | None = None,
+        expire_time: datetime.datetime | None = None,
         request_id: str | None = None,
     ) -> Entry:
         """See `AsyncClient.add_entry_from_signals`."""
         return self._run(
             self._client.add_entry_from_signals(
-                bank, signals, reference=reference, label=label, request_id=request_id
+                bank,
+                signals,
+                reference=reference,
+                label=label,
+                provenance=provenance,
+                expire_time=expire_time,
+                request_id=request_id,
             )
         )
 
@@ -243,9 +271,17 @@ class Client:
         """See `AsyncClient.list_entries`."""
         return self._iterate(self._client.list_entries(bank=bank, state=state))
 
-    def withdraw_entry(self, entry_id: str, *, request_id: str | None = None) -> Entry:
+    def approve_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
+        """See `AsyncClient.approve_entry`."""
+        return self._run(self._client.approve_entry(entry_id, why=why, request_id=request_id))
+
+    def withdraw_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
         """See `AsyncClient.withdraw_entry`."""
-        return self._run(self._client.withdraw_entry(entry_id, request_id=request_id))
+        return self._run(self._client.withdraw_entry(entry_id, why=why, request_id=request_id))
 
     def watch_changes(
         self, after_revision: int = 0, *, resume_token: str = ""

@@ -9,7 +9,9 @@ from typing import Generic, TypeVar
 
 from hashmatch.model.verdicts import (
     Action,
+    Activation,
     BankState,
+    Category,
     ChangeType,
     EntryState,
     Kind,
@@ -35,6 +37,7 @@ __all__ = [
     "KindCount",
     "MediaInfo",
     "Page",
+    "Provenance",
     "Reason",
     "Screening",
     "Segment",
@@ -73,11 +76,28 @@ class Bank:
     create_time: datetime.datetime
     update_time: datetime.datetime
     active_entries: int = 0
+    activation: Activation = Activation.ONE_PERSON
 
     @property
     def etag(self) -> str:
         """Changes whenever the bank does."""
         return f"{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Why an entry is there, and where it came from. Empty where nobody said.
+
+    ``severity`` is 1 (least) to 4, 0 if not said; ``language`` is that of the ``note``, as BCP 47
+    names it.
+    """
+
+    source: str = ""
+    legal_basis: str = ""
+    category: Category | None = None
+    severity: int = 0
+    note: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +111,11 @@ class KindCount:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One prohibited item of a bank. Its hashes live in `Signals`, apart from it."""
+    """One prohibited item of a bank. Its hashes live in `Signals`, apart from it.
+
+    ``proposed_by`` and ``approved_by`` are ids of callers, empty where nobody was asked who he is,
+    or nobody had to approve. From ``expire_time`` on it is out of use; None: never.
+    """
 
     ref: EntryRef
     state: EntryState
@@ -102,6 +126,10 @@ class Entry:
     update_time: datetime.datetime
     coverage: Coverage | None = None  # Of its media; None if it was made of hashes.
     reasons: tuple[Reason, ...] = ()  # Why that is not all of it.
+    provenance: Provenance = field(default_factory=Provenance)
+    proposed_by: str = ""
+    approved_by: str = ""
+    expire_time: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

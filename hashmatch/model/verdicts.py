@@ -6,7 +6,9 @@ import enum
 
 __all__ = [
     "Action",
+    "Activation",
     "BankState",
+    "Category",
     "ChangeType",
     "EntryState",
     "Kind",
@@ -159,3 +161,32 @@ class ChangeType(enum.IntEnum):
     BANK_ARCHIVED = 3
     ENTRY_CREATED = 4
     ENTRY_WITHDRAWN = 5
+    ENTRY_PROPOSED = 6
+    ENTRY_APPROVED = 7
+    ENTRY_DECLINED = 8
+    ENTRY_EXPIRED = 9
+
+
+class Activation(enum.IntEnum):
+    """How many persons it takes for an entry to come into use."""
+
+    ONE_PERSON = 1
+    TWO_PERSON = 2
+
+
+class Category(enum.IntEnum):
+    """What an entry shows; see blocklist_service.proto for the codes of others."""
+
+    CSAM_A1 = 1
+    CSAM_A2 = 2
+    CSAM_B1 = 3
+    CSAM_B2 = 4
+    CSAM = 5
+    INTIMATE_IMAGE = 6
+    TERRORIST_CONTENT = 7
+    TERRORIST_CREDIBLE_THREAT = 8
+    TERRORIST_VIOLENCE = 9
+    TERRORIST_GLORIFICATION = 10
+    TERRORIST_RECRUITMENT = 11
+    PERPETRATOR_CONTENT = 12
+    OTHER = 13

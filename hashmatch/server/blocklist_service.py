@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+import datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import InvalidField
-from hashmatch.model.verdicts import Action, BankState, EntryState
+from hashmatch.model.records import Provenance
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Action, Activation, BankState, Category, EntryState
 from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload
-from hashmatch.store.blocklist import BankEdit
+from hashmatch.store.blocklist import BankEdit, NewEntry
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
@@ -24,6 +27,9 @@ __all__ = ["BlocklistService"]
 
 _LONGEST_LABEL: Final = 64
 _LONGEST_REFERENCE: Final = 256
+_LONGEST_NOTE: Final = 2000
+_LONGEST_LANGUAGE: Final = 35
+_MOST_SEVERE: Final = 4
 
 
 class BlocklistService(pb_grpc.BlocklistServiceServicer):
@@ -44,6 +50,8 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.text("label", request.label, _LONGEST_LABEL),
             from_wire(Action, request.action, "action"),
             fields.thresholds(request.kinds),
+            optional_from_wire(Activation, request.activation, "activation")
+            or Activation.ONE_PERSON,
         )
         return pb.CreateBankResponse(bank=bank_to_wire(bank))
 
@@ -78,6 +86,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             ),
             action=optional_from_wire(Action, request.action, "action"),
             thresholds=fields.thresholds(request.kinds) or None,
+            activation=optional_from_wire(Activation, request.activation, "activation"),
         )
         bank = await self._blocklist.update_bank(
             fields.change_request(request, request.request_id),
@@ -106,8 +115,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         entry = await self._blocklist.create_entry_from_media(
             fields.change_request(header, header.request_id),
             fields.required("bank", header.bank),
-            fields.text("reference", header.reference, _LONGEST_REFERENCE),
-            fields.text("label", header.label, _LONGEST_LABEL),
+            _new_entry(header, ()),
             chunks,
             fields.size_bytes(header.size_bytes),
             caller=current_caller(),
@@ -124,9 +132,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         entry = await self._blocklist.create_entry(
             fields.change_request(request, request.request_id),
             fields.required("bank", request.bank),
-            fields.text("reference", request.reference, _LONGEST_REFERENCE),
-            fields.text("label", request.label, _LONGEST_LABEL),
-            signals,
+            _new_entry(request, signals),
             caller=current_caller(),
         )
         return pb.CreateEntryFromSignalsResponse(entry=entry_to_wire(entry))
@@ -155,6 +161,18 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             revision=page.revision,
         )
 
+    async def ApproveEntry(
+        self, request: pb.ApproveEntryRequest, context: Any
+    ) -> pb.ApproveEntryResponse:
+        """See the proto."""
+        entry = await self._blocklist.approve_entry(
+            fields.change_request(request, request.request_id),
+            fields.required("entry_id", request.entry_id),
+            fields.paragraphs("why", request.why, _LONGEST_NOTE),
+            caller=current_caller(),
+        )
+        return pb.ApproveEntryResponse(entry=entry_to_wire(entry))
+
     async def WithdrawEntry(
         self, request: pb.WithdrawEntryRequest, context: Any
     ) -> pb.WithdrawEntryResponse:
@@ -162,6 +180,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         entry = await self._blocklist.withdraw_entry(
             fields.change_request(request, request.request_id),
             fields.required("entry_id", request.entry_id),
+            fields.paragraphs("why", request.why, _LONGEST_NOTE),
             caller=current_caller(),
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
@@ -174,3 +193,34 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         async with contextlib.aclosing(self._feed.watch(after, caller=current_caller())) as feed:
             async for told in feed:
                 yield watched_to_wire(told)
+
+
+def _new_entry(
+    said: pb.CreateEntryFromMediaHeader | pb.CreateEntryFromSignalsRequest,
+    signals: Sequence[Signals],
+) -> NewEntry:
+    expire = None
+    if said.HasField("expire_time"):
+        expire = fields.instant("expire_time", said.expire_time)
+        if expire <= datetime.datetime.now(datetime.UTC):
+            raise InvalidField("expire_time", "is over already")
+    return NewEntry(
+        fields.text("reference", said.reference, _LONGEST_REFERENCE),
+        fields.text("label", said.label, _LONGEST_LABEL),
+        signals,
+        provenance=_provenance(said.provenance),
+        expire_time=expire,
+    )
+
+
+def _provenance(said: pb.Provenance) -> Provenance:
+    if said.severity > _MOST_SEVERE:
+        raise InvalidField("severity", f"{said.severity} is not within 0 and {_MOST_SEVERE}")
+    return Provenance(
+        source=fields.text("source", said.source, _LONGEST_REFERENCE),
+        legal_basis=fields.text("legal_basis", said.legal_basis, _LONGEST_REFERENCE),
+        category=optional_from_wire(Category, said.category, "category"),
+        severity=said.severity,
+        note=fields.paragraphs("note", said.note, _LONGEST_NOTE),
+        language=fields.text("language", said.language, _LONGEST_LANGUAGE),
+    )

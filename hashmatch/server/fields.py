@@ -28,6 +28,7 @@ __all__ = [
     "instant",
     "page_size",
     "page_token",
+    "paragraphs",
     "position",
     "request_id",
     "required",
@@ -101,6 +102,15 @@ def text(field: str, value: str, longest: int) -> str:
     if len(value) > longest:
         raise InvalidField(field, f"{len(value)} characters; at most {longest} are allowed")
     if not value.isprintable():
+        raise InvalidField(field, "has a character that cannot be printed")
+    return value
+
+
+def paragraphs(field: str, value: str, longest: int) -> str:
+    """A text for people that may have several lines."""
+    if len(value) > longest:
+        raise InvalidField(field, f"{len(value)} characters; at most {longest} are allowed")
+    if not value.replace("\n", "").isprintable():
         raise InvalidField(field, "has a character that cannot be printed")
     return value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,12 +15,22 @@ from hashmatch.errors import (
     BankArchived,
     BankExists,
     EntryNotFound,
+    EntryNotPending,
     EtagMismatch,
     RequestIdReused,
+    SecondPersonNeeded,
 )
-from hashmatch.model.records import Bank, Coverage, Entry, KindCount, Page, Reason
+from hashmatch.model.records import (
+    Bank,
+    Coverage,
+    Entry,
+    KindCount,
+    Page,
+    Provenance,
+    Reason,
+)
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.change_log import ChangeLog
@@ -37,7 +48,7 @@ from hashmatch.store.rows import (
 )
 from hashmatch.store.tables import banks, changes, entries, entry_signals
 
-__all__ = ["BankEdit", "BlocklistStore", "NewEntries", "Request"]
+__all__ = ["BankEdit", "BlocklistStore", "NewEntries", "NewEntry"]
 
 T = TypeVar("T")
 
@@ -51,6 +62,22 @@ class BankEdit:
     action: Action | None = None
     thresholds: dict[Kind, int] | None = None
     state: BankState | None = None
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be. ``coverage`` and why it is not complete are those of its media, if there was
+    one.
+    """
+
+    reference: str
+    label: str
+    signals: Sequence[Signals]
+    coverage: Coverage | None = None
+    reasons: tuple[Reason, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    expire_time: datetime.datetime | None = None
 
 
 class BlocklistStore(ChangeLog):
@@ -59,7 +86,13 @@ class BlocklistStore(ChangeLog):
     # Banks
 
     def create_bank(
-        self, request: Request, name: str, label: str, action: Action, thresholds: dict[Kind, int]
+        self,
+        request: Request,
+        name: str,
+        label: str,
+        action: Action,
+        thresholds: dict[Kind, int],
+        activation: Activation = Activation.ONE_PERSON,
     ) -> Bank:
         """Raises `BankExists`, `RequestIdReused`."""
 
@@ -76,6 +109,7 @@ class BlocklistStore(ChangeLog):
                     action=action,
                     thresholds=thresholds_json(thresholds),
                     state=BankState.ACTIVE,
+                    activation=activation,
                     revision=0,
                     create_ms=now,
                     update_ms=now,
@@ -101,6 +135,7 @@ class BlocklistStore(ChangeLog):
                 "label": edit.label,
                 "action": edit.action,
                 "state": edit.state,
+                "activation": edit.activation,
                 "thresholds": edit.thresholds and thresholds_json(edit.thresholds),
             }
             values = {name: value for name, value in values.items() if value is not None}
@@ -136,38 +171,39 @@ class BlocklistStore(ChangeLog):
         self,
         request: Request,
         bank: str,
-        reference: str,
-        label: str,
-        signals: list[Signals],
+        new: NewEntry,
         usable: Usable,
-        coverage: Coverage | None = None,
-        reasons: tuple[Reason, ...] = (),
     ) -> Entry:
-        """``usable`` says which hashes are rich enough to match by; ``coverage`` and why it is
-        not complete are those of the media, if there was one. Raises `BankNotFound`,
-        `BankArchived`, `RequestIdReused`.
+        """In use at once, or pending, as the bank has it. ``usable`` says which hashes are rich
+        enough to match by. Raises `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = _open_bank(connection, bank)
+            pending = row.activation == Activation.TWO_PERSON
+            expire = new.expire_time
+            coverage = new.coverage
             entry = {
-                **_new_entry(codec.now_ms()),
-                **_made_of(signals, usable),
+                **_new_entry(codec.now_ms(), request.actor),
+                **_made_of(new.signals, usable),
+                "state": EntryState.PENDING if pending else EntryState.ACTIVE,
                 "entry_id": ids.new_id(ids.ENTRY),
-                "reference": reference,
-                "label": label,
+                "reference": new.reference,
+                "label": new.label,
                 "coverage": None if coverage is None else codec.coverage_json(coverage),
-                "coverage_reasons": codec.reasons_json(reasons),
+                "coverage_reasons": codec.reasons_json(new.reasons),
+                "provenance": codec.provenance_json(new.provenance),
+                "expire_ms": None if expire is None else codec.to_ms(expire),
             }
             inserted = connection.execute(
                 entries.insert().values(bank_seq=row.seq, revision=0, **entry)
             )
             seq = key(inserted)
-            for each in signals:
+            for each in new.signals:
                 connection.execute(
                     entry_signals.insert().values(entry_seq=seq, **signals_values(each))
                 )
-            return "entry_created", row.seq, seq
+            return "entry_proposed" if pending else "entry_created", row.seq, seq
 
         return self._change(request, change, self._entry_after, codec.parse_entry)
 
@@ -179,17 +215,20 @@ class BlocklistStore(ChangeLog):
         usable: Usable,
     ) -> int:
         """Many at once, at one revision, all or none; returns how many. Other changes of the
-        blocklist wait meanwhile. Raises as `create_entry`.
+        blocklist wait meanwhile. Raises as `create_entry`, and `SecondPersonNeeded` where entries
+        have to be approved.
         """
         with self._database.write_in_order() as connection:
             earlier = _answer_to(connection, request)
             if earlier is not None:
                 return int(earlier["entries"])  # type: ignore[index]
             row = _open_bank(connection, bank)
+            if row.activation == Activation.TWO_PERSON:
+                raise SecondPersonNeeded("entries of this bank come into use one by one")
             now = codec.now_ms()
             revision, count = _log_change(connection, request, "entries_created", row.seq), 0
             same = {
-                **_new_entry(now),
+                **_new_entry(now, request.actor),
                 "bank_seq": row.seq,
                 "revision": revision,
                 "batch": revision,
@@ -226,38 +265,74 @@ class BlocklistStore(ChangeLog):
             answer = _answer_to(connection, request)
         return None if answer is None else codec.parse_entry(answer)
 
-    def withdraw_entry(self, request: Request, entry_id: str) -> Entry:
-        """Withdrawing what is withdrawn changes nothing more. Raises `EntryNotFound`,
-        `RequestIdReused`.
+    def approve_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+        """Brings a pending entry into use. Raises `EntryNotFound`, `EntryNotPending`,
+        `SecondPersonNeeded`, `BankArchived`, `RequestIdReused`.
         """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = connection.execute(
-                sa.select(entries.c.seq, entries.c.bank_seq, entries.c.state).where(
-                    entries.c.entry_id == entry_id
+            row = _find_entry(connection, entry_id)
+            if row.state != EntryState.PENDING:
+                raise EntryNotPending(
+                    f"the entry is {EntryState(row.state).name}; only one that is PENDING can be "
+                    "approved"
                 )
-            ).first()
-            if row is None:
-                raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
-            if row.state == EntryState.WITHDRAWN:
+            # Where nobody is asked who he is, nobody is a second person.
+            if row.proposed_by == request.actor:
+                raise SecondPersonNeeded(
+                    "who proposed an entry cannot approve it; another person has to"
+                )
+            _open_bank(connection, row.bank_id)
+            _set_state(connection, row.seq, EntryState.ACTIVE, approved_by=request.actor)
+            return "entry_approved", row.bank_seq, row.seq
+
+        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+
+    def withdraw_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+        """One that is pending is declined; withdrawing what is out of use changes nothing more.
+        Raises `EntryNotFound`, `RequestIdReused`.
+        """
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            row = _find_entry(connection, entry_id)
+            if row.state not in (EntryState.ACTIVE, EntryState.PENDING):
                 # Told as a withdrawal only once: the index counts entries that come and go.
                 return "entry_unchanged", row.bank_seq, row.seq
-            connection.execute(
-                entries.update()
-                .where(entries.c.seq == row.seq)
-                .values(state=EntryState.WITHDRAWN, update_ms=codec.now_ms())
-            )
-            return "entry_withdrawn", row.bank_seq, row.seq
+            _set_state(connection, row.seq, EntryState.WITHDRAWN)
+            told = "entry_withdrawn" if row.state == EntryState.ACTIVE else "entry_declined"
+            return told, row.bank_seq, row.seq
 
-        return self._change(request, change, self._entry_after, codec.parse_entry)
+        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+
+    def expire_entries(self, now_ms: int) -> int:
+        """Puts those out of use whose time is over; returns how many."""
+        over = sa.and_(
+            entries.c.expire_ms <= now_ms,
+            entries.c.state.in_([EntryState.ACTIVE, EntryState.PENDING]),
+        )
+        with self._database.read() as connection:
+            due = connection.execute(sa.select(entries.c.entry_id).where(over)).scalars().all()
+        for entry_id in due:
+
+            def change(
+                connection: sa.Connection, entry_id: str = entry_id
+            ) -> tuple[str, int, int | None]:
+                row = _find_entry(connection, entry_id)
+                if row.state not in (EntryState.ACTIVE, EntryState.PENDING):
+                    return "entry_unchanged", row.bank_seq, row.seq
+                _set_state(connection, row.seq, EntryState.EXPIRED)
+                told = "entry_expired" if row.state == EntryState.ACTIVE else "entry_declined"
+                return told, row.bank_seq, row.seq
+
+            # No caller's request can have such an id; of several servers one does it.
+            request = Request(f"expire.{entry_id}", "")
+            self._change(request, change, self._entry_after, codec.parse_entry)
+        return len(due)
 
     def get_entry(self, entry_id: str) -> Entry:
         """Raises `EntryNotFound`."""
         with self._database.read() as connection:
-            row = connection.execute(select_entries().where(entries.c.entry_id == entry_id)).first()
-        if row is None:
-            raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
-        return to_entry(row)
+            return to_entry(_find_entry(connection, entry_id))
 
     def list_entries(
         self, before: int, limit: int, bank: str | None, state: EntryState | None
@@ -279,8 +354,11 @@ class BlocklistStore(ChangeLog):
         change: Callable[[sa.Connection], tuple[str, int, int | None]],
         after: Callable[[sa.Connection, int, int | None], Any],
         parse: Callable[[object], T],
+        why: str = "",
     ) -> T:
-        """Makes one revision, or gives the answer of the request that was made before."""
+        """Makes one revision, or gives the answer of the request that was made before. ``why`` is
+        for the audit trail.
+        """
         try:
             # Else a revision could come to light after a higher one, and followers would miss it.
             with self._database.write_in_order() as connection:
@@ -300,7 +378,7 @@ class BlocklistStore(ChangeLog):
                     connection,
                     what,
                     _subject(answer),
-                    answer,
+                    {**answer, "why": why} if why else answer,
                     revision=revision,
                     actor=request.actor,
                 )
@@ -341,7 +419,20 @@ class BlocklistStore(ChangeLog):
         return Page(tuple(parse(row) for row in rows[:limit]), token, revision)
 
 
-def _new_entry(now_ms: int) -> dict[str, object]:
+def _find_entry(connection: sa.Connection, entry_id: str) -> sa.Row[Any]:
+    """With its bank's id. Raises `EntryNotFound`."""
+    row = connection.execute(select_entries().where(entries.c.entry_id == entry_id)).first()
+    if row is None:
+        raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
+    return row
+
+
+def _set_state(connection: sa.Connection, seq: int, state: EntryState, **more: object) -> None:
+    values = {"state": state, "update_ms": codec.now_ms(), **more}
+    connection.execute(entries.update().where(entries.c.seq == seq).values(values))
+
+
+def _new_entry(now_ms: int, actor: str) -> dict[str, object]:
     """Columns that all entries that begin now have alike; of no media, unless it is said
     otherwise.
     """
@@ -351,6 +442,9 @@ def _new_entry(now_ms: int) -> dict[str, object]:
         "coverage_reasons": [],
         "create_ms": now_ms,
         "update_ms": now_ms,
+        "proposed_by": actor,
+        "approved_by": "",
+        "expire_ms": None,
     }
 
 

@@ -30,6 +30,9 @@ __all__ = ["Active", "Change", "ChangeLog"]
 # Databases take a limited number of parameters in one query; SQLite 32,766.
 _SEQS_AT_ONCE: Final = 1000
 
+# Changes that brought one entry into use.
+_CAME: Final = ("entry_created", "entry_approved")
+
 # Of entries' hashes, an entry and kind each, when all are read.
 _ROWS_AT_ONCE: Final = 5000
 
@@ -49,8 +52,7 @@ class Active:
 class Change:
     """One revision, as the index needs it: the bank as it is by now (but for the number of its
     entries, which is not counted), and the entry that came
-    (``entry_created``) or went (``entry_withdrawn``), if it is one's; or how many came at once
-    (``entries_created``).
+    or went (`came`, `went`), if it is one's; or how many came at once (``entries_created``).
     """
 
     revision: int
@@ -59,6 +61,16 @@ class Change:
     bank: Bank
     entry_seq: int | None
     entries: int
+
+    @property
+    def came(self) -> bool:
+        """True if entries came into use by it."""
+        return self.what in (*_CAME, "entries_created")
+
+    @property
+    def went(self) -> bool:
+        """True if an entry went out of use by it."""
+        return self.what in ("entry_withdrawn", "entry_expired")
 
 
 class ChangeLog:
@@ -122,7 +134,7 @@ class ChangeLog:
     @contextlib.contextmanager
     def signals_of(self, some: Sequence[Change]) -> Iterator[Iterator[EntrySignals]]:
         """The hashes of all entries that came with these changes, whatever became of them since."""
-        seqs = [change.entry_seq for change in some if change.what == "entry_created"]
+        seqs = [change.entry_seq for change in some if change.what in _CAME]
         batches = [change.revision for change in some if change.what == "entries_created"]
         # Not both in one query: an empty list would have a database look at every entry.
         wanted = [

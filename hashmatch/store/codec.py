@@ -8,7 +8,16 @@ from typing import Any
 
 import pydantic
 
-from hashmatch.model.records import Bank, Coverage, Entry, Evidence, KindCount, MediaInfo, Reason
+from hashmatch.model.records import (
+    Bank,
+    Coverage,
+    Entry,
+    Evidence,
+    KindCount,
+    MediaInfo,
+    Provenance,
+    Reason,
+)
 from hashmatch.model.verdicts import Kind
 
 __all__ = [
@@ -29,12 +38,16 @@ __all__ = [
     "parse_reasons",
     "parse_thresholds",
     "parse_versions",
+    "provenance_json",
+    "parse_provenance",
     "reasons_json",
+    "to_ms",
 ]
 
 _BANK: pydantic.TypeAdapter[Bank] = pydantic.TypeAdapter(Bank)
 _ENTRY: pydantic.TypeAdapter[Entry] = pydantic.TypeAdapter(Entry)
 _EVIDENCE: pydantic.TypeAdapter[tuple[Evidence, ...]] = pydantic.TypeAdapter(tuple[Evidence, ...])
+_PROVENANCE: pydantic.TypeAdapter[Provenance] = pydantic.TypeAdapter(Provenance)
 _REASONS: pydantic.TypeAdapter[tuple[Reason, ...]] = pydantic.TypeAdapter(tuple[Reason, ...])
 _MEDIA: pydantic.TypeAdapter[MediaInfo] = pydantic.TypeAdapter(MediaInfo)
 _COVERAGE: pydantic.TypeAdapter[Coverage] = pydantic.TypeAdapter(Coverage)
@@ -45,9 +58,24 @@ def now_ms() -> int:
     return round(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
 
 
+def to_ms(instant: datetime.datetime) -> int:
+    """An instant of a record as columns have it."""
+    return round(instant.timestamp() * 1000)
+
+
 def from_ms(milliseconds: int) -> datetime.datetime:
     """An instant as the records have it, in UTC."""
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+
+
+def provenance_json(provenance: Provenance) -> Any:
+    """As JSON."""
+    return _PROVENANCE.dump_python(provenance, mode="json")
+
+
+def parse_provenance(value: Any) -> Provenance:
+    """From `provenance_json`."""
+    return _PROVENANCE.validate_python(value)
 
 
 def bank_json(bank: Bank) -> Any:

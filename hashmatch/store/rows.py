@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hashmatch.errors import BankNotFound
 from hashmatch.model.records import Bank, Entry, EntryRef
 from hashmatch.model.signals import EntrySignals, Signals
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.store import codec
 from hashmatch.store.tables import banks, changes, entries
 
@@ -78,6 +78,7 @@ def to_bank(row: sa.Row[Any]) -> Bank:
         create_time=codec.from_ms(row.create_ms),
         update_time=codec.from_ms(row.update_ms),
         active_entries=row.active_entries,
+        activation=Activation(row.activation),
     )
 
 
@@ -99,6 +100,10 @@ def to_entry(row: sa.Row[Any]) -> Entry:
         revision=row.revision,
         create_time=codec.from_ms(row.create_ms),
         update_time=codec.from_ms(row.update_ms),
+        provenance=codec.parse_provenance(row.provenance),
+        proposed_by=row.proposed_by,
+        approved_by=row.approved_by,
+        expire_time=None if row.expire_ms is None else codec.from_ms(row.expire_ms),
     )
 
 

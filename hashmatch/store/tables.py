@@ -56,6 +56,7 @@ banks = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("create_ms", sa.BigInteger, nullable=False),
     sa.Column("update_ms", sa.BigInteger, nullable=False),
+    sa.Column("activation", sa.Integer, nullable=False, server_default="1"),
     sqlite_autoincrement=True,
 )
 
@@ -78,6 +79,11 @@ entries = sa.Table(
     sa.Column("update_ms", sa.BigInteger, nullable=False),
     # The revision that many were created by at once; null if it was created alone.
     sa.Column("batch", sa.BigInteger, nullable=True, index=True),
+    sa.Column("provenance", sa.JSON, nullable=False, server_default="{}"),
+    # Ids of callers; empty where nobody was asked who he is.
+    sa.Column("proposed_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("expire_ms", sa.BigInteger, nullable=True, index=True),
     sqlite_autoincrement=True,
 )
 

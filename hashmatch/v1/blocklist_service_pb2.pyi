@@ -45,6 +45,98 @@ BANK_STATE_ARCHIVED: BankState.ValueType  # 2
 """Out of use."""
 Global___BankState: _TypeAlias = BankState  # noqa: Y015
 
+class _Activation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActivationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Activation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTIVATION_UNSPECIFIED: _Activation.ValueType  # 0
+    """Never sent by the server; in a request to make a bank: ONE_PERSON."""
+    ACTIVATION_ONE_PERSON: _Activation.ValueType  # 1
+    """Who makes an entry brings it into use."""
+    ACTIVATION_TWO_PERSON: _Activation.ValueType  # 2
+    """An entry is PENDING until another person approves it."""
+
+class Activation(_Activation, metaclass=_ActivationEnumTypeWrapper):
+    """How many persons it takes for an entry to come into use."""
+
+ACTIVATION_UNSPECIFIED: Activation.ValueType  # 0
+"""Never sent by the server; in a request to make a bank: ONE_PERSON."""
+ACTIVATION_ONE_PERSON: Activation.ValueType  # 1
+"""Who makes an entry brings it into use."""
+ACTIVATION_TWO_PERSON: Activation.ValueType  # 2
+"""An entry is PENDING until another person approves it."""
+Global___Activation: _TypeAlias = Activation  # noqa: Y015
+
+class _Category:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CATEGORY_UNSPECIFIED: _Category.ValueType  # 0
+    """Nobody said."""
+    CATEGORY_CSAM_A1: _Category.ValueType  # 1
+    """NCMEC A1: a prepubescent child in a sex act."""
+    CATEGORY_CSAM_A2: _Category.ValueType  # 2
+    """NCMEC A2: a prepubescent child, lewd exhibition."""
+    CATEGORY_CSAM_B1: _Category.ValueType  # 3
+    """NCMEC B1: a pubescent child in a sex act."""
+    CATEGORY_CSAM_B2: _Category.ValueType  # 4
+    """NCMEC B2: a pubescent child, lewd exhibition."""
+    CATEGORY_CSAM: _Category.ValueType  # 5
+    """Sexual abuse of a child, of no class that is known."""
+    CATEGORY_INTIMATE_IMAGE: _Category.ValueType  # 6
+    """An intimate image shared without consent (StopNCII, Take It Down)."""
+    CATEGORY_TERRORIST_CONTENT: _Category.ValueType  # 7
+    """Terrorist content, of no class that is known (GIFCT, Tech Against Terrorism)."""
+    CATEGORY_TERRORIST_CREDIBLE_THREAT: _Category.ValueType  # 8
+    """GIFCT: imminent credible threat."""
+    CATEGORY_TERRORIST_VIOLENCE: _Category.ValueType  # 9
+    """GIFCT: graphic violence against defenseless people."""
+    CATEGORY_TERRORIST_GLORIFICATION: _Category.ValueType  # 10
+    """GIFCT: glorification of terrorist acts."""
+    CATEGORY_TERRORIST_RECRUITMENT: _Category.ValueType  # 11
+    """GIFCT: radicalization, recruitment, instruction."""
+    CATEGORY_PERPETRATOR_CONTENT: _Category.ValueType  # 12
+    """GIFCT: content of a perpetrator or an accomplice, as of an attack that was streamed."""
+    CATEGORY_OTHER: _Category.ValueType  # 13
+    """Something else; the note says what."""
+
+class Category(_Category, metaclass=_CategoryEnumTypeWrapper):
+    """What an entry shows: one list for all sources, with the codes of others that say the same."""
+
+CATEGORY_UNSPECIFIED: Category.ValueType  # 0
+"""Nobody said."""
+CATEGORY_CSAM_A1: Category.ValueType  # 1
+"""NCMEC A1: a prepubescent child in a sex act."""
+CATEGORY_CSAM_A2: Category.ValueType  # 2
+"""NCMEC A2: a prepubescent child, lewd exhibition."""
+CATEGORY_CSAM_B1: Category.ValueType  # 3
+"""NCMEC B1: a pubescent child in a sex act."""
+CATEGORY_CSAM_B2: Category.ValueType  # 4
+"""NCMEC B2: a pubescent child, lewd exhibition."""
+CATEGORY_CSAM: Category.ValueType  # 5
+"""Sexual abuse of a child, of no class that is known."""
+CATEGORY_INTIMATE_IMAGE: Category.ValueType  # 6
+"""An intimate image shared without consent (StopNCII, Take It Down)."""
+CATEGORY_TERRORIST_CONTENT: Category.ValueType  # 7
+"""Terrorist content, of no class that is known (GIFCT, Tech Against Terrorism)."""
+CATEGORY_TERRORIST_CREDIBLE_THREAT: Category.ValueType  # 8
+"""GIFCT: imminent credible threat."""
+CATEGORY_TERRORIST_VIOLENCE: Category.ValueType  # 9
+"""GIFCT: graphic violence against defenseless people."""
+CATEGORY_TERRORIST_GLORIFICATION: Category.ValueType  # 10
+"""GIFCT: glorification of terrorist acts."""
+CATEGORY_TERRORIST_RECRUITMENT: Category.ValueType  # 11
+"""GIFCT: radicalization, recruitment, instruction."""
+CATEGORY_PERPETRATOR_CONTENT: Category.ValueType  # 12
+"""GIFCT: content of a perpetrator or an accomplice, as of an attack that was streamed."""
+CATEGORY_OTHER: Category.ValueType  # 13
+"""Something else; the note says what."""
+Global___Category: _TypeAlias = Category  # noqa: Y015
+
 class _EntryState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -95,6 +187,14 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """An entry was made."""
     CHANGE_TYPE_ENTRY_WITHDRAWN: _ChangeType.ValueType  # 5
     """An entry was taken out of use."""
+    CHANGE_TYPE_ENTRY_PROPOSED: _ChangeType.ValueType  # 6
+    """An entry was made that waits for approval."""
+    CHANGE_TYPE_ENTRY_APPROVED: _ChangeType.ValueType  # 7
+    """An entry that waited came into use."""
+    CHANGE_TYPE_ENTRY_DECLINED: _ChangeType.ValueType  # 8
+    """An entry that waited was withdrawn, or expired."""
+    CHANGE_TYPE_ENTRY_EXPIRED: _ChangeType.ValueType  # 9
+    """An entry went out of use because its time was over."""
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
     """What a change did."""
@@ -111,6 +211,14 @@ CHANGE_TYPE_ENTRY_CREATED: ChangeType.ValueType  # 4
 """An entry was made."""
 CHANGE_TYPE_ENTRY_WITHDRAWN: ChangeType.ValueType  # 5
 """An entry was taken out of use."""
+CHANGE_TYPE_ENTRY_PROPOSED: ChangeType.ValueType  # 6
+"""An entry was made that waits for approval."""
+CHANGE_TYPE_ENTRY_APPROVED: ChangeType.ValueType  # 7
+"""An entry that waited came into use."""
+CHANGE_TYPE_ENTRY_DECLINED: ChangeType.ValueType  # 8
+"""An entry that waited was withdrawn, or expired."""
+CHANGE_TYPE_ENTRY_EXPIRED: ChangeType.ValueType  # 9
+"""An entry went out of use because its time was over."""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 @_typing.final
@@ -158,6 +266,7 @@ class Bank(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
     bank_id: _builtins.str
     """Id of the bank, "bnk_" and 26 characters."""
     name: _builtins.str
@@ -174,6 +283,8 @@ class Bank(_message.Message):
     """Changes whenever the bank does; see UpdateBankRequest."""
     revision: _builtins.int
     """The blocklist's revision that last changed this bank."""
+    activation: Global___Activation.ValueType
+    """How many persons it takes for an entry to come into use."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindThreshold]:
         """The kinds of hash it uses, each with its threshold."""
@@ -200,14 +311,57 @@ class Bank(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        activation: Global___Activation.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "active_entries", b"active_entries", "bank_id", b"bank_id", "create_time", b"create_time", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "active_entries", b"active_entries", "bank_id", b"bank_id", "create_time", b"create_time", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Bank: _TypeAlias = Bank  # noqa: Y015
+
+@_typing.final
+class Provenance(_message.Message):
+    """Why an entry is there, and where it came from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Who knew of it first: an exchange, an authority, a report; up to 256 characters."""
+    legal_basis: _builtins.str
+    """The law or rule that it is listed by, up to 256 characters."""
+    category: Global___Category.ValueType
+    """What it shows."""
+    severity: _builtins.int
+    """1 (least) to 4; 0 if nobody said."""
+    note: _builtins.str
+    """For whoever decides on it later, up to 2000 characters. Lines may be broken."""
+    language: _builtins.str
+    """The note's language as BCP 47 names it ("id", "en-GB"), up to 35 characters."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        legal_basis: _builtins.str = ...,
+        category: Global___Category.ValueType = ...,
+        severity: _builtins.int = ...,
+        note: _builtins.str = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "language", b"language", "legal_basis", b"legal_basis", "note", b"note", "severity", b"severity", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
 
 @_typing.final
 class KindCount(_message.Message):
@@ -254,12 +408,20 @@ class Entry(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    PROPOSED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     state: Global___EntryState.ValueType
     """Where it stands."""
     duration_ms: _builtins.int
     """Time of its last hashed frame; 0 for an image."""
     revision: _builtins.int
     """The blocklist's revision that last changed this entry."""
+    proposed_by: _builtins.str
+    """Id of the caller who made it; empty where nobody is asked who he is."""
+    approved_by: _builtins.str
+    """Id of the caller who approved it; empty if nobody had to, or did yet."""
     @_builtins.property
     def ref(self) -> _common_pb2.EntryRef:
         """Which entry, of which bank."""
@@ -286,6 +448,14 @@ class Entry(_message.Message):
         that part. Empty if it is all.
         """
 
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """Why it is there."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is out of use; absent: never."""
+
     def __init__(
         self,
         *,
@@ -298,10 +468,14 @@ class Entry(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         coverage: _common_pb2.Coverage | None = ...,
         reasons: _abc.Iterable[_common_pb2.Reason] | None = ...,
+        provenance: Global___Provenance | None = ...,
+        proposed_by: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "expire_time", b"expire_time", "provenance", b"provenance", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "duration_ms", b"duration_ms", "kinds", b"kinds", "reasons", b"reasons", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "coverage", b"coverage", "create_time", b"create_time", "duration_ms", b"duration_ms", "expire_time", b"expire_time", "kinds", b"kinds", "proposed_by", b"proposed_by", "provenance", b"provenance", "reasons", b"reasons", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,6 +492,7 @@ class CreateBankRequest(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 64 letters, digits, '-' and '_'. A UUID is best."""
     name: _builtins.str
@@ -325,6 +500,8 @@ class CreateBankRequest(_message.Message):
     label: _builtins.str
     """See Bank."""
     action: _common_pb2.Action.ValueType
+    """See Bank."""
+    activation: Global___Activation.ValueType
     """See Bank."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindThreshold]:
@@ -338,10 +515,11 @@ class CreateBankRequest(_message.Message):
         label: _builtins.str = ...,
         action: _common_pb2.Action.ValueType = ...,
         kinds: _abc.Iterable[Global___KindThreshold] | None = ...,
+        activation: Global___Activation.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,6 +670,7 @@ class UpdateBankRequest(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -506,6 +685,8 @@ class UpdateBankRequest(_message.Message):
     """See Bank."""
     action: _common_pb2.Action.ValueType
     """See Bank; as it is if unspecified."""
+    activation: Global___Activation.ValueType
+    """See Bank; as it is if unspecified. Entries that are pending stay so."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindThreshold]:
         """See Bank; as they are if empty, else all kinds anew. A kind that is added matches by hashes
@@ -522,10 +703,11 @@ class UpdateBankRequest(_message.Message):
         label: _builtins.str | None = ...,
         action: _common_pb2.Action.ValueType = ...,
         kinds: _abc.Iterable[Global___KindThreshold] | None = ...,
+        activation: Global___Activation.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "label", b"label", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "action", b"action", "bank", b"bank", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "action", b"action", "activation", b"activation", "bank", b"bank", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
@@ -657,6 +839,8 @@ class CreateEntryFromMediaHeader(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -667,6 +851,14 @@ class CreateEntryFromMediaHeader(_message.Message):
     """See EntryRef."""
     size_bytes: _builtins.int
     """Size of the file in bytes; 0 if not known. If given, an upload of another size is refused."""
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """See Entry."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """See Entry."""
+
     def __init__(
         self,
         *,
@@ -675,10 +867,12 @@ class CreateEntryFromMediaHeader(_message.Message):
         reference: _builtins.str = ...,
         label: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
+        provenance: Global___Provenance | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "label", b"label", "reference", b"reference", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -719,6 +913,8 @@ class CreateEntryFromSignalsRequest(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -731,6 +927,14 @@ class CreateEntryFromSignalsRequest(_message.Message):
     def signals(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Signals]:
         """The hashes, one message a kind, of kinds that the bank uses."""
 
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """See Entry."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """See Entry."""
+
     def __init__(
         self,
         *,
@@ -739,10 +943,12 @@ class CreateEntryFromSignalsRequest(_message.Message):
         reference: _builtins.str = ...,
         label: _builtins.str = ...,
         signals: _abc.Iterable[_common_pb2.Signals] | None = ...,
+        provenance: Global___Provenance | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "label", b"label", "reference", b"reference", "request_id", b"request_id", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -885,6 +1091,60 @@ class ListEntriesResponse(_message.Message):
 Global___ListEntriesResponse: _TypeAlias = ListEntriesResponse  # noqa: Y015
 
 @_typing.final
+class ApproveEntryRequest(_message.Message):
+    """Which entry to bring into use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateBankRequest."""
+    entry_id: _builtins.str
+    """Its id."""
+    why: _builtins.str
+    """Why, for the audit trail; up to 2000 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        entry_id: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveEntryRequest: _TypeAlias = ApproveEntryRequest  # noqa: Y015
+
+@_typing.final
+class ApproveEntryResponse(_message.Message):
+    """The entry after it was approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """The entry."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveEntryResponse: _TypeAlias = ApproveEntryResponse  # noqa: Y015
+
+@_typing.final
 class WithdrawEntryRequest(_message.Message):
     """Which entry to withdraw."""
 
@@ -892,19 +1152,23 @@ class WithdrawEntryRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ENTRY_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     entry_id: _builtins.str
     """Its id."""
+    why: _builtins.str
+    """Why, for the audit trail; up to 2000 characters."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         entry_id: _builtins.str = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,6 +83,11 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.ApproveEntry = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/ApproveEntry',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryResponse.FromString,
+                _registered_method=True)
         self.WithdrawEntry = channel.unary_unary(
                 '/hashmatch.v1.BlocklistService/WithdrawEntry',
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.SerializeToString,
@@ -166,8 +171,16 @@ class BlocklistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApproveEntry(self, request, context):
+        """Brings an entry into use that another person proposed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WithdrawEntry(self, request, context):
-        """Takes an entry out of use: it matches nothing any more. It is kept for the record.
+        """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
+        only proposed is declined.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,6 +244,11 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'ApproveEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveEntry,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryResponse.SerializeToString,
             ),
             'WithdrawEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEntry,
@@ -490,6 +508,33 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/ListEntries',
             hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/ApproveEntry',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveEntryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,8 +57,12 @@ class BlocklistServiceStub:
     """Gets one entry."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListEntriesRequest, _blocklist_service_pb2.ListEntriesResponse]
     """Lists entries, newest first."""
+    ApproveEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveEntryRequest, _blocklist_service_pb2.ApproveEntryResponse]
+    """Brings an entry into use that another person proposed."""
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]
-    """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+    """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
+    only proposed is declined.
+    """
     WatchChanges: _grpc.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -96,8 +100,12 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """Gets one entry."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListEntriesRequest, _blocklist_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists entries, newest first."""
+    ApproveEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveEntryRequest, _blocklist_service_pb2.ApproveEntryResponse]  # type: ignore[assignment]
+    """Brings an entry into use that another person proposed."""
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
-    """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+    """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
+    only proposed is declined.
+    """
     WatchChanges: _aio.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -188,12 +196,22 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists entries, newest first."""
 
     @_abc_1.abstractmethod
+    def ApproveEntry(
+        self,
+        request: _blocklist_service_pb2.ApproveEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.ApproveEntryResponse, _abc.Awaitable[_blocklist_service_pb2.ApproveEntryResponse]]:
+        """Brings an entry into use that another person proposed."""
+
+    @_abc_1.abstractmethod
     def WithdrawEntry(
         self,
         request: _blocklist_service_pb2.WithdrawEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.WithdrawEntryResponse, _abc.Awaitable[_blocklist_service_pb2.WithdrawEntryResponse]]:
-        """Takes an entry out of use: it matches nothing any more. It is kept for the record."""
+        """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
+        only proposed is declined.
+        """
 
     @_abc_1.abstractmethod
     def WatchChanges(

@@ -89,6 +89,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no such caller."""
     ERROR_REASON_CALLER_EXISTS: _ErrorReason.ValueType  # 27
     """ALREADY_EXISTS: another caller has, or had, this name or these credentials."""
+    ERROR_REASON_ENTRY_NOT_PENDING: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
+    ERROR_REASON_SECOND_PERSON_NEEDED: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION: who proposed an entry cannot approve it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -155,4 +159,8 @@ ERROR_REASON_CALLER_NOT_FOUND: ErrorReason.ValueType  # 26
 """NOT_FOUND: no such caller."""
 ERROR_REASON_CALLER_EXISTS: ErrorReason.ValueType  # 27
 """ALREADY_EXISTS: another caller has, or had, this name or these credentials."""
+ERROR_REASON_ENTRY_NOT_PENDING: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
+ERROR_REASON_SECOND_PERSON_NEEDED: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION: who proposed an entry cannot approve it."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -19,13 +19,16 @@ from hashmatch.model.records import (
     Evidence,
     KindCount,
     MediaInfo,
+    Provenance,
     Reason,
     Screening,
     Segment,
 )
 from hashmatch.model.verdicts import (
     Action,
+    Activation,
     BankState,
+    Category,
     ChangeType,
     EntryState,
     Kind,
@@ -46,6 +49,8 @@ __all__ = [
     "entry_from_wire",
     "entry_to_wire",
     "instant",
+    "provenance_from_wire",
+    "provenance_to_wire",
     "reason_from_wire",
     "reason_to_wire",
     "screening_from_wire",
@@ -280,6 +285,7 @@ def bank_to_wire(bank: Bank) -> blocklist_pb.Bank:
         revision=bank.revision,
         create_time=timestamp(bank.create_time),
         update_time=timestamp(bank.update_time),
+        activation=to_wire(bank.activation),
     )
 
 
@@ -296,6 +302,7 @@ def bank_from_wire(message: blocklist_pb.Bank) -> Bank:
         create_time=instant(message.create_time),
         update_time=instant(message.update_time),
         active_entries=message.active_entries,
+        activation=known(Activation, message.activation),
     )
 
 
@@ -314,6 +321,35 @@ def entry_to_wire(entry: Entry) -> blocklist_pb.Entry:
         update_time=timestamp(entry.update_time),
         coverage=None if entry.coverage is None else coverage_to_wire(entry.coverage),
         reasons=[reason_to_wire(each) for each in entry.reasons],
+        provenance=provenance_to_wire(entry.provenance),
+        proposed_by=entry.proposed_by,
+        approved_by=entry.approved_by,
+        expire_time=None if entry.expire_time is None else timestamp(entry.expire_time),
+    )
+
+
+def provenance_to_wire(provenance: Provenance) -> blocklist_pb.Provenance:
+    """A record as a message."""
+    category = provenance.category
+    return blocklist_pb.Provenance(
+        source=provenance.source,
+        legal_basis=provenance.legal_basis,
+        category=to_wire(category) if category else blocklist_pb.CATEGORY_UNSPECIFIED,
+        severity=provenance.severity,
+        note=provenance.note,
+        language=provenance.language,
+    )
+
+
+def provenance_from_wire(message: blocklist_pb.Provenance) -> Provenance:
+    """A message as a record."""
+    return Provenance(
+        source=message.source,
+        legal_basis=message.legal_basis,
+        category=known(Category, message.category) if message.category else None,
+        severity=message.severity,
+        note=message.note,
+        language=message.language,
     )
 
 
@@ -331,6 +367,10 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
         update_time=instant(message.update_time),
         coverage=coverage_from_wire(message.coverage) if message.HasField("coverage") else None,
         reasons=tuple(reason_from_wire(each) for each in message.reasons),
+        provenance=provenance_from_wire(message.provenance),
+        proposed_by=message.proposed_by,
+        approved_by=message.approved_by,
+        expire_time=instant(message.expire_time) if message.HasField("expire_time") else None,
     )
 
 

@@ -359,7 +359,19 @@ def _request_seeds() -> list[bytes]:
     signals = [signals_to_wire(_some_signals(kind, 1)) for kind in (Kind.PDQ, Kind.SHA256)]
     signals.append(pb.Signals(kind=pb.KIND_PHASH, digests=bytes(16)))
     changed: dict[str, Any] = {"request_id": "an-id", "bank": "swords"}
-    described: dict[str, Any] = {"reference": "case 7", "label": "a label"}
+    described: dict[str, Any] = {
+        "reference": "case 7",
+        "label": "a label",
+        "provenance": blocklist_pb.Provenance(
+            source="a report",
+            legal_basis="a law",
+            category=blocklist_pb.CATEGORY_CSAM,
+            severity=3,
+            note="two\nlines",
+            language="id",
+        ),
+        "expire_time": Timestamp(seconds=4_000_000_000),
+    }
     messages: list[tuple[str, list[Message]]] = [
         (
             "ScreenUpload",
@@ -395,6 +407,10 @@ def _request_seeds() -> list[bytes]:
         (
             "ConfirmScreening",
             [screening_pb.ConfirmScreeningRequest(request_id="an-id", screening_id="scr_1")],
+        ),
+        (
+            "ApproveEntry",
+            [blocklist_pb.ApproveEntryRequest(request_id="an-id", entry_id="ent_1", why="seen")],
         ),
         (
             "CreateCaller",
