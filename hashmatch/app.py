@@ -18,6 +18,7 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
+from hashmatch.importing import Imports
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
@@ -32,6 +33,7 @@ from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
+from hashmatch.store.imports import ImportStore
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
@@ -114,6 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         server = Server(
             Screenings(ScreeningStore(database), replica, intake),
             blocklist,
+            Imports(ImportStore(database), blocklist_store, replica),
             ChangeFeed(history, replica, audit),
             access,
         )

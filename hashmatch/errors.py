@@ -10,6 +10,7 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── BankNotFound              BANK_NOT_FOUND
 │   ├── CallerNotFound            CALLER_NOT_FOUND
 │   ├── EntryNotFound             ENTRY_NOT_FOUND
+│   ├── ImportNotFound            IMPORT_NOT_FOUND
 │   └── ScreeningNotFound         SCREENING_NOT_FOUND
 ├── Conflict                      the request is fine, the state is not
 │   ├── BankExists                BANK_EXISTS
@@ -19,6 +20,7 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── MediaUnusable             MEDIA_UNUSABLE
 │   ├── EntryNotPending           ENTRY_NOT_PENDING
 │   ├── SecondPersonNeeded        SECOND_PERSON_NEEDED
+│   ├── ListReversed              LIST_REVERSED
 │   ├── ChangesCompacted          CHANGES_COMPACTED
 │   ├── RevisionUnknown           REVISION_UNKNOWN
 │   ├── NotInstalled              NOT_INSTALLED
@@ -64,8 +66,10 @@ __all__ = [
     "EntryNotPending",
     "EtagMismatch",
     "HashmatchError",
+    "ImportNotFound",
     "Internal",
     "InvalidField",
+    "ListReversed",
     "MediaError",
     "MediaUnusable",
     "NotFound",
@@ -164,6 +168,12 @@ class EntryNotFound(NotFound):
     reason = "ENTRY_NOT_FOUND"
 
 
+class ImportNotFound(NotFound):
+    """No such import."""
+
+    reason = "IMPORT_NOT_FOUND"
+
+
 class ScreeningNotFound(NotFound):
     """No such screening."""
 
@@ -214,6 +224,12 @@ class SecondPersonNeeded(Conflict):
     """Who proposed an entry cannot approve it."""
 
     reason = "SECOND_PERSON_NEEDED"
+
+
+class ListReversed(Conflict):
+    """The hashes of a list are written in another order than everybody else's."""
+
+    reason = "LIST_REVERSED"
 
 
 class ChangesCompacted(Conflict):

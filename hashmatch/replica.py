@@ -252,6 +252,10 @@ class Replica:
                     snapshot = snapshot.with_entries(
                         change.revision, change.bank_seq, change.entries
                     )
+                elif change.what == "entries_withdrawn":
+                    snapshot = snapshot.without_entries(
+                        change.revision, self._store.left_by(change.revision), change.bank_seq
+                    )
                 elif change.went and change.entry_seq is not None:
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq

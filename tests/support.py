@@ -27,6 +27,7 @@ from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
+from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.records import (
     Bank,
@@ -64,6 +65,7 @@ from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
+from hashmatch.store.imports import ImportStore
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 
@@ -243,6 +245,7 @@ class Parts:
     intake: Intake
     blocklist: Blocklist
     screenings: Screenings
+    imports: Imports
     feed: ChangeFeed
     access: Access
 
@@ -274,6 +277,7 @@ class Parts:
             intake,
             Blocklist(store, replica, intake, Audit(database)),
             Screenings(ScreeningStore(database), replica, intake),
+            Imports(ImportStore(database), store, replica),
             ChangeFeed(History(database), replica, Audit(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
         )

@@ -107,9 +107,9 @@ async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:
     async with workers(0) as none:
         parts = await Parts.make(tmp_path, none)
         with pytest.raises(ConfigInvalid):
-            await Server(parts.screenings, parts.blocklist, parts.feed, parts.access).start(
-                "no-such-host.invalid:0"
-            )
+            await Server(
+                parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access
+            ).start("no-such-host.invalid:0")
         parts.database.close()
 
 

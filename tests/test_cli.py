@@ -60,6 +60,12 @@ COMMANDS = [
     ["entry", "show"],
     ["entry", "approve"],
     ["entry", "withdraw"],
+    ["import"],
+    ["import", "add"],
+    ["import", "list"],
+    ["import", "show"],
+    ["import", "approve"],
+    ["import", "withdraw"],
 ]
 
 

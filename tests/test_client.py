@@ -28,6 +28,7 @@ from hashmatch.change_feed import ChangeFeed
 from hashmatch.client import AsyncClient, Client
 from hashmatch.index.live import usable
 from hashmatch.model.callers import NOBODY, CallerState, Role, new_token
+from hashmatch.model.imports import Import, ImportState
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
@@ -154,6 +155,13 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     assert screened in await do(
         "list_screenings", verdict=Verdict.BLOCK, since=screened.create_time
     )
+    made: Import = await do("import_entries", name, bytes(range(32)).hex().encode(), kind=Kind.PDQ)
+    assert made.created == 1
+    assert await do("get_import", made.import_id) == made
+    assert made in await do("list_imports")
+    with pytest.raises(errors.EntryNotPending):
+        await do("approve_import", made.import_id)
+    assert (await do("withdraw_import", made.import_id)).state is ImportState.WITHDRAWN
     with pytest.raises(errors.EntryNotPending):
         await do("approve_entry", entry.ref.entry_id, why="it is in use")
     withdrawn: Entry = await do("withdraw_entry", entry.ref.entry_id, why="a test")
@@ -527,7 +535,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     call = connect(address, timeout_seconds=30)
     upload = asyncio.create_task(call("screen", CLIP, request_id="an-id"))
     await asyncio.sleep(0.5)
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -542,7 +550,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
 ) -> None:
     """Likewise, for what was half sent; and nothing would be stored twice."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     half_sent, may_go_on = threading.Event(), threading.Event()
 
@@ -560,7 +568,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     await server.stop(0)
     may_go_on.set()
     assert not upload.done()
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -594,7 +602,7 @@ async def test_changes_are_watched_over_restarts_of_the_server(
     """After each update a copy of the blocklist would have lost a change, or taken one twice."""
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     heard: list[str] = []
     tokens = []
@@ -610,7 +618,9 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                 )
                 await stopping
                 feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
-                server = Server(parts.screenings, parts.blocklist, feed, parts.access)
+                server = Server(
+                    parts.screenings, parts.blocklist, parts.imports, feed, parts.access
+                )
                 await server.start(address)
             await parts.blocklist.create_entry(
                 new_request(), bank.bank_id, NewEntry(f"{number}", "", [signals(number)])
@@ -645,7 +655,7 @@ async def test_a_feed_that_falls_silent_is_asked_again(
     monkeypatch.setattr("hashmatch.client._async._SILENCE_SECONDS", 0.3)
     parts = await Parts.make(tmp_path, sandbox)
     await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     async with contextlib.aclosing(watched(call)) as told:
         heard = [await anext(told) for _ in range(4)]
@@ -666,7 +676,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
     for _ in range(3):
         await parts.bank()
     History(parts.database).compact(2**50)
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     cases: list[tuple[dict[str, Any], type[errors.HashmatchError], dict[str, str]]] = [
         ({"after_revision": 1}, errors.ChangesCompacted, {"oldest_revision": "2"}),
@@ -686,7 +696,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
 async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     """After a flood of near-duplicates nobody could list the screenings any more."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.feed, parts.access)
+    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
     for _ in range(100):

@@ -62,6 +62,8 @@ def test_the_commands_of_the_readme_work_in_order(
     (tmp_path / "clip.mp4").write_bytes((media / "clips" / "pan_astronaut.mp4").read_bytes())
     (tmp_path / "other.mp4").write_bytes((media / "clips" / "pan_coffee.mp4").read_bytes())
     (tmp_path / "upload.mp4").write_bytes((media / "clips" / "pan_chelsea.mp4").read_bytes())
+    listed = "".join(f"{seed:02x}".rjust(64, "7") + ",pdq\n" for seed in range(3))
+    (tmp_path / "partner.csv").write_text(f"hash,kind\n{listed}")
     with serving(tmp_path_factory.mktemp("readme"), unsafe_no_auth="false") as running:
         # Who reads all of it in one go is all of them at once.
         token = new_token()

@@ -21,7 +21,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from hashmatch import errors
-from hashmatch.model import callers, verdicts
+from hashmatch.model import callers, imports, verdicts
 from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, common_pb2, errors_pb2
 from tests.data import release
 
@@ -248,7 +248,8 @@ def test_uploads_are_a_header_and_chunks(
 ) -> None:
     """A pipeline would have to hold a whole video in memory to send it."""
     streams = [method for method in methods if method.client_streaming]
-    assert {"ScreenUpload", "CreateEntryFromMedia"} == {method.name for method in streams}
+    names = {method.name for method in streams}
+    assert names == {"ScreenUpload", "CreateEntryFromMedia", "ImportEntries"}
     for method in streams:
         assert not method.server_streaming
         request = messages[local(method.input_type)]
@@ -285,6 +286,9 @@ def test_error_reasons_are_those_of_the_exceptions() -> None:
         (verdicts.ChangeType, blocklist_service_pb2.ChangeType),
         (verdicts.Activation, blocklist_service_pb2.Activation),
         (verdicts.Category, blocklist_service_pb2.Category),
+        (imports.Format, blocklist_service_pb2.Format),
+        (imports.ImportState, blocklist_service_pb2.ImportState),
+        (imports.ProblemCode, blocklist_service_pb2.ProblemCode),
         (callers.Role, access_service_pb2.Role),
         (callers.Credential, access_service_pb2.Credential),
         (callers.CallerState, access_service_pb2.CallerState),
@@ -303,7 +307,8 @@ def test_every_enumeration_of_the_model_is_compared() -> None:
     """A new enumeration could differ from its proto without anybody noticing."""
     compared = test_enumerations_are_the_same_on_both_sides.pytestmark[0].args[1]
     of_callers = {"Role", "Credential", "CallerState"}
-    assert {ours.__name__ for ours, _ in compared} == {*verdicts.__all__, *of_callers}
+    of_imports = {"Format", "ImportState", "ProblemCode"}
+    assert {ours.__name__ for ours, _ in compared} == {*verdicts.__all__, *of_callers, *of_imports}
 
 
 # What was released

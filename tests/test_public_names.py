@@ -22,6 +22,12 @@ CLIENT = {
     "add_entry": "bank media *reference *label *provenance *expire_time *request_id "
     "*timeout_seconds *progress",
     "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",
+    "import_entries": "bank source *format *kind *dry_run *reference *label *provenance "
+    "*request_id *timeout_seconds *progress",
+    "get_import": "import_id",
+    "list_imports": "",
+    "approve_import": "import_id *why *request_id",
+    "withdraw_import": "import_id *why *request_id",
     "approve_entry": "entry_id *why *request_id",
     "archive_bank": "bank *etag *request_id",
     "close": "",
@@ -60,6 +66,8 @@ ERRORS = {
     "Conflict": "",
     "DeadlineExceeded": "DEADLINE",
     "EntryNotFound": "ENTRY_NOT_FOUND",
+    "ImportNotFound": "IMPORT_NOT_FOUND",
+    "ListReversed": "LIST_REVERSED",
     "EntryNotPending": "ENTRY_NOT_PENDING",
     "SecondPersonNeeded": "SECOND_PERSON_NEEDED",
     "EtagMismatch": "ETAG_MISMATCH",
@@ -204,6 +212,13 @@ COMMANDS = {
     "entry show": "--json --server ID",
     "entry approve": "--json --server --why ID",
     "entry list": "--bank --json --limit --server --state",
+    "import": "",
+    "import add": "--all-problems --bank --category --dry-run --format --json --kind --label "
+    "--legal-basis --note --reference --request-id --server --severity --source --timeout FILE",
+    "import list": "--json --limit --server",
+    "import show": "--json --server ID",
+    "import approve": "--json --server --why ID",
+    "import withdraw": "--json --server --why ID",
     "entry withdraw": "--json --server --why ID",
 }
 
@@ -237,7 +252,13 @@ def test_the_tree_of_errors() -> None:
     """A pipeline that tries again on Unavailable would give up, or never give up."""
     tree: dict[type[errors.HashmatchError], set[str]] = {
         errors.RequestError: {"InvalidField", "StreamOrder", "RequestIdReused", "UploadMismatch"},
-        errors.NotFound: {"BankNotFound", "CallerNotFound", "EntryNotFound", "ScreeningNotFound"},
+        errors.NotFound: {
+            "BankNotFound",
+            "CallerNotFound",
+            "EntryNotFound",
+            "ImportNotFound",
+            "ScreeningNotFound",
+        },
         errors.AccessDenied: {"PermissionDenied", "Unauthenticated"},
         errors.Conflict: {
             "BankExists",
@@ -245,6 +266,7 @@ def test_the_tree_of_errors() -> None:
             "EtagMismatch",
             "BankArchived",
             "EntryNotPending",
+            "ListReversed",
             "SecondPersonNeeded",
             "MediaUnusable",
             "ChangesCompacted",

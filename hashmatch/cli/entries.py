@@ -27,7 +27,7 @@ from hashmatch.model.records import Entry, Provenance
 from hashmatch.model.verdicts import Category, EntryState
 from hashmatch.wire.records import entry_to_wire
 
-__all__ = ["app"]
+__all__ = ["app", "category_named"]
 
 app = typer.Typer(help="Entries: what must not be published.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def entry_add(
     shared = options.of(context, server, as_json)
     if reference is not None and len(files) > 1:
         raise typer.BadParameter("--reference is for one file")
-    provenance = Provenance(source, legal_basis, _category(category), severity, note, language)
+    provenance = Provenance(source, legal_basis, category_named(category), severity, note, language)
     expire_time = options.future(expires) if expires else None
     added: list[Entry] = []
     failures = 0
@@ -175,7 +175,8 @@ def entry_withdraw(
         _print_entries([client.withdraw_entry(entry_id, why=why)], shared)
 
 
-def _category(name: str | None) -> Category | None:
+def category_named(name: str | None) -> Category | None:
+    """A category by its name on the command line. Raises ``BadParameter``."""
     if name is None:
         return None
     known = {each.name.lower().replace("_", "-"): each for each in Category}

@@ -12,6 +12,7 @@ from hashmatch.cli import (
     changes,
     doctor,
     entries,
+    imports,
     local,
     screening,
     serve,
@@ -48,6 +49,7 @@ app.add_typer(callers.app, name="caller")
 app.add_typer(screening.app, name="screening")
 app.add_typer(banks.app, name="bank")
 app.add_typer(entries.app, name="entry")
+app.add_typer(imports.app, name="import")
 
 
 def main() -> None:

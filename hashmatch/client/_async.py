@@ -21,6 +21,7 @@ from hashmatch.client._connection import (
     own_token,
     server_named,
 )
+from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
@@ -63,7 +64,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls):
+class AsyncClient(AccessCalls, ImportCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,

@@ -14,6 +14,7 @@ import grpc
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
 from hashmatch.model.callers import Caller, KnownCaller, Role
+from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import (
     AuditRow,
     Bank,
@@ -288,6 +289,58 @@ class Client:
     ) -> Iterator[BlocklistChange | Checkpoint]:
         """See `AsyncClient.watch_changes`."""
         return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
+
+    def import_entries(
+        self,
+        bank: str,
+        source: MediaSource,
+        *,
+        format: Format | None = None,  # noqa: A002 - what it is called everywhere else
+        kind: Kind | None = None,
+        dry_run: bool = False,
+        reference: str = "",
+        label: str = "",
+        provenance: Provenance | None = None,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Import:
+        """See `AsyncClient.import_entries`."""
+        return self._run(
+            self._client.import_entries(
+                bank,
+                source,
+                format=format,
+                kind=kind,
+                dry_run=dry_run,
+                reference=reference,
+                label=label,
+                provenance=provenance,
+                request_id=request_id,
+                timeout_seconds=timeout_seconds,
+                progress=progress,
+            )
+        )
+
+    def get_import(self, import_id: str) -> Import:
+        """See `AsyncClient.get_import`."""
+        return self._run(self._client.get_import(import_id))
+
+    def list_imports(self) -> Iterator[Import]:
+        """See `AsyncClient.list_imports`."""
+        return self._iterate(self._client.list_imports())
+
+    def approve_import(
+        self, import_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Import:
+        """See `AsyncClient.approve_import`."""
+        return self._run(self._client.approve_import(import_id, why=why, request_id=request_id))
+
+    def withdraw_import(
+        self, import_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Import:
+        """See `AsyncClient.withdraw_import`."""
+        return self._run(self._client.withdraw_import(import_id, why=why, request_id=request_id))
 
     def create_caller(
         self,

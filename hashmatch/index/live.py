@@ -140,6 +140,21 @@ class Table:
             usage={**self.usage, bank: self.usage.get(bank, 0) - 1},
         )
 
+    def without_entries(self, seqs: npt.NDArray[np.int64], bank: int) -> Table:
+        """Once for each of a bank that has rows here; ``seqs`` rise."""
+        counts = np.zeros(len(seqs), np.int64)
+        for segment in self.segments:
+            counts += segment.counts(seqs)
+        here = counts > 0
+        if not here.any():
+            return self
+        return replace(
+            self,
+            withdrawn=np.union1d(self.withdrawn, seqs[here]),
+            withdrawn_rows=self.withdrawn_rows + int(counts.sum()),
+            usage={**self.usage, bank: self.usage.get(bank, 0) - int(here.sum())},
+        )
+
     def rows_of(self, seq: int) -> Rows:
         """All rows of an entry that has some and was not withdrawn."""
         found = [segment.rows_of(seq) for segment in self.segments]
@@ -267,6 +282,12 @@ class Snapshot:
         """With an entry withdrawn; once for each that was added."""
         tables = {kind: table.without_entry(seq, bank) for kind, table in self.tables.items()}
         entries = {**self.entries, bank: self.entries.get(bank, 0) - 1}
+        return replace(self, revision=revision, entries=entries, tables=tables)
+
+    def without_entries(self, revision: int, seqs: npt.NDArray[np.int64], bank: int) -> Snapshot:
+        """With many entries of a bank withdrawn; ``seqs`` int64, rising."""
+        tables = {kind: table.without_entries(seqs, bank) for kind, table in self.tables.items()}
+        entries = {**self.entries, bank: self.entries.get(bank, 0) - len(seqs)}
         return replace(self, revision=revision, entries=entries, tables=tables)
 
     def search(self, signals: Signals) -> Matches:

@@ -10,9 +10,18 @@ from typing import Any, Final
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import InvalidField
+from hashmatch.importing import Imports, ListSaid
+from hashmatch.model.imports import Format
 from hashmatch.model.records import Provenance
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, Activation, BankState, Category, EntryState
+from hashmatch.model.verdicts import (
+    Action,
+    Activation,
+    BankState,
+    Category,
+    EntryState,
+    Kind,
+)
 from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload
@@ -20,6 +29,7 @@ from hashmatch.store.blocklist import BankEdit, NewEntry
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
+from hashmatch.wire.imports import import_to_wire
 from hashmatch.wire.records import bank_to_wire, entry_to_wire, watched_to_wire
 from hashmatch.wire.signals import signals_from_wire
 
@@ -35,9 +45,10 @@ _MOST_SEVERE: Final = 4
 class BlocklistService(pb_grpc.BlocklistServiceServicer):
     """See blocklist_service.proto."""
 
-    def __init__(self, blocklist: Blocklist, feed: ChangeFeed) -> None:
-        """Serves one `Blocklist`, and the feed of its changes."""
+    def __init__(self, blocklist: Blocklist, imports: Imports, feed: ChangeFeed) -> None:
+        """Serves one `Blocklist`, its imports, and the feed of its changes."""
         self._blocklist = blocklist
+        self._imports = imports
         self._feed = feed
 
     async def CreateBank(
@@ -184,6 +195,71 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             caller=current_caller(),
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
+
+    async def ImportEntries(
+        self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
+    ) -> pb.ImportEntriesResponse:
+        """See the proto."""
+        header, chunks = await open_upload(request_iterator)
+        made = await self._imports.add(
+            fields.change_request(header, header.request_id),
+            fields.required("bank", header.bank),
+            ListSaid(
+                optional_from_wire(Format, header.format, "format"),
+                optional_from_wire(Kind, header.kind, "kind"),
+                fields.text("reference", header.reference, _LONGEST_REFERENCE),
+                fields.text("label", header.label, _LONGEST_LABEL),
+                _provenance(header.provenance),
+            ),
+            chunks,
+            dry_run=header.dry_run,
+            caller=current_caller(),
+        )
+        return pb.ImportEntriesResponse(**{"import": import_to_wire(made)})
+
+    async def GetImport(self, request: pb.GetImportRequest, context: Any) -> pb.GetImportResponse:
+        """See the proto."""
+        import_id = fields.required("import_id", request.import_id)
+        found = await self._imports.get(import_id, caller=current_caller())
+        return pb.GetImportResponse(**{"import": import_to_wire(found)})
+
+    async def ListImports(
+        self, request: pb.ListImportsRequest, context: Any
+    ) -> pb.ListImportsResponse:
+        """See the proto."""
+        page = await self._imports.list(
+            fields.page_token(request.page_token),
+            fields.page_size(request.page_size),
+            caller=current_caller(),
+        )
+        return pb.ListImportsResponse(
+            imports=[import_to_wire(each) for each in page.items],
+            next_page_token=page.next_token,
+        )
+
+    async def ApproveImport(
+        self, request: pb.ApproveImportRequest, context: Any
+    ) -> pb.ApproveImportResponse:
+        """See the proto."""
+        approved = await self._imports.approve(
+            fields.change_request(request, request.request_id),
+            fields.required("import_id", request.import_id),
+            fields.paragraphs("why", request.why, _LONGEST_NOTE),
+            caller=current_caller(),
+        )
+        return pb.ApproveImportResponse(**{"import": import_to_wire(approved)})
+
+    async def WithdrawImport(
+        self, request: pb.WithdrawImportRequest, context: Any
+    ) -> pb.WithdrawImportResponse:
+        """See the proto."""
+        withdrawn = await self._imports.withdraw(
+            fields.change_request(request, request.request_id),
+            fields.required("import_id", request.import_id),
+            fields.paragraphs("why", request.why, _LONGEST_NOTE),
+            caller=current_caller(),
+        )
+        return pb.WithdrawImportResponse(**{"import": import_to_wire(withdrawn)})
 
     async def WatchChanges(
         self, request: pb.WatchChangesRequest, context: Any

@@ -14,6 +14,7 @@ from hashmatch.access import Access
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
+from hashmatch.importing import Imports
 from hashmatch.screening import Screenings
 from hashmatch.server.access_interceptor import AccessInterceptor
 from hashmatch.server.access_service import AccessService
@@ -51,7 +52,12 @@ class Server:
     """One listening port."""
 
     def __init__(
-        self, screenings: Screenings, blocklist: Blocklist, feed: ChangeFeed, access: Access
+        self,
+        screenings: Screenings,
+        blocklist: Blocklist,
+        imports: Imports,
+        feed: ChangeFeed,
+        access: Access,
     ) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
@@ -67,7 +73,7 @@ class Server:
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, feed), self._server
+            BlocklistService(blocklist, imports, feed), self._server
         )
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -17,7 +17,6 @@ from hashmatch.errors import (
     EntryNotFound,
     EntryNotPending,
     EtagMismatch,
-    RequestIdReused,
     SecondPersonNeeded,
 )
 from hashmatch.model.records import (
@@ -34,6 +33,14 @@ from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, 
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.change_log import ChangeLog
+from hashmatch.store.changing import (
+    answer_to,
+    log_answer,
+    log_change,
+    new_entry,
+    open_bank,
+    subject_of,
+)
 from hashmatch.store.request import Request
 from hashmatch.store.rows import (
     find_bank,
@@ -179,12 +186,12 @@ class BlocklistStore(ChangeLog):
         """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = _open_bank(connection, bank)
+            row = open_bank(connection, bank)
             pending = row.activation == Activation.TWO_PERSON
             expire = new.expire_time
             coverage = new.coverage
             entry = {
-                **_new_entry(codec.now_ms(), request.actor),
+                **new_entry(codec.now_ms(), request.actor),
                 **_made_of(new.signals, usable),
                 "state": EntryState.PENDING if pending else EntryState.ACTIVE,
                 "entry_id": ids.new_id(ids.ENTRY),
@@ -219,16 +226,16 @@ class BlocklistStore(ChangeLog):
         have to be approved.
         """
         with self._database.write_in_order() as connection:
-            earlier = _answer_to(connection, request)
+            earlier = answer_to(connection, request)
             if earlier is not None:
                 return int(earlier["entries"])  # type: ignore[index]
-            row = _open_bank(connection, bank)
+            row = open_bank(connection, bank)
             if row.activation == Activation.TWO_PERSON:
                 raise SecondPersonNeeded("entries of this bank come into use one by one")
             now = codec.now_ms()
-            revision, count = _log_change(connection, request, "entries_created", row.seq), 0
+            revision, count = log_change(connection, request, "entries_created", row.seq), 0
             same = {
-                **_new_entry(now, request.actor),
+                **new_entry(now, request.actor),
                 "bank_seq": row.seq,
                 "revision": revision,
                 "batch": revision,
@@ -239,7 +246,7 @@ class BlocklistStore(ChangeLog):
                 bulk.insert(connection, some, same, made, usable)
                 count += len(some)
             answer = {"entries": count}
-            _log_answer(connection, revision, answer)
+            log_answer(connection, revision, answer)
             audit.append(
                 connection,
                 "entries_created",
@@ -262,7 +269,7 @@ class BlocklistStore(ChangeLog):
         `RequestIdReused`.
         """
         with self._database.read() as connection:
-            answer = _answer_to(connection, request)
+            answer = answer_to(connection, request)
         return None if answer is None else codec.parse_entry(answer)
 
     def approve_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
@@ -282,7 +289,7 @@ class BlocklistStore(ChangeLog):
                 raise SecondPersonNeeded(
                     "who proposed an entry cannot approve it; another person has to"
                 )
-            _open_bank(connection, row.bank_id)
+            open_bank(connection, row.bank_id)
             _set_state(connection, row.seq, EntryState.ACTIVE, approved_by=request.actor)
             return "entry_approved", row.bank_seq, row.seq
 
@@ -362,22 +369,22 @@ class BlocklistStore(ChangeLog):
         try:
             # Else a revision could come to light after a higher one, and followers would miss it.
             with self._database.write_in_order() as connection:
-                earlier = _answer_to(connection, request)
+                earlier = answer_to(connection, request)
                 if earlier is not None:
                     return parse(earlier)
                 what, bank_seq, entry_seq = change(connection)
-                revision = _log_change(connection, request, what, bank_seq, entry_seq)
+                revision = log_change(connection, request, what, bank_seq, entry_seq)
                 changed = (
                     banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
                 )
                 table = banks if entry_seq is None else entries
                 connection.execute(table.update().where(changed).values(revision=revision))
                 answer = after(connection, bank_seq, entry_seq)
-                _log_answer(connection, revision, answer)
+                log_answer(connection, revision, answer)
                 audit.append(
                     connection,
                     what,
-                    _subject(answer),
+                    subject_of(answer),
                     {**answer, "why": why} if why else answer,
                     revision=revision,
                     actor=request.actor,
@@ -387,7 +394,7 @@ class BlocklistStore(ChangeLog):
         except IntegrityError:
             # Another server took the same request_id in between.
             with self._database.read() as connection:
-                earlier = _answer_to(connection, request)
+                earlier = answer_to(connection, request)
             if earlier is None:
                 raise
             return parse(earlier)
@@ -432,22 +439,6 @@ def _set_state(connection: sa.Connection, seq: int, state: EntryState, **more: o
     connection.execute(entries.update().where(entries.c.seq == seq).values(values))
 
 
-def _new_entry(now_ms: int, actor: str) -> dict[str, object]:
-    """Columns that all entries that begin now have alike; of no media, unless it is said
-    otherwise.
-    """
-    return {
-        "state": EntryState.ACTIVE.value,
-        "coverage": None,
-        "coverage_reasons": [],
-        "create_ms": now_ms,
-        "update_ms": now_ms,
-        "proposed_by": actor,
-        "approved_by": "",
-        "expire_ms": None,
-    }
-
-
 def _made_of(signals: Sequence[Signals], usable: Usable) -> dict[str, object]:
     """Columns of an entry that say what hashes it has."""
     return {
@@ -456,54 +447,3 @@ def _made_of(signals: Sequence[Signals], usable: Usable) -> dict[str, object]:
         ),
         "duration_ms": max((int(each.pts_ms.max(initial=0)) for each in signals), default=0),
     }
-
-
-def _open_bank(connection: sa.Connection, bank: str) -> sa.Row[Any]:
-    """One that takes entries, by id or name. Raises `BankNotFound`, `BankArchived`."""
-    row = find_bank(connection, bank)
-    if row.state == BankState.ARCHIVED:
-        raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
-    return row
-
-
-def _log_change(
-    connection: sa.Connection,
-    request: Request,
-    what: str,
-    bank_seq: int,
-    entry_seq: int | None = None,
-) -> int:
-    """Begins a revision and gives its number; `_log_answer` ends it."""
-    values = {
-        "at_ms": codec.now_ms(),
-        "what": what,
-        "bank_seq": bank_seq,
-        "entry_seq": entry_seq,
-        "request_id": request.request_id,
-        "fingerprint": request.fingerprint,
-        "after": {},
-    }
-    return key(connection.execute(changes.insert().values(values)))
-
-
-def _subject(answer: Any) -> str:
-    """The id of what a change was answered with."""
-    return str(answer["bank_id"] if "bank_id" in answer else answer["ref"]["entry_id"])
-
-
-def _log_answer(connection: sa.Connection, revision: int, answer: object) -> None:
-    connection.execute(changes.update().where(changes.c.revision == revision).values(after=answer))
-
-
-def _answer_to(connection: sa.Connection, request: Request) -> object | None:
-    """What the request was answered before; None if it is new. Raises `RequestIdReused`."""
-    row = connection.execute(
-        sa.select(changes.c.fingerprint, changes.c.after).where(
-            changes.c.request_id == request.request_id
-        )
-    ).first()
-    if row is None:
-        return None
-    if row.fingerprint != request.fingerprint:
-        raise RequestIdReused("request_id: it was used for another request; make a new one")
-    return row.after  # type: ignore[no-any-return]

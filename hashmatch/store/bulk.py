@@ -27,12 +27,14 @@ class NewEntries:
     """Entries that are to be created, some thousand of them.
 
     ``references`` and ``labels`` n texts; ``hashes`` for each kind the hashes of all, and where
-    those of each begin: int64 ``[n + 1]``, rising, from 0 to their number.
+    those of each begin: int64 ``[n + 1]``, rising, from 0 to their number. ``contents`` n times
+    what tells an entry's hashes from any other's; None where nobody asks.
     """
 
     references: Sequence[str]
     labels: Sequence[str]
     hashes: Sequence[tuple[Signals, npt.NDArray[np.int64]]]
+    contents: Sequence[bytes] | None = None
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` if the columns do not fit together."""
@@ -51,6 +53,25 @@ class NewEntries:
     def __len__(self) -> int:
         """Number of entries."""
         return len(self.references)
+
+    def take(self, places: Sequence[int]) -> NewEntries:
+        """Only those at some places, which rise."""
+        if len(places) == len(self):
+            return self
+        chosen = np.array(places, np.int64)
+        hashes = []
+        for signals, first in self.hashes:
+            counts = np.diff(first)
+            kept = np.zeros(len(self), np.bool_)
+            kept[chosen] = True
+            rows = np.repeat(kept, counts)
+            hashes.append((signals.select(rows), np.cumsum([0, *counts[chosen]])))
+        return NewEntries(
+            [self.references[each] for each in places],
+            [self.labels[each] for each in places],
+            hashes,
+            None if self.contents is None else [self.contents[each] for each in places],
+        )
 
     @classmethod
     def joined(cls, some: Iterable[tuple[str, str, Sequence[Signals]]]) -> NewEntries:
@@ -79,6 +100,8 @@ def insert(
     columns: dict[str, Sequence[object]] = {name: [value] * count for name, value in same.items()}
     columns |= {"seq": seqs, "entry_id": ids, "kinds": kinds, "duration_ms": durations}
     columns |= {"reference": some.references, "label": some.labels}
+    if some.contents is not None:
+        columns["content"] = some.contents
     _insert(connection, entries, columns)
     for signals, first in some.hashes:
         _insert(connection, entry_signals, _signal_columns(signals, first, seqs))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from hashmatch.errors import ChangesCompacted
@@ -32,6 +34,9 @@ _SEQS_AT_ONCE: Final = 1000
 
 # Changes that brought one entry into use.
 _CAME: Final = ("entry_created", "entry_approved")
+
+# Those that brought many.
+_CAME_TOGETHER: Final = ("entries_created", "entries_approved")
 
 # Of entries' hashes, an entry and kind each, when all are read.
 _ROWS_AT_ONCE: Final = 5000
@@ -65,7 +70,7 @@ class Change:
     @property
     def came(self) -> bool:
         """True if entries came into use by it."""
-        return self.what in (*_CAME, "entries_created")
+        return self.what in (*_CAME, *_CAME_TOGETHER)
 
     @property
     def went(self) -> bool:
@@ -126,7 +131,7 @@ class ChangeLog:
                 row.bank_seq,
                 by_seq[row.bank_seq],
                 row.entry_seq,
-                row.after["entries"] if row.what == "entries_created" else 1,
+                row.after["entries"] if row.what.startswith("entries_") else 1,
             )
             for row in rows
         ]
@@ -135,7 +140,7 @@ class ChangeLog:
     def signals_of(self, some: Sequence[Change]) -> Iterator[Iterator[EntrySignals]]:
         """The hashes of all entries that came with these changes, whatever became of them since."""
         seqs = [change.entry_seq for change in some if change.what in _CAME]
-        batches = [change.revision for change in some if change.what == "entries_created"]
+        batches = [change.revision for change in some if change.what in _CAME_TOGETHER]
         # Not both in one query: an empty list would have a database look at every entry.
         wanted = [
             column.in_(numbers)
@@ -146,6 +151,13 @@ class ChangeLog:
             connection = stack.enter_context(self._database.read())
             found = [stack.enter_context(connection.execute(_signals(each))) for each in wanted]
             yield itertools.chain.from_iterable(map(_by_kind, found))
+
+    def left_by(self, revision: int) -> npt.NDArray[np.int64]:
+        """Sequence numbers of the entries that one revision withdrew together, rising."""
+        query = sa.select(entries.c.seq).where(entries.c.left_batch == revision)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(entries.c.seq)).scalars()
+            return np.fromiter(rows, np.int64)
 
     def listen(self) -> contextlib.AbstractContextManager[Listener]:
         """Is woken by changes of any server. Raises `StoreUnavailable`, then or later."""

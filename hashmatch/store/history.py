@@ -27,8 +27,15 @@ _TOKEN: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,18})\.([0-9]{1,18})")
 # Changes that are deleted together: others who write wait meanwhile.
 _DELETED_AT_ONCE: Final = 10_000
 
-# One row stands for as many entries as were created at once.
-_MANY: Final = "entries_created"
+# One row stands for as many entries as were changed at once: by which column they are found, what
+# that was for each, and what state it came to.
+_MANY: Final = {
+    "entries_created": (entries.c.batch, ChangeType.ENTRY_CREATED, EntryState.ACTIVE),
+    "entries_proposed": (entries.c.batch, ChangeType.ENTRY_PROPOSED, EntryState.PENDING),
+    "entries_approved": (entries.c.batch, ChangeType.ENTRY_APPROVED, EntryState.ACTIVE),
+    "entries_withdrawn": (entries.c.left_batch, ChangeType.ENTRY_WITHDRAWN, EntryState.WITHDRAWN),
+    "entries_declined": (entries.c.left_batch, ChangeType.ENTRY_DECLINED, EntryState.WITHDRAWN),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ def _changes(
     # Not so many at once and no more: some rows tell nothing.
     with connection.execute(query.execution_options(yield_per=limit)) as rows:
         for row in rows:
-            if row.what == _MANY:
+            if row.what in _MANY:
                 first = after.entry if row.revision == after.revision else 0
                 yield from _of_many(connection, row, first, limit, after.store_id)
             elif row.what.upper() in ChangeType.__members__:
@@ -138,17 +145,18 @@ def _changes(
 def _of_many(
     connection: sa.Connection, row: sa.Row[Any], after: int, limit: int, store_id: str
 ) -> Iterator[tuple[Position, BlocklistChange]]:
-    query = select_entries().where(entries.c.batch == row.revision, entries.c.seq > after)
+    column, change_type, state = _MANY[row.what]
+    query = select_entries().where(column == row.revision, entries.c.seq > after)
     for entry_row in connection.execute(query.order_by(entries.c.seq).limit(limit)):
-        created = dataclasses.replace(
+        then = dataclasses.replace(
             to_entry(entry_row),
             # Whatever became of it since comes as a change of its own.
-            state=EntryState.ACTIVE,
+            state=state,
             revision=row.revision,
-            update_time=codec.from_ms(entry_row.create_ms),
+            update_time=codec.from_ms(row.at_ms),
         )
         time = codec.from_ms(row.at_ms)
-        change = BlocklistChange(row.revision, ChangeType.ENTRY_CREATED, time, None, created, "")
+        change = BlocklistChange(row.revision, change_type, time, None, then, "")
         yield Position(row.revision, entry_row.seq, store_id), change
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "changes",
     "entries",
     "entry_signals",
+    "imports",
     "judgements",
     "metadata",
     "screening_signals",
@@ -83,7 +84,45 @@ entries = sa.Table(
     # Ids of callers; empty where nobody was asked who he is.
     sa.Column("proposed_by", sa.Text, nullable=False, server_default=""),
     sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
-    sa.Column("expire_ms", sa.BigInteger, nullable=True, index=True),
+    sa.Column("expire_ms", sa.BigInteger, nullable=True),
+    # The import that it came by; null if it came alone.
+    sa.Column("import_seq", sa.BigInteger, nullable=True),
+    # Of an import: tells its hashes from any other's; see `hashmatch.store.imports`.
+    sa.Column("content", sa.LargeBinary, nullable=True),
+    # The revision that many were withdrawn by at once; null if it was not.
+    sa.Column("left_batch", sa.BigInteger, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+# Few entries have these: an index of all would cost every list that is imported.
+for _column in (entries.c.expire_ms, entries.c.import_seq, entries.c.left_batch):
+    sa.Index(
+        f"ix_entries_{_column.name}",
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
+
+# Lists that were imported, see `hashmatch.store.imports`.
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("import_id", sa.Text, nullable=False, unique=True),
+    sa.Column("bank_seq", sa.ForeignKey("banks.seq"), nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("format", sa.Integer, nullable=True),
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("problems", sa.JSON, nullable=False),
+    sa.Column("provenance", sa.JSON, nullable=False),
+    sa.Column("proposed_by", sa.Text, nullable=False),
+    sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("approve_request", sa.Text, nullable=False, server_default=""),
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("create_ms", sa.BigInteger, nullable=False),
+    sa.Column("update_ms", sa.BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
 

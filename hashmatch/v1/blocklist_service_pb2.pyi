@@ -169,6 +169,142 @@ ENTRY_STATE_EXPIRED: EntryState.ValueType  # 4
 """Out of use because its time is over."""
 Global___EntryState: _TypeAlias = EntryState  # noqa: Y015
 
+class _Format:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORMAT_UNSPECIFIED: _Format.ValueType  # 0
+    """Found out from the first line."""
+    FORMAT_CSV: _Format.ValueType  # 1
+    """CSV whose header names a column of hashes: hash with kind (or type), or pdq, md5, sha1, sha256,
+    phash; besides, reference (or id), label and quality.
+    """
+    FORMAT_JSONL: _Format.ValueType  # 2
+    """A JSON object on each line, with such fields."""
+    FORMAT_HASHES: _Format.ValueType  # 3
+    """A hash in hexadecimal digits on each line."""
+    FORMAT_VPDQ: _Format.ValueType  # 4
+    """What vPDQ writes of one video: frame number, quality, hash, seconds. All of it is one entry."""
+    FORMAT_THREATEXCHANGE: _Format.ValueType  # 5
+    """JSON as ThreatExchange answers: a list of objects, or an object with one as "data"."""
+
+class Format(_Format, metaclass=_FormatEnumTypeWrapper):
+    """How a list is written."""
+
+FORMAT_UNSPECIFIED: Format.ValueType  # 0
+"""Found out from the first line."""
+FORMAT_CSV: Format.ValueType  # 1
+"""CSV whose header names a column of hashes: hash with kind (or type), or pdq, md5, sha1, sha256,
+phash; besides, reference (or id), label and quality.
+"""
+FORMAT_JSONL: Format.ValueType  # 2
+"""A JSON object on each line, with such fields."""
+FORMAT_HASHES: Format.ValueType  # 3
+"""A hash in hexadecimal digits on each line."""
+FORMAT_VPDQ: Format.ValueType  # 4
+"""What vPDQ writes of one video: frame number, quality, hash, seconds. All of it is one entry."""
+FORMAT_THREATEXCHANGE: Format.ValueType  # 5
+"""JSON as ThreatExchange answers: a list of objects, or an object with one as "data"."""
+Global___Format: _TypeAlias = Format  # noqa: Y015
+
+class _ImportState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_STATE_UNSPECIFIED: _ImportState.ValueType  # 0
+    """Never sent by the server."""
+    IMPORT_STATE_UNFINISHED: _ImportState.ValueType  # 1
+    """Not all of it has come; what came is in use, or waits."""
+    IMPORT_STATE_PENDING: _ImportState.ValueType  # 2
+    """Its entries wait for another person's approval."""
+    IMPORT_STATE_ACTIVE: _ImportState.ValueType  # 3
+    """Its entries are in use, but for those that were withdrawn one by one."""
+    IMPORT_STATE_WITHDRAWN: _ImportState.ValueType  # 4
+    """It was withdrawn."""
+
+class ImportState(_ImportState, metaclass=_ImportStateEnumTypeWrapper):
+    """Where an import stands."""
+
+IMPORT_STATE_UNSPECIFIED: ImportState.ValueType  # 0
+"""Never sent by the server."""
+IMPORT_STATE_UNFINISHED: ImportState.ValueType  # 1
+"""Not all of it has come; what came is in use, or waits."""
+IMPORT_STATE_PENDING: ImportState.ValueType  # 2
+"""Its entries wait for another person's approval."""
+IMPORT_STATE_ACTIVE: ImportState.ValueType  # 3
+"""Its entries are in use, but for those that were withdrawn one by one."""
+IMPORT_STATE_WITHDRAWN: ImportState.ValueType  # 4
+"""It was withdrawn."""
+Global___ImportState: _TypeAlias = ImportState  # noqa: Y015
+
+class _ProblemCode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProblemCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemCode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROBLEM_CODE_UNSPECIFIED: _ProblemCode.ValueType  # 0
+    """Never sent by the server."""
+    PROBLEM_CODE_SYNTAX: _ProblemCode.ValueType  # 1
+    """It is no JSON, or a quote is not closed."""
+    PROBLEM_CODE_NOT_TEXT: _ProblemCode.ValueType  # 2
+    """It is not UTF-8, or has a zero character."""
+    PROBLEM_CODE_LINE_TOO_LONG: _ProblemCode.ValueType  # 3
+    """It has more than 65,536 bytes."""
+    PROBLEM_CODE_COLUMNS: _ProblemCode.ValueType  # 4
+    """It has not as many columns as the header."""
+    PROBLEM_CODE_EMPTY: _ProblemCode.ValueType  # 5
+    """It has no hash."""
+    PROBLEM_CODE_KIND: _ProblemCode.ValueType  # 6
+    """Its kind is not known, not said, or not one that the bank uses."""
+    PROBLEM_CODE_LENGTH: _ProblemCode.ValueType  # 7
+    """Its hash is too long or too short for its kind."""
+    PROBLEM_CODE_HEX: _ProblemCode.ValueType  # 8
+    """Its hash has what is no hexadecimal digit."""
+    PROBLEM_CODE_FLAT: _ProblemCode.ValueType  # 9
+    """Its hash is of no picture: one byte over and over."""
+    PROBLEM_CODE_QUALITY: _ProblemCode.ValueType  # 10
+    """Its quality is no number from 0 to 100, or so low that the hash matches nothing."""
+    PROBLEM_CODE_TIME: _ProblemCode.ValueType  # 11
+    """Its time is none."""
+    PROBLEM_CODE_TEXT: _ProblemCode.ValueType  # 12
+    """Its reference or label is too long, or has a character that cannot be printed."""
+
+class ProblemCode(_ProblemCode, metaclass=_ProblemCodeEnumTypeWrapper):
+    """What is wrong with a line."""
+
+PROBLEM_CODE_UNSPECIFIED: ProblemCode.ValueType  # 0
+"""Never sent by the server."""
+PROBLEM_CODE_SYNTAX: ProblemCode.ValueType  # 1
+"""It is no JSON, or a quote is not closed."""
+PROBLEM_CODE_NOT_TEXT: ProblemCode.ValueType  # 2
+"""It is not UTF-8, or has a zero character."""
+PROBLEM_CODE_LINE_TOO_LONG: ProblemCode.ValueType  # 3
+"""It has more than 65,536 bytes."""
+PROBLEM_CODE_COLUMNS: ProblemCode.ValueType  # 4
+"""It has not as many columns as the header."""
+PROBLEM_CODE_EMPTY: ProblemCode.ValueType  # 5
+"""It has no hash."""
+PROBLEM_CODE_KIND: ProblemCode.ValueType  # 6
+"""Its kind is not known, not said, or not one that the bank uses."""
+PROBLEM_CODE_LENGTH: ProblemCode.ValueType  # 7
+"""Its hash is too long or too short for its kind."""
+PROBLEM_CODE_HEX: ProblemCode.ValueType  # 8
+"""Its hash has what is no hexadecimal digit."""
+PROBLEM_CODE_FLAT: ProblemCode.ValueType  # 9
+"""Its hash is of no picture: one byte over and over."""
+PROBLEM_CODE_QUALITY: ProblemCode.ValueType  # 10
+"""Its quality is no number from 0 to 100, or so low that the hash matches nothing."""
+PROBLEM_CODE_TIME: ProblemCode.ValueType  # 11
+"""Its time is none."""
+PROBLEM_CODE_TEXT: ProblemCode.ValueType  # 12
+"""Its reference or label is too long, or has a character that cannot be printed."""
+Global___ProblemCode: _TypeAlias = ProblemCode  # noqa: Y015
+
 class _ChangeType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1197,6 +1333,424 @@ class WithdrawEntryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WithdrawEntryResponse: _TypeAlias = WithdrawEntryResponse  # noqa: Y015
+
+@_typing.final
+class ImportProblem(_message.Message):
+    """One line that was left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Its number; 1 is the first. Of ThreatExchange's JSON, which object of the list."""
+    code: Global___ProblemCode.ValueType
+    """What is wrong."""
+    problem: _builtins.str
+    """The same in words, without what the line says: "PDQ digest has 63 hex digits, 64 needed"."""
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        code: Global___ProblemCode.ValueType = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "line", b"line", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProblem: _TypeAlias = ImportProblem  # noqa: Y015
+
+@_typing.final
+class Import(_message.Message):
+    """One list that was imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    BANK_ID_FIELD_NUMBER: _builtins.int
+    BANK_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_BEFORE_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    PROPOSED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Its id, "imp_" and 26 characters; empty of a dry run."""
+    bank_id: _builtins.str
+    """The bank's id."""
+    bank_name: _builtins.str
+    """The bank's name."""
+    state: Global___ImportState.ValueType
+    """Where it stands."""
+    format: Global___Format.ValueType
+    """How it was written; unspecified while that is not known."""
+    lines: _builtins.int
+    """Lines that were read."""
+    created: _builtins.int
+    """Entries that were made; of a dry run, that would be."""
+    known: _builtins.int
+    """Lines of which the bank had an entry already, or an earlier line made one."""
+    withdrawn_before: _builtins.int
+    """Lines of which the bank had an entry that was withdrawn: it stays so."""
+    broken: _builtins.int
+    """Lines that were left out."""
+    proposed_by: _builtins.str
+    """Id of the caller who imported it."""
+    approved_by: _builtins.str
+    """Id of the caller who approved it; empty if nobody had to, or did yet."""
+    revision: _builtins.int
+    """The blocklist's revision that approved or withdrew it; 0 if none did."""
+    dry_run: _builtins.bool
+    """True if nothing was imported: it only tells what would come of it."""
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """Why its entries are there."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was begun."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportProblem]:
+        """Lines that were left out, up to 100,000."""
+
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+        bank_id: _builtins.str = ...,
+        bank_name: _builtins.str = ...,
+        state: Global___ImportState.ValueType = ...,
+        format: Global___Format.ValueType = ...,
+        lines: _builtins.int = ...,
+        created: _builtins.int = ...,
+        known: _builtins.int = ...,
+        withdrawn_before: _builtins.int = ...,
+        broken: _builtins.int = ...,
+        provenance: Global___Provenance | None = ...,
+        proposed_by: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+        problems: _abc.Iterable[Global___ImportProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "provenance", b"provenance", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "bank_id", b"bank_id", "bank_name", b"bank_name", "broken", b"broken", "create_time", b"create_time", "created", b"created", "dry_run", b"dry_run", "format", b"format", "import_id", b"import_id", "known", b"known", "lines", b"lines", "problems", b"problems", "proposed_by", b"proposed_by", "provenance", b"provenance", "revision", b"revision", "state", b"state", "update_time", b"update_time", "withdrawn_before", b"withdrawn_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Import: _TypeAlias = Import  # noqa: Y015
+
+@_typing.final
+class ImportEntriesRequest(_message.Message):
+    """One message of a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the list; see ScreenUploadRequest."""
+    @_builtins.property
+    def header(self) -> Global___ImportEntriesHeader:
+        """The first message, and only that."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ImportEntriesHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ImportEntriesRequest: _TypeAlias = ImportEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ImportEntriesHeader(_message.Message):
+    """What is said of a list before its lines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BANK_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateBankRequest."""
+    bank: _builtins.str
+    """The bank's id or name."""
+    format: Global___Format.ValueType
+    """How the list is written; found out if unspecified."""
+    kind: _common_pb2.Kind.ValueType
+    """The kind of its hashes, where it does not say: 64 digits may be PDQ or SHA256."""
+    dry_run: _builtins.bool
+    """Tells what would come of it, and imports nothing."""
+    reference: _builtins.str
+    """Of entries whose lines have none; see EntryRef."""
+    label: _builtins.str
+    """Likewise."""
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """Why its entries are there."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        bank: _builtins.str = ...,
+        format: Global___Format.ValueType = ...,
+        kind: _common_pb2.Kind.ValueType = ...,
+        dry_run: _builtins.bool = ...,
+        reference: _builtins.str = ...,
+        label: _builtins.str = ...,
+        provenance: Global___Provenance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "dry_run", b"dry_run", "format", b"format", "kind", b"kind", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportEntriesHeader: _TypeAlias = ImportEntriesHeader  # noqa: Y015
+
+@_typing.final
+class ImportEntriesResponse(_message.Message):
+    """What became of a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportEntriesResponse: _TypeAlias = ImportEntriesResponse  # noqa: Y015
+
+@_typing.final
+class GetImportRequest(_message.Message):
+    """Which import to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImportRequest: _TypeAlias = GetImportRequest  # noqa: Y015
+
+@_typing.final
+class GetImportResponse(_message.Message):
+    """One import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImportResponse: _TypeAlias = GetImportResponse  # noqa: Y015
+
+@_typing.final
+class ListImportsRequest(_message.Message):
+    """Which imports to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 stands for 100."""
+    page_token: _builtins.str
+    """next_page_token of the answer before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportsRequest: _TypeAlias = ListImportsRequest  # noqa: Y015
+
+@_typing.final
+class ListImportsResponse(_message.Message):
+    """One page of imports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty if this is the last."""
+    @_builtins.property
+    def imports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Import]:
+        """The imports, newest first."""
+
+    def __init__(
+        self,
+        *,
+        imports: _abc.Iterable[Global___Import] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["imports", b"imports", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportsResponse: _TypeAlias = ListImportsResponse  # noqa: Y015
+
+@_typing.final
+class ApproveImportRequest(_message.Message):
+    """Which import to bring into use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateBankRequest."""
+    import_id: _builtins.str
+    """Its id."""
+    why: _builtins.str
+    """Why, for the audit trail; up to 2000 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        import_id: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveImportRequest: _TypeAlias = ApproveImportRequest  # noqa: Y015
+
+@_typing.final
+class ApproveImportResponse(_message.Message):
+    """The import after it was approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveImportResponse: _TypeAlias = ApproveImportResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawImportRequest(_message.Message):
+    """Which import to withdraw."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateBankRequest."""
+    import_id: _builtins.str
+    """Its id."""
+    why: _builtins.str
+    """Why, for the audit trail; up to 2000 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        import_id: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawImportRequest: _TypeAlias = WithdrawImportRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawImportResponse(_message.Message):
+    """The import after it was withdrawn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawImportResponse: _TypeAlias = WithdrawImportResponse  # noqa: Y015
 
 @_typing.final
 class WatchChangesRequest(_message.Message):

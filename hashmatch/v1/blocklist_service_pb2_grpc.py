@@ -93,6 +93,31 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.FromString,
                 _registered_method=True)
+        self.ImportEntries = channel.stream_unary(
+                '/hashmatch.v1.BlocklistService/ImportEntries',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesResponse.FromString,
+                _registered_method=True)
+        self.GetImport = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/GetImport',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportResponse.FromString,
+                _registered_method=True)
+        self.ListImports = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/ListImports',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsResponse.FromString,
+                _registered_method=True)
+        self.ApproveImport = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/ApproveImport',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportResponse.FromString,
+                _registered_method=True)
+        self.WithdrawImport = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/WithdrawImport',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.FromString,
+                _registered_method=True)
         self.WatchChanges = channel.unary_stream(
                 '/hashmatch.v1.BlocklistService/WatchChanges',
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
@@ -186,6 +211,44 @@ class BlocklistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportEntries(self, request_iterator, context):
+        """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
+        text of one video together. A line that is broken is told and left out; what the bank has
+        already stays as it is. To go on after a connection broke off, send all of it again with the
+        same request_id; with another one, nothing comes twice either.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImport(self, request, context):
+        """Gets one import, with its problems.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImports(self, request, context):
+        """Lists imports, newest first, without their problems.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveImport(self, request, context):
+        """Brings all pending entries of an import into use; another person than who imported them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawImport(self, request, context):
+        """Takes all entries of an import out of use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchChanges(self, request, context):
         """Tells every change after a revision, in order, and then those to come, until the caller ends
         it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -254,6 +317,31 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     servicer.WithdrawEntry,
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.SerializeToString,
+            ),
+            'ImportEntries': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportEntries,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesResponse.SerializeToString,
+            ),
+            'GetImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImport,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportResponse.SerializeToString,
+            ),
+            'ListImports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImports,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsResponse.SerializeToString,
+            ),
+            'ApproveImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveImport,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportResponse.SerializeToString,
+            ),
+            'WithdrawImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawImport,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.SerializeToString,
             ),
             'WatchChanges': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchChanges,
@@ -562,6 +650,141 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/WithdrawEntry',
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportEntries(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/hashmatch.v1.BlocklistService/ImportEntries',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ImportEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/GetImport',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.GetImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/ListImports',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ListImportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/ApproveImport',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ApproveImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/WithdrawImport',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,20 @@ class BlocklistServiceStub:
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
     only proposed is declined.
     """
+    ImportEntries: _grpc.StreamUnaryMultiCallable[_blocklist_service_pb2.ImportEntriesRequest, _blocklist_service_pb2.ImportEntriesResponse]
+    """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
+    text of one video together. A line that is broken is told and left out; what the bank has
+    already stays as it is. To go on after a connection broke off, send all of it again with the
+    same request_id; with another one, nothing comes twice either.
+    """
+    GetImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.GetImportRequest, _blocklist_service_pb2.GetImportResponse]
+    """Gets one import, with its problems."""
+    ListImports: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListImportsRequest, _blocklist_service_pb2.ListImportsResponse]
+    """Lists imports, newest first, without their problems."""
+    ApproveImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveImportRequest, _blocklist_service_pb2.ApproveImportResponse]
+    """Brings all pending entries of an import into use; another person than who imported them."""
+    WithdrawImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]
+    """Takes all entries of an import out of use."""
     WatchChanges: _grpc.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -106,6 +120,20 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
     only proposed is declined.
     """
+    ImportEntries: _aio.StreamUnaryMultiCallable[_blocklist_service_pb2.ImportEntriesRequest, _blocklist_service_pb2.ImportEntriesResponse]  # type: ignore[assignment]
+    """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
+    text of one video together. A line that is broken is told and left out; what the bank has
+    already stays as it is. To go on after a connection broke off, send all of it again with the
+    same request_id; with another one, nothing comes twice either.
+    """
+    GetImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.GetImportRequest, _blocklist_service_pb2.GetImportResponse]  # type: ignore[assignment]
+    """Gets one import, with its problems."""
+    ListImports: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListImportsRequest, _blocklist_service_pb2.ListImportsResponse]  # type: ignore[assignment]
+    """Lists imports, newest first, without their problems."""
+    ApproveImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveImportRequest, _blocklist_service_pb2.ApproveImportResponse]  # type: ignore[assignment]
+    """Brings all pending entries of an import into use; another person than who imported them."""
+    WithdrawImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]  # type: ignore[assignment]
+    """Takes all entries of an import out of use."""
     WatchChanges: _aio.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -212,6 +240,50 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
         only proposed is declined.
         """
+
+    @_abc_1.abstractmethod
+    def ImportEntries(
+        self,
+        request_iterator: _MaybeAsyncIterator[_blocklist_service_pb2.ImportEntriesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.ImportEntriesResponse, _abc.Awaitable[_blocklist_service_pb2.ImportEntriesResponse]]:
+        """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
+        text of one video together. A line that is broken is told and left out; what the bank has
+        already stays as it is. To go on after a connection broke off, send all of it again with the
+        same request_id; with another one, nothing comes twice either.
+        """
+
+    @_abc_1.abstractmethod
+    def GetImport(
+        self,
+        request: _blocklist_service_pb2.GetImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.GetImportResponse, _abc.Awaitable[_blocklist_service_pb2.GetImportResponse]]:
+        """Gets one import, with its problems."""
+
+    @_abc_1.abstractmethod
+    def ListImports(
+        self,
+        request: _blocklist_service_pb2.ListImportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.ListImportsResponse, _abc.Awaitable[_blocklist_service_pb2.ListImportsResponse]]:
+        """Lists imports, newest first, without their problems."""
+
+    @_abc_1.abstractmethod
+    def ApproveImport(
+        self,
+        request: _blocklist_service_pb2.ApproveImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.ApproveImportResponse, _abc.Awaitable[_blocklist_service_pb2.ApproveImportResponse]]:
+        """Brings all pending entries of an import into use; another person than who imported them."""
+
+    @_abc_1.abstractmethod
+    def WithdrawImport(
+        self,
+        request: _blocklist_service_pb2.WithdrawImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.WithdrawImportResponse, _abc.Awaitable[_blocklist_service_pb2.WithdrawImportResponse]]:
+        """Takes all entries of an import out of use."""
 
     @_abc_1.abstractmethod
     def WatchChanges(

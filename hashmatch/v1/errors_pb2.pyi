@@ -93,6 +93,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
     ERROR_REASON_SECOND_PERSON_NEEDED: _ErrorReason.ValueType  # 29
     """FAILED_PRECONDITION: who proposed an entry cannot approve it."""
+    ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """NOT_FOUND: no such import."""
+    ERROR_REASON_LIST_REVERSED: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION: the list's hashes match nothing that is listed as they are written, and do
+    with their bytes, words or bits in another order; the message says which. Nothing was imported.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -163,4 +169,10 @@ ERROR_REASON_ENTRY_NOT_PENDING: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
 ERROR_REASON_SECOND_PERSON_NEEDED: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION: who proposed an entry cannot approve it."""
+ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 30
+"""NOT_FOUND: no such import."""
+ERROR_REASON_LIST_REVERSED: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION: the list's hashes match nothing that is listed as they are written, and do
+with their bytes, words or bits in another order; the message says which. Nothing was imported.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -43,6 +43,7 @@ from hashmatch.errors import (
     SpoolFull,
     Unavailable,
 )
+from hashmatch.importing import Imports
 from hashmatch.index import snapshot as files
 from hashmatch.index.live import Snapshot
 from hashmatch.index.segment import Segment as Rows
@@ -250,10 +251,11 @@ _COMPARED_ALONE: Final = ("etag",)
 _screenings: Final[Any] = _Behind(Screenings)
 _blocklist: Final[Any] = _Behind(Blocklist)
 _access: Final[Any] = _Behind(Access)
+_imports: Final[Any] = _Behind(Imports)
 _feed: Final[Any] = _Feed()
 _SERVICES: Final = (
     (screening_pb, "ScreeningService", ScreeningService(_screenings)),
-    (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _feed)),
+    (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _imports, _feed)),
     (access_pb, "AccessService", AccessService(_access)),
 )
 
@@ -407,6 +409,33 @@ def _request_seeds() -> list[bytes]:
         (
             "ConfirmScreening",
             [screening_pb.ConfirmScreeningRequest(request_id="an-id", screening_id="scr_1")],
+        ),
+        (
+            "ImportEntries",
+            [
+                blocklist_pb.ImportEntriesRequest(
+                    header=blocklist_pb.ImportEntriesHeader(
+                        request_id="an-id",
+                        bank="swords",
+                        format=blocklist_pb.FORMAT_CSV,
+                        kind=pb.KIND_PDQ,
+                        reference="case 7",
+                        label="a label",
+                        provenance=blocklist_pb.Provenance(source="a partner"),
+                    )
+                ),
+                blocklist_pb.ImportEntriesRequest(chunk=b"hash"),
+            ],
+        ),
+        ("GetImport", [blocklist_pb.GetImportRequest(import_id="imp_1")]),
+        ("ListImports", [blocklist_pb.ListImportsRequest(page_size=20, page_token="77")]),
+        (
+            "ApproveImport",
+            [blocklist_pb.ApproveImportRequest(request_id="an-id", import_id="imp_1", why="a")],
+        ),
+        (
+            "WithdrawImport",
+            [blocklist_pb.WithdrawImportRequest(request_id="an-id", import_id="imp_1", why="a")],
         ),
         (
             "ApproveEntry",

@@ -18,4 +18,11 @@ def upgrade() -> None:
         sa.Column("expire_ms", sa.BigInteger(), nullable=True),
     ):
         op.add_column("entries", column)
-    op.create_index(op.f("ix_entries_expire_ms"), "entries", ["expire_ms"])
+    some = sa.text("expire_ms IS NOT NULL")
+    op.create_index(
+        op.f("ix_entries_expire_ms"),
+        "entries",
+        ["expire_ms"],
+        sqlite_where=some,
+        postgresql_where=some,
+    )

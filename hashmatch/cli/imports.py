@@ -1,0 +1,205 @@
+"""``hashmatch import …``: lists of hashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from hashmatch.cli import options
+from hashmatch.cli.entries import category_named
+from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.output import (
+    Context,
+    failed,
+    limited,
+    message_json,
+    plain,
+    print_json,
+    stderr,
+    stdout,
+    table,
+    upload_progress,
+)
+from hashmatch.model.imports import Format, Import
+from hashmatch.model.records import Provenance
+from hashmatch.model.verdicts import Kind
+from hashmatch.wire.imports import import_to_wire
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Import lists of hashes.", no_args_is_help=True)
+
+_SHOWN_PROBLEMS: Final = 20
+
+Why = Annotated[str, typer.Option(help="Why, for the audit trail.")]
+ImportId = Annotated[str, typer.Argument(metavar="ID")]
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV, JSON lines, hashes, vPDQ's text, JSON.")],
+    bank: Annotated[str, typer.Option(help="Id or name of the bank.")],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="csv, jsonl, hashes, vpdq or threatexchange.  [default: found out]",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="pdq, phash, sha256 …, where the list does not say.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would come of it.")
+    ] = False,
+    reference: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
+    label: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
+    source: Annotated[str, typer.Option(help="Who knew of it first: an exchange, a report.")] = "",
+    legal_basis: Annotated[str, typer.Option(help="The law or rule that it is listed by.")] = "",
+    category: Annotated[
+        str | None, typer.Option(help="csam-a1, intimate-image, terrorist-content and so on.")
+    ] = None,
+    severity: Annotated[int, typer.Option(min=0, max=4, help="1 (least) to 4; 0: not said.")] = 0,
+    note: Annotated[str, typer.Option(help="For whoever decides on it later.")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="That of a run that broke off: goes on with it.")
+    ] = "",
+    all_problems: Annotated[
+        bool, typer.Option("--all-problems", help="Tell every line that is broken.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for all of it.")] = 3600.0,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make entries of a list. Lines that are broken are told and left out.
+
+    What the bank has already stays as it is, so a list may be imported again. Exit code 1 if any
+    line is broken.
+    """
+    shared = options.of(context, server, as_json)
+    provenance = Provenance(source, legal_basis, category_named(category), severity, note)
+    chosen, of_kind = _format(form), _kind(kind)
+    with options.connected(shared) as client:
+        try:
+            with upload_progress(file.name) as progress:
+                made = client.import_entries(
+                    bank,
+                    file,
+                    format=chosen,
+                    kind=of_kind,
+                    dry_run=dry_run,
+                    reference=reference,
+                    label=label,
+                    provenance=provenance,
+                    request_id=request_id or None,
+                    timeout_seconds=timeout,
+                    progress=progress,
+                )
+        except OSError as error:
+            failed(error, shared, file=str(file))
+            raise typer.Exit(1) from None
+    _print([made], shared)
+    if not shared.json:
+        _print_problems(file.name, made, len(made.problems) if all_problems else _SHOWN_PROBLEMS)
+    if made.broken:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """List imports, newest first."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        _print(list(limited(client.list_imports(), limit)), shared)
+
+
+@app.command("show")
+def show(
+    context: typer.Context, import_id: ImportId, server: Server = None, as_json: AsJson = False
+) -> None:
+    """Show one import, and every line of it that was broken."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        made = client.get_import(import_id)
+    _print([made], shared)
+    if not shared.json:
+        _print_problems("", made, len(made.problems))
+
+
+@app.command("approve")
+def approve(
+    context: typer.Context,
+    import_id: ImportId,
+    why: Why = "",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring all its entries into use; another person than who imported them."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        _print([client.approve_import(import_id, why=why)], shared)
+
+
+@app.command("withdraw")
+def withdraw(
+    context: typer.Context,
+    import_id: ImportId,
+    why: Why = "",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take all its entries out of use, at once and everywhere."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        _print([client.withdraw_import(import_id, why=why)], shared)
+
+
+def _format(name: str | None) -> Format | None:
+    if name is not None and name.upper() not in Format.__members__:
+        raise typer.BadParameter(f"one of {', '.join(Format.__members__).lower()} is needed")
+    return None if name is None else Format[name.upper()]
+
+
+def _kind(name: str | None) -> Kind | None:
+    if name is not None and name.upper() not in Kind.__members__:
+        raise typer.BadParameter(f"one of {', '.join(Kind.__members__).lower()} is needed")
+    return None if name is None else Kind[name.upper()]
+
+
+def _print(imports: list[Import], context: Context) -> None:
+    rows = table("IMPORT", "BANK", "STATE", "MADE", "KNOWN", "GONE", "BROKEN")
+    for made in imports:
+        if context.json:
+            print_json({"import": message_json(import_to_wire(made))})
+        rows.add_row(
+            made.import_id or "dry run",
+            plain(made.bank_name),
+            made.state.name.lower() if made.import_id else "",
+            f"{made.created}",
+            f"{made.known}",
+            f"{made.withdrawn_before}",
+            f"{made.broken}",
+        )
+    if not context.json:
+        stdout.print(rows)
+
+
+def _print_problems(name: str, made: Import, most: int) -> None:
+    for each in made.problems[:most]:
+        line = Text(f"{plain(name)} line {each.line}: ".lstrip(), style="bold")
+        stdout.print(line.append(f"{plain(each.problem)} ({each.code.name})", style="default"))
+    if made.broken > most:
+        stderr.print(
+            f"{made.broken} lines are broken; --all-problems or import show tells all",
+            style="dim",
+        )
