@@ -41,7 +41,7 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 
 torture: $(VENV)/installed ## The long forms: hostile media, kills, crafted bytes for every parser
 	HASHMATCH_TORTURE=1 $(BIN)/python -m pytest --timeout=0 tests/e2e/test_hostile_media.py \
-	  tests/e2e/test_kills.py
+	  tests/e2e/test_kills.py tests/e2e/test_probes.py
 	$(BIN)/python -m tests.fuzz --seconds 600
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run

@@ -17,6 +17,7 @@ import inspect
 import json
 import math
 import random
+import shutil
 import struct
 import tempfile
 import zlib
@@ -28,6 +29,7 @@ import grpc
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from joserfc.jwk import ECKey, KeySet
 
 from hashmatch import channel as worker_channel
 from hashmatch.access import Access
@@ -41,13 +43,16 @@ from hashmatch.errors import (
     RequestError,
     SnapshotUnusable,
     SpoolFull,
+    Unauthenticated,
     Unavailable,
 )
+from hashmatch.exchange.lists import Item, ListReader
 from hashmatch.importing import Imports
 from hashmatch.index import snapshot as files
 from hashmatch.index.live import Snapshot
 from hashmatch.index.segment import Segment as Rows
 from hashmatch.model.callers import Caller
+from hashmatch.model.imports import ImportProblem
 from hashmatch.model.records import (
     Bank,
     BlocklistChange,
@@ -74,11 +79,15 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
+from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
 from hashmatch.server.access_service import AccessService
 from hashmatch.server.blocklist_service import BlocklistService
 from hashmatch.server.screening_service import ScreeningService
+from hashmatch.store.audit import Audit
+from hashmatch.store.callers import CallerStore
+from hashmatch.store.database import Database
 from hashmatch.store.history import Position
 from hashmatch.v1 import access_service_pb2 as access_pb
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
@@ -93,6 +102,8 @@ __all__ = [
     "Target",
     "answers",
     "channel",
+    "credentials",
+    "lists",
     "mutated",
     "refusals",
     "requests",
@@ -849,9 +860,90 @@ def _number_of(header: Mapping[str, Any], name: str) -> int:
     return number
 
 
+# Lists of hashes: how many bytes come at once, then the list.
+
+
+def lists(data: bytes) -> None:
+    """What a curator imports: all of it becomes items or problems, and both can be stored."""
+    step, data = data[:1], data[1:]
+    at_once = (step[0] if step else 0) or len(data) or 1
+    reader = ListReader(frozenset({Kind.PDQ, Kind.MD5}))
+    found: list[Item | ImportProblem] = []
+    try:
+        for start in range(0, len(data), at_once):
+            found += reader.feed(data[start : start + at_once])
+        found += reader.finish()
+    except InvalidField:
+        return
+    for each in found:
+        assert each.line >= 1
+        if isinstance(each, ImportProblem):
+            _assert_storable(each)
+            continue
+        _assert_storable([each.reference, each.label, each.line])
+        assert each.hashes
+        for made in each.hashes:
+            assert made.kind in (Kind.PDQ, Kind.MD5)
+            assert len(made.digest) == made.kind.width
+            assert 50 <= made.quality <= 100
+            assert 0 <= made.pts_ms < 2**40
+
+
+def _list_seeds() -> list[bytes]:
+    pdq, md5 = bytes(range(32)).hex(), bytes(range(16)).hex()
+    return [
+        f"\0hash,kind,id,label,quality\n{pdq},pdq,case 7,a,90\n{md5},md5,,,\n".encode(),
+        f'\0pdq,md5\n"{pdq}",{md5}\n'.encode(),
+        b"\x07" + json.dumps({"hash": pdq, "type": "HASH_PDQ", "tags": ["a"]}).encode() + b"\n",
+        f"\0# a list\n{md5}\n{md5.upper()}\n".encode(),
+        f"\0000,100,{pdq},0.0\n30,99,{pdq},1.001\n".encode(),
+        b"\0[" + json.dumps({"indicator": {"indicator": md5, "type": "HASH_MD5"}}).encode() + b"]",
+    ]
+
+
+# Credentials: the header "authorization" as it comes.
+
+
+def credentials(data: bytes) -> None:
+    """What anybody who reaches the port may say of himself: it is nobody."""
+    with contextlib.suppress(Unauthenticated):
+        _loop().run_until_complete(_access_of_nobody().authenticated(data.decode("latin-1"), ()))
+        raise AssertionError("somebody was let in")
+
+
+@functools.cache
+def _access_of_nobody() -> Access:
+    folder = Path(tempfile.mkdtemp(prefix="hashmatch-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    keys = folder / "keys.json"
+    public = KeySet([ECKey.generate_key("P-256", {"kid": "k"})]).as_dict(private=False)
+    keys.write_text(json.dumps(public))
+    database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
+    database.migrate()
+    issuer = Issuer(IssuerSettings("https://issuer.test", "hashmatch", str(keys)))
+    access = Access(CallerStore(database), Audit(database), issuer=issuer)
+    assert _loop().run_until_complete(access.start())
+    return access
+
+
+def _credential_seeds() -> list[bytes]:
+    header = b"eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ"  # {"alg":"ES256","kid":"k"}
+    none = b"eyJhbGciOiJub25lIn0"  # {"alg":"none"}
+    claims = b"eyJpc3MiOiJodHRwczovL2lzc3Vlci50ZXN0In0"
+    return [
+        b"Bearer hm_" + b"A" * 43,
+        b"Bearer " + b".".join([header, claims, b"A" * 86]),
+        b"Bearer " + b".".join([none, claims, b""]),
+        b"bearer " + b".".join([header, b"", b"", b"", b""]),  # As of an encrypted one.
+        b"Basic YTpi",
+    ]
+
+
 TARGETS: Final[Mapping[str, Target]] = {
     "answers": Target(answers, _answer_seeds),
     "channel": Target(channel, _channel_seeds),
+    "credentials": Target(credentials, _credential_seeds),
+    "lists": Target(lists, _list_seeds),
     "refusals": Target(refusals, _refusal_seeds),
     "requests": Target(requests, _request_seeds),
     "snapshot": Target(snapshot, _snapshot_seeds),
