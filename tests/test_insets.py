@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashmatch.hashing import pdq
+from hashmatch.hashing.frames import FrameBatch, hash_frames
+from hashmatch.model.verdicts import Kind, Part, Turn
 from hashmatch.sampling.insets import Inset, InsetFinder
 from tests.support import PATIENT
 
@@ -145,3 +147,24 @@ def test_frames_too_small_for_an_inset(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     for inset in found([rng.integers(0, 256, shape).astype(np.uint8) for _ in range(8)]):
         assert min(inset.luma.shape[1:]) >= 8
+
+
+def test_strips_are_no_insets() -> None:
+    """Bars of an application lie in many films, and look like one another."""
+    bar = film(7, 60, 300)
+    shown = found(set_in(film(8, 240, 320), bar, 170, 10))
+    assert all(max(each.luma.shape[1:]) <= 2.5 * min(each.luma.shape[1:]) for each in shown)
+
+
+def test_what_is_one_row_over_and_over_is_not_hashed() -> None:
+    """Edges and bars are near hashes of films that have nothing to do with them."""
+
+    def hashes(luma: Plane) -> int:
+        batch = FrameBatch(luma[None], np.zeros(1, np.int64), Part.INSET)
+        return sum(map(len, hash_frames(batch, [Kind.PDQ], turns=True)))
+
+    bars: Plane = np.tile(np.repeat(np.array([20, 200, 90, 255], np.uint8), 30), (90, 1))
+    assert hashes(bars) == hashes(bars.T) == 0
+    assert hashes(np.full((90, 120), 77, np.uint8)) == 0
+    assert hashes(film(1, 90, 120, frames=1)[0]) == len(Turn)
+    assert hashes(film(1, 90, 120, frames=1)[0][:20]) == 0

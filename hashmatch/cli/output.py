@@ -128,7 +128,8 @@ def print_screening(name: str, screening: Screening) -> None:
     """A screening for people: the verdict, why, and which seconds show which."""
     line = Text(plain(name), style="bold")
     line.append(f"  {screening.verdict.name}", style=VERDICT_STYLES[screening.verdict])
-    line.append(f"  {screening.elapsed_ms / 1000:.2f} s  {screening.screening_id}", style="dim")
+    took = "" if screening.evidence_withheld else f"  {screening.elapsed_ms / 1000:.2f} s"
+    line.append(f"{took}  {screening.screening_id}", style="dim")
     stdout.print(line)
     for reason in screening.reasons:
         stdout.print(Text(f"  {reason.code.name}: {plain(reason.detail)}"))

@@ -134,6 +134,9 @@ def _show(screening: Screening, context: Context) -> None:
         print_json({"screening": message_json(screening_to_wire(screening))})
         return
     print_screening(screening.media.format or "media", screening)
+    if screening.evidence_withheld:
+        stdout.print("  This caller is told verdicts alone; a reviewer sees the rest.", style="dim")
+        return
     coverage, media = screening.coverage, screening.media
     rows = table("", "")
     for name, value in (

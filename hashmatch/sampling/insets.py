@@ -31,6 +31,10 @@ _MOST: Final = 2
 # The least part of the frame's height and width that an inset has.
 _LEAST: Final = 0.2
 
+# How much longer than the other one side may be. Strips are bars of an application, or lines of
+# text: 250 of 1,230 insets of clean uploads were, and came nearest to hashes of other films.
+_LONGEST: Final = 2.5
+
 # An edge stands out from the lines beside it by (own - theirs) / (own + theirs + _NOISE), 0 to 1;
 # `_NOISE` in steps of luma. Each side of an inset does so by `_STANDS_OUT` over its length in the
 # mean. With 0.3, 20 of 29 were found; with 0.15, no more than with 0.2, at three times as many
@@ -239,6 +243,8 @@ def _sought(columns, lefts, rows, tops):  # type: ignore[no-untyped-def]
                     continue
                 for bottom in tops:
                     if bottom - top < _LEAST * height or bottom - top == height:
+                        continue
+                    if max(right - left, bottom - top) > _LONGEST * min(right - left, bottom - top):
                         continue
                     below = _side(rows, bottom, left, right)
                     before = _side(columns, left, top, bottom)

@@ -7,7 +7,10 @@ import contextlib
 import datetime
 import hmac
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -511,3 +514,73 @@ def test_status_details_are_those_of_any_error(guarded: Guarded) -> None:
             call(b"", timeout=20)
     failed: Any = raised.value
     assert b"UNAUTHENTICATED" in dict(failed.trailing_metadata())[DETAILS_KEY]
+
+
+def test_the_command_line_says_what_is_withheld(guarded: Guarded, tmp_path: Path) -> None:
+    """Empty coverage would look like a fault."""
+    file = tmp_path / "upload.png"
+    file.write_bytes(image(12))
+
+    def run(token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hashmatch", *arguments, "--server", guarded.server.address],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HASHMATCH_TOKEN": token, "COLUMNS": "80"},
+        )
+
+    pipeline = guarded.tokens[Role.PIPELINE]
+    screened = json.loads(run(pipeline, "screen", "--json", str(file)).stdout)["screening"]
+    shown = run(pipeline, "screening", "show", screened["screeningId"])
+    assert "a reviewer sees the rest" in shown.stdout
+    assert "coverage" not in shown.stdout
+    full = run(guarded.tokens[Role.REVIEWER], "screening", "show", screened["screeningId"])
+    assert "complete" in full.stdout
+    # The file is another way to give a token; and who has none is told so in one line.
+    (tmp_path / "token").write_text(pipeline + "\n")
+    by_file = subprocess.run(
+        [sys.executable, "-m", "hashmatch", "caller", "self", "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "HASHMATCH_SERVER": guarded.server.address,
+            "HASHMATCH_TOKEN_FILE": str(tmp_path / "token"),
+        },
+    )
+    assert json.loads(by_file.stdout)["caller"]["name"] == "pipeline"
+    refused = run("", "bank", "list")
+    assert refused.returncode == 1
+    assert "UNAUTHENTICATED" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_commands_of_an_admin(guarded: Guarded) -> None:
+    """Callers are made, listed and revoked by people; and their tokens are shown once."""
+    name = f"cli-{uuid.uuid4().hex[:8]}"
+
+    def run(*arguments: str, token: str = "") -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "hashmatch", *arguments, "--server", guarded.server.address],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "HASHMATCH_TOKEN": token or guarded.tokens[Role.ADMIN],
+                "COLUMNS": "80",
+            },
+        )
+        assert max(map(len, done.stdout.splitlines())) <= 80 or "--json" in arguments
+        return done.stdout
+
+    made = run("caller", "create", name, "--role", "reviewer", "--expires", "90d")
+    (token,) = re.findall(r"^hm_[\w-]{43}$", made, re.MULTILINE)
+    assert name in run("caller", "self", token=token)
+    assert name in run("caller", "list")
+    assert "revoked" in run("caller", "revoke", name)
+    log = run("audit", "log", "--actor", "admin", token=guarded.tokens[Role.AUDITOR])
+    assert "caller revoked" in log
+    assert "caller created" in log
