@@ -597,7 +597,7 @@ def test_the_doctor_finds_a_healthy_server(bank: str) -> None:
     done = run("doctor", "--json")
     assert done.code == 0
     checks = {each["check"]: each for each in done.objects}
-    expected = "hashmatch python installed sandbox server health blocklist"
+    expected = "hashmatch python installed sandbox server access health blocklist"
     assert set(checks) == set(expected.split())
     assert all(each["ok"] for each in checks.values())
     text = run("doctor")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,14 @@ import pytest
 
 from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
+from hashmatch.importing import Imports, ListSaid
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, Kind
+from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
+from hashmatch.store.imports import ImportStore
 from hashmatch.store.request import Request
 
 _BLOCK: Final = 5000
@@ -59,6 +63,65 @@ def test_import(against: Against, tmp_path: Path, name: str, count: int) -> None
         rounds=5 if count < 1_000_000 else 2,
         arguments=folder,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("100k", 100_000), pytest.param("1m", 1_000_000, marks=pytest.mark.full)]
+)
+def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
+    """``list_*``: a CSV, one line of a hundred broken, imported, again, and withdrawn; on SQLite,
+    against its own driver and bare hashes.
+    """
+    made, numbers = digests(count), itertools.count()
+    lines = [f"{digest.tobytes().hex()},ref {number}" for number, digest in enumerate(made)]
+    broken = len(lines[50::100])
+    lines[50::100] = [line[1:] for line in lines[50::100]]
+    # Some hashes of the list come twice.
+    different = len({line[:64] for line in lines if line[64] == ","})
+    data = "\n".join(["pdq,reference", *lines]).encode()
+
+    async def imported(folder: Path) -> None:
+        database = Database(f"sqlite:///{folder / 'ours.db'}")
+        database.migrate()
+        store = BlocklistStore(database)
+        store.create_bank(Request("bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
+        replica = Replica(store)
+        await replica.load()
+        imports = Imports(ImportStore(database), store, replica)
+        first = await imports.add(Request("first", ""), "bank", ListSaid(), _pieces(data))
+        assert (first.created, first.broken) == (different, broken)
+        again = await imports.add(Request("again", ""), "bank", ListSaid(), _pieces(data))
+        assert (again.created, again.known) == (0, count - broken)
+        await imports.withdraw(Request("gone", ""), first.import_id)
+        assert replica.snapshot.active_entries == 0
+        database.close()
+
+    def yardstick(folder: Path) -> None:
+        connection = sqlite3.connect(folder / "yardstick.db")
+        connection.execute("CREATE TABLE hashes (number INTEGER PRIMARY KEY, digest BLOB)")
+        rows = ((number, digest.tobytes()) for number, digest in enumerate(made))
+        connection.executemany("INSERT INTO hashes VALUES (?, ?)", rows)
+        connection.commit()
+        connection.close()
+
+    def folder() -> tuple[Path]:
+        (new := tmp_path / f"{next(numbers)}").mkdir()
+        return (new,)
+
+    against(
+        f"list_{name}",
+        f"{count:,} lines imported, again, and withdrawn",
+        "executemany of bare hashes",
+        lambda folder: asyncio.run(imported(folder)),
+        yardstick,
+        rounds=3 if count < 1_000_000 else 1,
+        arguments=folder,
+    )
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 1 << 18):
+        yield data[start : start + (1 << 18)]
 
 
 def _blocks(made: Bytes) -> Iterator[NewEntries]:

@@ -17,7 +17,8 @@ from hashmatch.cli import options
 from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import Context, plain, print_json, stdout
 from hashmatch.client import Client
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import AccessDenied, HashmatchError
+from hashmatch.model.callers import Role
 from hashmatch.model.records import Bank
 from hashmatch.model.verdicts import BankState
 
@@ -30,6 +31,7 @@ _SERVER_PARTS = {
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
     "imagehash": "imagehash",
+    "joserfc": "joserfc",
     "numba": "numba",
     "numpy": "numpy",
     "PIL": "pillow",
@@ -75,8 +77,21 @@ def _checks(context: Context) -> Iterator[_Check]:
     if importlib.util.find_spec("pyseccomp"):
         yield _sandbox()
     with Client(context.server, timeout_seconds=5.0) as client:
+        banks: list[Bank] | None = None
         try:
-            banks = list(client.list_banks())
+            caller = client.get_self()
+            if caller.roles - {Role.PIPELINE}:
+                banks = list(client.list_banks())
+        except AccessDenied:
+            yield _Check("server", True, "answers")
+            yield _Check(
+                "access",
+                False,
+                "the server does not know you",
+                "set HASHMATCH_TOKEN or HASHMATCH_TOKEN_FILE to your token; an admin makes one by "
+                "'hashmatch caller create'",
+            )
+            return
         except HashmatchError as error:
             yield _Check(
                 "server",
@@ -86,13 +101,16 @@ def _checks(context: Context) -> Iterator[_Check]:
             )
             return
         yield _Check("server", True, "answers")
+        roles = ", ".join(role.name.lower() for role in sorted(caller.roles))
+        yield _Check("access", True, f"{caller.name or 'nobody is asked who he is'} ({roles})")
         yield _Check(
             "health",
             client.is_ready(),
             "ready" if client.is_ready() else "not ready: starting or stopping",
             "" if client.is_ready() else "wait, then look at the server's log",
         )
-    yield _blocklist(banks)
+    if banks is not None:  # A pipeline may not see them.
+        yield _blocklist(banks)
 
 
 def _installed() -> _Check:

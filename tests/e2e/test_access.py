@@ -553,6 +553,11 @@ def test_the_command_line_says_what_is_withheld(guarded: Guarded, tmp_path: Path
         },
     )
     assert json.loads(by_file.stdout)["caller"]["name"] == "pipeline"
+    for token, code in (("", 1), (pipeline, 0)):
+        done = run(token, "doctor")
+        assert done.returncode == code, done.stdout
+        assert ("does not know you" in done.stdout) == bool(code)
+        assert max(map(len, done.stdout.splitlines())) <= 80
     refused = run("", "bank", "list")
     assert refused.returncode == 1
     assert "UNAUTHENTICATED" in refused.stderr
