@@ -72,12 +72,12 @@ def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
     """``list_*``: a CSV, one line of a hundred broken, imported, again, and withdrawn; on SQLite,
     against its own driver and bare hashes.
     """
-    made, numbers = digests(count), itertools.count()
+    numbers = itertools.count()
+    # By chance: none comes twice, or is of no picture.
+    made = np.random.default_rng(0).integers(0, 256, (count, 32), np.uint8)
     lines = [f"{digest.tobytes().hex()},ref {number}" for number, digest in enumerate(made)]
     broken = len(lines[50::100])
     lines[50::100] = [line[1:] for line in lines[50::100]]
-    # Some hashes of the list come twice.
-    different = len({line[:64] for line in lines if line[64] == ","})
     data = "\n".join(["pdq,reference", *lines]).encode()
 
     async def imported(folder: Path) -> None:
@@ -89,7 +89,7 @@ def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
         await replica.load()
         imports = Imports(ImportStore(database), store, replica)
         first = await imports.add(Request("first", ""), "bank", ListSaid(), _pieces(data))
-        assert (first.created, first.broken) == (different, broken)
+        assert (first.created, first.broken) == (count - broken, broken)
         again = await imports.add(Request("again", ""), "bank", ListSaid(), _pieces(data))
         assert (again.created, again.known) == (0, count - broken)
         await imports.withdraw(Request("gone", ""), first.import_id)
