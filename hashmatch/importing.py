@@ -224,7 +224,7 @@ def _tried(bank: Bank, work: _Work) -> Import:
         format=work.reader.form,
         lines=counts.lines,
         created=created,
-        known=max(0, counts.items - created - counts.withdrawn_before),
+        known=counts.known(created),
         withdrawn_before=counts.withdrawn_before,
         broken=counts.broken,
         provenance=work.said.provenance,

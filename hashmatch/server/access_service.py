@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any, Final
 
 from hashmatch.access import Access
@@ -91,11 +90,7 @@ def _new_caller(request: pb.CreateCallerRequest) -> NewCaller:
         raise InvalidField("roles", "at least one is needed")
     if len(request.banks) > _MOST_BANKS:
         raise InvalidField("banks", f"{len(request.banks)}; at most {_MOST_BANKS} are allowed")
-    expire = None
-    if request.HasField("expire_time"):
-        expire = fields.instant("expire_time", request.expire_time)
-        if expire <= datetime.datetime.now(datetime.UTC):
-            raise InvalidField("expire_time", "is over already")
+    expire = fields.expiry(request.expire_time) if request.HasField("expire_time") else None
     secret, certificate = request.token_sha256, request.certificate
     if request.WhichOneof("credential") is None:
         raise InvalidField("credential", "a token's hash or a certificate's name is needed")

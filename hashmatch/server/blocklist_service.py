@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -275,11 +274,7 @@ def _new_entry(
     said: pb.CreateEntryFromMediaHeader | pb.CreateEntryFromSignalsRequest,
     signals: Sequence[Signals],
 ) -> NewEntry:
-    expire = None
-    if said.HasField("expire_time"):
-        expire = fields.instant("expire_time", said.expire_time)
-        if expire <= datetime.datetime.now(datetime.UTC):
-            raise InvalidField("expire_time", "is over already")
+    expire = fields.expiry(said.expire_time) if said.HasField("expire_time") else None
     return NewEntry(
         fields.text("reference", said.reference, _LONGEST_REFERENCE),
         fields.text("label", said.label, _LONGEST_LABEL),

@@ -24,6 +24,7 @@ __all__ = [
     "bank_name",
     "caller_name",
     "change_request",
+    "expiry",
     "identified",
     "instant",
     "page_size",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_BANK_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_NAME: Final = 64
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
@@ -74,14 +75,17 @@ def instant(field: str, message: Timestamp) -> datetime.datetime:
         raise InvalidField(field, "is no instant") from None
 
 
+def expiry(message: Timestamp) -> datetime.datetime:
+    """The instant ``expire_time``, which is to come."""
+    moment = instant("expire_time", message)
+    if moment <= datetime.datetime.now(datetime.UTC):
+        raise InvalidField("expire_time", "is over already")
+    return moment
+
+
 def caller_name(value: str) -> str:
     """A name that cannot be taken for an id."""
-    if not _BANK_NAME.fullmatch(value) or value.startswith(ids.CALLER):
-        raise InvalidField(
-            "name",
-            f"1 to 64 letters, digits, '.', '-' and '_' are needed, not beginning {ids.CALLER!r}",
-        )
-    return value
+    return _name(value, ids.CALLER)
 
 
 def required(field: str, value: str) -> str:
@@ -117,10 +121,14 @@ def paragraphs(field: str, value: str, longest: int) -> str:
 
 def bank_name(value: str) -> str:
     """A name that cannot be taken for an id."""
-    if not _BANK_NAME.fullmatch(value) or value.startswith(ids.BANK):
+    return _name(value, ids.BANK)
+
+
+def _name(value: str, prefix: str) -> str:
+    if not _NAME.fullmatch(value) or value.startswith(prefix):
         raise InvalidField(
             "name",
-            f"1 to 64 letters, digits, '.', '-' and '_' are needed, not beginning {ids.BANK!r}",
+            f"1 to 64 letters, digits, '.', '-' and '_' are needed, not beginning {prefix!r}",
         )
     return value
 

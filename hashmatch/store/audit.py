@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from hashmatch.model.records import AuditFinding, AuditReport, AuditRow, Page
 from hashmatch.store import codec
 from hashmatch.store.database import Database
+from hashmatch.store.rows import page
 from hashmatch.store.tables import audit, callers, changes, store
 
 __all__ = ["Audit", "append"]
@@ -82,9 +83,7 @@ class Audit:
         named = sa.select(audit, callers.c.name.label("actor_name")).outerjoin(
             callers, callers.c.caller_id == audit.c.actor
         )
-        query = named.order_by(audit.c.seq.desc()).limit(limit + 1)
-        if before:
-            query = query.where(audit.c.seq < before)
+        query = named
         if actor:
             query = query.where(sa.or_(audit.c.actor == actor, callers.c.name == actor))
         if subject:
@@ -92,9 +91,7 @@ class Audit:
         if since_ms is not None:
             query = query.where(audit.c.at_ms >= since_ms)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        return Page(tuple(map(_to_row, rows[:limit])), token)
+            return page(connection, query, audit.c.seq, before, limit, _to_row)
 
     def verify(self, noted: bytes | None = None) -> AuditReport:
         """Goes through the whole trail. ``noted`` is a hash that was the newest at some time.

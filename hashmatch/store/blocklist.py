@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -46,6 +46,7 @@ from hashmatch.store.rows import (
     find_bank,
     key,
     newest_revision,
+    page,
     select_banks,
     select_entries,
     signals_values,
@@ -167,7 +168,7 @@ class BlocklistStore(ChangeLog):
 
     def list_banks(self, before: int, limit: int, state: BankState | None) -> Page[Bank]:
         """Newest first; ``before`` is the token of the page before, 0 for the first."""
-        query = select_banks().order_by(banks.c.seq.desc())
+        query = select_banks()
         if state is not None:
             query = query.where(banks.c.state == state)
         return self._page(query, banks.c.seq, before, limit, to_bank)
@@ -345,7 +346,7 @@ class BlocklistStore(ChangeLog):
         self, before: int, limit: int, bank: str | None, state: EntryState | None
     ) -> Page[Entry]:
         """Newest first; ``before`` as in `list_banks`. Raises `BankNotFound`."""
-        query = select_entries().order_by(entries.c.seq.desc())
+        query = select_entries()
         if bank is not None:
             with self._database.read() as connection:
                 query = query.where(entries.c.bank_seq == find_bank(connection, bank).seq)
@@ -417,13 +418,10 @@ class BlocklistStore(ChangeLog):
         limit: int,
         parse: Callable[[sa.Row[tuple[object, ...]]], T],
     ) -> Page[T]:
-        if before:
-            query = query.where(seq < before)
         with self._database.read() as connection:
             revision = newest_revision(connection)
-            rows = connection.execute(query.limit(limit + 1)).all()
-        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        return Page(tuple(parse(row) for row in rows[:limit]), token, revision)
+            found = page(connection, query, seq, before, limit, parse)
+        return replace(found, revision=revision)
 
 
 def _find_entry(connection: sa.Connection, entry_id: str) -> sa.Row[Any]:

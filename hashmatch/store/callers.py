@@ -11,13 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from hashmatch import ids
-from hashmatch.errors import CallerExists, CallerNotFound, RequestIdReused
+from hashmatch.errors import CallerExists, CallerNotFound
 from hashmatch.model.callers import CallerState, Credential, KnownCaller, Role
 from hashmatch.model.records import Page
 from hashmatch.store import audit, codec
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
-from hashmatch.store.rows import find_bank, key
+from hashmatch.store.rows import find_bank, key, page
 from hashmatch.store.tables import callers
 
 __all__ = ["CallerStore", "NewCaller", "secret_of_certificate"]
@@ -56,8 +56,7 @@ class CallerStore:
         with self._database.write_in_order() as connection:
             earlier = _select().where(callers.c.request_id == request.request_id)
             if row := connection.execute(earlier).first():
-                if row.fingerprint != request.fingerprint:
-                    raise RequestIdReused("request_id: it was used for another request")
+                request.check(row.fingerprint)
                 return _to_caller(row)
             return _insert(connection, request, new)
 
@@ -92,13 +91,8 @@ class CallerStore:
 
     def list(self, before: int, limit: int) -> Page[KnownCaller]:
         """Newest first; ``before`` is the token of the page before, 0 for the first."""
-        query = _select().order_by(callers.c.seq.desc()).limit(limit + 1)
-        if before:
-            query = query.where(callers.c.seq < before)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        return Page(tuple(map(_to_caller, rows[:limit])), token, 0)
+            return page(connection, _select(), callers.c.seq, before, limit, _to_caller)
 
     def by_secret(self) -> dict[bytes, KnownCaller]:
         """All that were not revoked, by the hash of what they show. They may have expired."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hashmatch.errors import BankArchived, RequestIdReused
+from hashmatch.errors import BankArchived
 from hashmatch.model.verdicts import BankState, EntryState
 from hashmatch.store import codec
 from hashmatch.store.request import Request
@@ -58,8 +58,7 @@ def answer_to(connection: sa.Connection, request: Request) -> object | None:
     ).first()
     if row is None:
         return None
-    if row.fingerprint != request.fingerprint:
-        raise RequestIdReused("request_id: it was used for another request; make a new one")
+    request.check(row.fingerprint)
     return row.after  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,6 @@ from hashmatch import ids
 from hashmatch.errors import (
     EntryNotPending,
     ImportNotFound,
-    RequestIdReused,
     SecondPersonNeeded,
 )
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
@@ -26,7 +25,7 @@ from hashmatch.store.changing import log_answer, log_change, new_entry, open_ban
 from hashmatch.store.contents import Contents
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
-from hashmatch.store.rows import key, newest_revision
+from hashmatch.store.rows import key, newest_revision, page
 from hashmatch.store.tables import banks, changes, entries, imports
 
 __all__ = ["Counts", "ImportStore", "Known"]
@@ -53,6 +52,10 @@ class Counts:
     withdrawn_before: int = 0
     broken: int = 0
 
+    def known(self, created: int) -> int:
+        """How many items were there already, where so many became entries."""
+        return max(0, self.items - created - self.withdrawn_before)
+
 
 class ImportStore:
     """Methods block; each is one transaction."""
@@ -68,8 +71,7 @@ class ImportStore:
         with self._database.write_in_order() as connection:
             same = imports.c.request_id == request.request_id
             if row := connection.execute(_select().where(same)).first():
-                if row.fingerprint != request.fingerprint:
-                    raise RequestIdReused("request_id: it was used for another request")
+                request.check(row.fingerprint)
                 return _to_import(row)
             now = codec.now_ms()
             inserted = connection.execute(
@@ -103,7 +105,8 @@ class ImportStore:
     ) -> tuple[int, int]:
         """Adds those that are not in the bank yet, at one revision; returns how many, and how many
         were withdrawn before. They are pending where the bank takes two persons. ``known`` is
-        brought up to date. Raises `BankArchived`.
+        brought up to date. Adds nothing to an import that was withdrawn meanwhile. Raises
+        `BankArchived`.
         """
         with self._database.write_in_order() as connection:
             row = connection.execute(_select().where(imports.c.import_id == import_id)).one()
@@ -113,7 +116,7 @@ class ImportStore:
                 known.contents, known.revision = fresh.contents, fresh.revision
             contents = some.contents or ()
             places, withdrawn = known.contents.sorted_out(contents)
-            if not places:
+            if not places or row.state != ImportState.UNFINISHED:
                 return 0, withdrawn
             kept = some.take(places)
             pending = bank.activation == Activation.TWO_PERSON
@@ -161,7 +164,7 @@ class ImportStore:
             told = {
                 "lines": counts.lines,
                 "created": created,
-                "known": max(0, counts.items - created - counts.withdrawn_before),
+                "known": counts.known(created),
                 "withdrawn_before": counts.withdrawn_before,
                 "broken": counts.broken,
             }
@@ -238,14 +241,10 @@ class ImportStore:
 
     def list(self, before: int, limit: int) -> Page[Import]:
         """Newest first, without their problems; ``before`` is the token of the page before."""
-        query = _select().order_by(imports.c.seq.desc()).limit(limit + 1)
-        if before:
-            query = query.where(imports.c.seq < before)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        made = (dataclasses.replace(_to_import(row), problems=()) for row in rows[:limit])
-        return Page(tuple(made), token)
+            found = page(connection, _select(), imports.c.seq, before, limit, _to_import)
+        items = (dataclasses.replace(each, problems=()) for each in found.items)
+        return dataclasses.replace(found, items=tuple(items))
 
     def _move(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hashmatch.errors import RequestIdReused
+
 __all__ = ["Request"]
 
 
@@ -16,3 +18,8 @@ class Request:
     request_id: str
     fingerprint: str
     actor: str = ""
+
+    def check(self, fingerprint: str) -> None:
+        """Raises `RequestIdReused` if a request of the same id had another fingerprint."""
+        if fingerprint != self.fingerprint:
+            raise RequestIdReused("request_id: it was used for another request; make a new one")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
 from hashmatch.errors import BankNotFound
-from hashmatch.model.records import Bank, Entry, EntryRef
+from hashmatch.model.records import Bank, Entry, EntryRef, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.store import codec
@@ -20,6 +20,7 @@ __all__ = [
     "find_bank",
     "key",
     "newest_revision",
+    "page",
     "select_banks",
     "select_entries",
     "signals_values",
@@ -29,6 +30,8 @@ __all__ = [
     "to_entry_signals",
     "to_signals",
 ]
+
+T = TypeVar("T")
 
 _ACTIVE_ENTRIES = (
     sa.select(sa.func.count())
@@ -54,6 +57,23 @@ def select_entries() -> sa.Select[Any]:
 def newest_revision(connection: sa.Connection) -> int:
     """0 before the first change."""
     return connection.execute(sa.select(sa.func.max(changes.c.revision))).scalar() or 0
+
+
+def page(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    seq: sa.ColumnElement[int],
+    before: int,
+    limit: int,
+    parse: Callable[[sa.Row[Any]], T],
+) -> Page[T]:
+    """Newest first, by ``seq``; ``before`` is the token of the page before, 0 for the first."""
+    query = query.order_by(seq.desc()).limit(limit + 1)
+    if before:
+        query = query.where(seq < before)
+    rows = connection.execute(query).all()
+    token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
+    return Page(tuple(parse(row) for row in rows[:limit]), token)
 
 
 def find_bank(connection: sa.Connection, bank: str, *, counted: bool = False) -> sa.Row[Any]:

@@ -10,14 +10,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from hashmatch.errors import RequestIdReused, ScreeningNotFound
+from hashmatch.errors import ScreeningNotFound
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
 from hashmatch.store import audit, codec
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
-from hashmatch.store.rows import signals_values, to_signals
+from hashmatch.store.rows import page, signals_values, to_signals
 from hashmatch.store.tables import judgements, screening_signals, screenings
 
 __all__ = ["ScreeningStore", "Stored"]
@@ -118,8 +118,7 @@ class ScreeningStore:
             row = connection.execute(query).first()
         if row is None:
             return None
-        if row.fingerprint != request.fingerprint:
-            raise RequestIdReused("request_id: it was used for another request; make a new one")
+        request.check(row.fingerprint)
         return _to_screening(row)
 
     def get(self, screening_id: str, caller: str | None = None) -> Screening:
@@ -162,9 +161,7 @@ class ScreeningStore:
         """Newest first; ``before`` is the token of the page before, 0 for the first. Of one
         caller, if it is given.
         """
-        query = _select_newest().order_by(screenings.c.seq.desc()).limit(limit + 1)
-        if before:
-            query = query.where(screenings.c.seq < before)
+        query = _select_newest()
         if verdict is not None:
             query = query.where(screenings.c.verdict == verdict)
         if since_ms is not None:
@@ -172,9 +169,7 @@ class ScreeningStore:
         if caller is not None:
             query = query.where(screenings.c.caller == caller)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        token = f"{rows[limit - 1].seq}" if len(rows) > limit else ""
-        return Page(tuple(_to_screening(row) for row in rows[:limit]), token)
+            return page(connection, query, screenings.c.seq, before, limit, _to_screening)
 
     def note_probing(self, caller: str) -> None:
         """Writes into the audit trail that a caller may be trying what passes."""

@@ -323,6 +323,28 @@ def test_an_import_takes_two_persons_where_an_entry_does(tmp_path: Path) -> None
                 ayu.approve_import(second.import_id)
 
 
+def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(client: Client, bank: str) -> None:
+    """The rest of a poisoned list would come into use after it was withdrawn."""
+    text = hexes(digests(14, 25_000)).encode()
+    made = []
+
+    def import_all() -> None:
+        made.append(client.import_entries(bank, _Slow(text), kind=Kind.PDQ))
+
+    thread = threading.Thread(target=import_all)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not client.get_bank(bank).active_entries:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (begun,) = [each for each in client.list_imports() if each.bank_name == bank]
+    assert begun.state is ImportState.UNFINISHED
+    client.withdraw_import(begun.import_id)
+    thread.join()
+    assert [each.state for each in made] == [ImportState.WITHDRAWN]
+    assert client.get_bank(bank).active_entries == 0
+
+
 def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     """A list of a night would begin anew in the morning; or half of it be there twice."""
     some = digests(12, 40_000)
