@@ -15,6 +15,7 @@ from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
+    BankPolicy,
     Entry,
     Page,
 )
@@ -51,12 +52,13 @@ class Blocklist:
         action: Action,
         thresholds: Mapping[Kind, int] | None,
         activation: Activation = Activation.ONE_PERSON,
+        bank_policy: BankPolicy | None = None,
     ) -> Bank:
         """Raises `InvalidField`, `BankExists`, `RequestIdReused`."""
         chosen = dict(thresholds or DEFAULT_THRESHOLDS)
-        _check_thresholds(chosen)
+        _check_thresholds(chosen, action)
         bank = await asyncio.to_thread(
-            self._store.create_bank, request, name, label, action, chosen, activation
+            self._store.create_bank, request, name, label, action, chosen, activation, bank_policy
         )
         await self._replica.current()
         return bank
@@ -65,8 +67,9 @@ class Blocklist:
         """Raises `InvalidField`, `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
         `RequestIdReused`.
         """
-        if edit.thresholds is not None:
-            _check_thresholds(edit.thresholds)
+        if edit.thresholds is not None or edit.action is not None:
+            before = await self.get_bank(bank)
+            _check_thresholds(edit.thresholds or before.thresholds, edit.action or before.action)
         updated = await asyncio.to_thread(self._store.update_bank, request, bank, etag, edit)
         await self._replica.current()
         return updated
@@ -238,7 +241,13 @@ class Blocklist:
             raise PermissionDenied
 
 
-def _check_thresholds(thresholds: Mapping[Kind, int]) -> None:
+def _check_thresholds(thresholds: Mapping[Kind, int], action: Action) -> None:
+    forged = sorted(thresholds.keys() & {Kind.SHA1, Kind.MD5})
+    if action is Action.OVERRULE and forged:
+        names = ", ".join(kind.name for kind in forged)
+        raise InvalidField(
+            "kinds", f"{names} in a negative bank; files can be made that share it, use SHA256"
+        )
     for kind, most in thresholds.items():
         if most > kind.largest_threshold:
             raise InvalidField(

@@ -178,7 +178,7 @@ class Screenings:
             *stored.coverage_reasons,
             *self._blocklist_doubts(search.snapshot, frozenset(versions), versions),
         ]
-        judgement = await self._judge(search, doubts)
+        judgement = await self._judge(search, doubts, stored.screening.media.sha256)
         judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
         return await asyncio.to_thread(self._store.add_judgement, request, judged)
 
@@ -249,13 +249,14 @@ class Screenings:
             *inspected.reasons,
             *self._blocklist_doubts(search.snapshot, kinds, versions),
         ]
-        judgement = await self._judge(search, doubts)
+        judgement = await self._judge(search, doubts, inspected.media.sha256)
         now = datetime.datetime.now(datetime.UTC)
         screening = Screening(
             screening_id=ids.new_id(ids.SCREENING),
             verdict=judgement.verdict,
             reasons=judgement.reasons,
             evidence=judgement.evidence,
+            unacted=judgement.unacted,
             media=inspected.media,
             coverage=inspected.coverage,
             blocklist_revision=search.snapshot.revision,
@@ -297,11 +298,11 @@ class Screenings:
             )
         yield from _kind_doubts(snapshot, kinds, versions)
 
-    async def _judge(self, search: _Search, doubts: Sequence[Reason]) -> Judgement:
+    async def _judge(self, search: _Search, doubts: Sequence[Reason], sha256: bytes) -> Judgement:
         matches, snapshot = search.matches, search.snapshot
         agreed = await asyncio.to_thread(policy.agreements, matches, search.squares, snapshot)
         refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
-        evidence = policy.weigh(matches, snapshot.banks, refs, agreed)
+        evidence = policy.weigh(matches, snapshot.banks, refs, agreed, sha256)
         return policy.judge(evidence, doubts)
 
 
@@ -397,6 +398,8 @@ class _Search:
     async def add(self, signals: Sequence[Signals]) -> bool:
         """Searches more hashes; true if by now the verdict is BLOCK whatever still comes."""
         await self.add_all(signals)
+        if policy.may_overrule_files(self.snapshot):
+            return False
         return policy.sure_block(self.matches, self.snapshot.banks)
 
     async def add_all(self, signals: Sequence[Signals]) -> bool:
@@ -472,6 +475,7 @@ def _rejudged(screening: Screening, judgement: Judgement, revision: int, began: 
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         evidence=judgement.evidence,
+        unacted=judgement.unacted,
         blocklist_revision=revision,
         judge_time=datetime.datetime.now(datetime.UTC),
         elapsed_ms=_since_ms(began),

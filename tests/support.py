@@ -31,6 +31,7 @@ from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.records import (
     Bank,
+    BankPolicy,
     Coverage,
     DecodeLimits,
     Entry,
@@ -47,8 +48,10 @@ from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import (
     Action,
     Activation,
+    BankMode,
     BankState,
     Category,
+    Effect,
     EntryState,
     Kind,
     Part,
@@ -330,6 +333,8 @@ EVIDENCE = st.builds(
     _count(),
     _count(),
     st.lists(SEGMENTS, max_size=3).map(tuple),
+    st.none() | st.integers(-(2**31), 2**31 - 1),
+    st.sampled_from(Effect),
 )
 MEDIA_INFO = st.builds(
     MediaInfo, _count(2**62), st.binary(max_size=32), st.text(), _count(), _count(), _MS
@@ -350,6 +355,7 @@ BANKS = st.builds(
     update_time=INSTANTS,
     active_entries=_count(2**62),
     activation=st.sampled_from(Activation),
+    policy=st.builds(BankPolicy, st.sampled_from(BankMode), _count(), _count(), _count()),
 )
 PROVENANCES = st.builds(
     Provenance,
@@ -395,6 +401,7 @@ def screenings(draw: st.DrawFn) -> Screening:
         judge_time=draw(INSTANTS),
         judgement=draw(st.integers(1, 2**32 - 1)),
         elapsed_ms=draw(_count(10**12)) / 1000,
+        unacted=tuple(draw(st.lists(EVIDENCE, max_size=2))),
     )
 
 

@@ -261,6 +261,36 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     assert run("bank", "archive", f"{name}-2").code == 1
 
 
+def test_a_bank_that_is_tried_before_it_acts(files: Path) -> None:
+    """Nobody could say from a terminal when a list goes live, or see what it would do."""
+    name = f"bank-{new_id()[:8]}"
+    made = run("bank", "create", name, "--action", "block", "--shadow", "--json").object["bank"]
+    assert made["policy"] == {
+        "mode": "BANK_MODE_SHADOW",
+        "trafficPercent": 100,
+        "blockScore": 14,
+        "reviewScore": 0,
+    }
+    run("entry", "add", "--bank", name, files / "known.mkv")
+    told = run("screen", files / "known.mkv")
+    assert "without effect (shadow): 0.0" in told.out
+    assert f"({name})" in told.out.replace("\n", " ")
+    assert "active, shadow" in run("bank", "list").out
+    scores = ["--block-score", "20", "--review-score", "5"]
+    changed = run("bank", "update", name, "--traffic", "0", *scores, "--json").object["bank"]
+    assert changed["policy"] == {
+        "mode": "BANK_MODE_SHADOW",
+        "trafficPercent": 0,
+        "blockScore": 20,
+        "reviewScore": 5,
+    }
+    live = run("bank", "update", name, "--live", "--json").object["bank"]["policy"]
+    assert (live["mode"], live["trafficPercent"]) == ("BANK_MODE_LIVE", 0)
+    assert "active, 0 %" in run("bank", "list").out
+    assert run("bank", "update", name, "--traffic", "101").code == 2
+    assert run("bank", "archive", name).code == 0
+
+
 def test_an_entry_from_its_making_to_its_end(bank: str, files: Path) -> None:
     """Likewise."""
     added = run(

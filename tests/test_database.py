@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import StoreUnavailable
-from hashmatch.model.records import KindCount
+from hashmatch.model.records import BankPolicy, KindCount
 from hashmatch.model.verdicts import EntryState, Kind
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
@@ -367,5 +367,7 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
         with store.load() as active:
             assert active.revision == 2
             assert [part.entry.tolist() for part in active.signals] == [[7]]
+        # Banks act as they did: on whatever was near enough.
+        assert store.get_bank("bnk_1").policy == BankPolicy(block_score=0)
         # Each store has a name of its own.
         assert len(store.store_id()) == 32

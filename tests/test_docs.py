@@ -16,7 +16,7 @@ from hashmatch import errors
 from hashmatch.client import Client
 from hashmatch.config import Settings
 from hashmatch.model.callers import Role, new_token
-from hashmatch.model.records import DEFAULT_THRESHOLDS
+from hashmatch.model.records import DEFAULT_THRESHOLDS, BankPolicy
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
 from tests.conftest import ROOT, RunningServer, serving
 
@@ -106,7 +106,10 @@ def test_the_commands_for_operators_work(
         for command in tried:
             try_it(command, tmp_path, running)
         with Client(running.address) as client:
-            assert client.get_bank("known-abuse").thresholds == DEFAULT_THRESHOLDS
+            wide = {**DEFAULT_THRESHOLDS, Kind.PDQ: 47}
+            assert client.get_bank("known-abuse").thresholds == wide
+            assert client.get_bank("partner-list").policy == BankPolicy(traffic_percent=10)
+            assert client.get_bank("harmless").active_entries == 1
 
 
 def test_the_serve_command_of_the_readme_is_understood(tmp_path: Path) -> None:

@@ -282,6 +282,8 @@ def test_error_reasons_are_those_of_the_exceptions() -> None:
         (verdicts.VerdictReason, common_pb2.VerdictReason),
         (verdicts.Action, common_pb2.Action),
         (verdicts.BankState, blocklist_service_pb2.BankState),
+        (verdicts.BankMode, blocklist_service_pb2.BankMode),
+        (verdicts.Effect, common_pb2.Effect),
         (verdicts.EntryState, blocklist_service_pb2.EntryState),
         (verdicts.ChangeType, blocklist_service_pb2.ChangeType),
         (verdicts.Activation, blocklist_service_pb2.Activation),

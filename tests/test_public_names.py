@@ -37,7 +37,7 @@ CLIENT = {
     "list_audit_rows": "*actor *subject *since",
     "list_callers": "",
     "revoke_caller": "caller *request_id",
-    "create_bank": "name *action *label *thresholds *activation *request_id",
+    "create_bank": "name *action *label *thresholds *activation *policy *request_id",
     "get_bank": "bank",
     "get_entry": "entry_id",
     "get_screening": "screening_id",
@@ -47,7 +47,7 @@ CLIENT = {
     "list_screenings": "*verdict *since",
     "screen": "media *request_id *timeout_seconds *progress",
     "screen_signals": "signals *duration_ms *request_id *timeout_seconds",
-    "update_bank": "bank *name *label *action *thresholds *activation *etag *request_id",
+    "update_bank": "bank *name *label *action *thresholds *activation *policy *etag *request_id",
     "watch_changes": "after_revision *resume_token",
     "withdraw_entry": "entry_id *why *request_id",
 }
@@ -99,7 +99,8 @@ RECORDS = {
     "AuditReport": "rows head findings",
     "AuditRow": "row time actor actor_name action subject revision details",
     "Bank": "bank_id name label action thresholds state revision create_time update_time "
-    "active_entries activation",
+    "active_entries activation policy",
+    "BankPolicy": "mode traffic_percent block_score review_score",
     "BlocklistChange": "revision type time bank entry resume_token",
     "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
@@ -108,24 +109,26 @@ RECORDS = {
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons "
     "provenance proposed_by approved_by expire_time",
     "EntryRef": "entry_id reference label bank_id bank_name",
-    "Evidence": "entry action kind part turn distance threshold frames segments score",
+    "Evidence": "entry action kind part turn distance threshold frames segments score effect",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
     "Provenance": "source legal_basis category severity note language",
     "Page": "items next_token revision",
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
-    "hash_versions create_time judge_time judgement elapsed_ms evidence_withheld",
+    "hash_versions create_time judge_time judgement elapsed_ms evidence_withheld unacted",
     "Segment": "media_start_ms media_end_ms entry_start_ms entry_end_ms frames",
 }
 
 ENUMERATIONS = {
-    "Action": "REVIEW BLOCK",
+    "Action": "REVIEW BLOCK OVERRULE",
     "Activation": "ONE_PERSON TWO_PERSON",
     "Category": "CSAM_A1 CSAM_A2 CSAM_B1 CSAM_B2 CSAM INTIMATE_IMAGE TERRORIST_CONTENT "
     "TERRORIST_CREDIBLE_THREAT TERRORIST_VIOLENCE TERRORIST_GLORIFICATION TERRORIST_RECRUITMENT "
     "PERPETRATOR_CONTENT OTHER",
+    "BankMode": "LIVE SHADOW",
     "BankState": "ACTIVE ARCHIVED",
+    "Effect": "ACTS SHADOW OVERRULED WEAK",
     "ChangeType": "BANK_CREATED BANK_UPDATED BANK_ARCHIVED ENTRY_CREATED ENTRY_WITHDRAWN "
     "ENTRY_PROPOSED ENTRY_APPROVED ENTRY_DECLINED ENTRY_EXPIRED",
     "EntryState": "PENDING ACTIVE WITHDRAWN EXPIRED",
@@ -202,9 +205,11 @@ COMMANDS = {
     "screening confirm": "--json --server ID",
     "screening list": "--json --limit --server --since --verdict",
     "bank": "",
-    "bank create": "--action --activation --json --kind --label --server NAME",
+    "bank create": "--action --activation --block-score --json --kind --label --live "
+    "--review-score --server --shadow --traffic NAME",
     "bank list": "--json --server",
-    "bank update": "--action --activation --json --kind --label --name --server BANK",
+    "bank update": "--action --activation --block-score --json --kind --label --live --name "
+    "--review-score --server --shadow --traffic BANK",
     "bank archive": "--json --server BANK",
     "entry": "",
     "entry add": "--bank --category --expires --json --label --language --legal-basis --note "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -9,8 +10,8 @@ import typer
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson, Server
 from hashmatch.cli.output import Context, message_json, plain, print_json, stdout, table
-from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank
-from hashmatch.model.verdicts import Action, Activation, Kind
+from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, BankPolicy
+from hashmatch.model.verdicts import Action, Activation, BankMode, Kind
 from hashmatch.wire.records import bank_to_wire
 
 __all__ = ["app"]
@@ -18,7 +19,13 @@ __all__ = ["app"]
 app = typer.Typer(help="Banks: collections of entries under one policy.", no_args_is_help=True)
 
 BankName = Annotated[str, typer.Argument(metavar="BANK", help="Id or name of the bank.")]
-ActionName = Annotated[str, typer.Option(help="What happens to a match: block or review.")]
+ActionName = Annotated[
+    str,
+    typer.Option(
+        help="What happens to a match: block or review. overrule makes a negative bank: what is "
+        "as near to it is no match of any other."
+    ),
+]
 KindNames = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,6 +44,43 @@ ActivationName = Annotated[
     ),
 ]
 
+Shadow = Annotated[
+    bool | None,
+    typer.Option(
+        "--shadow/--live",
+        help="What it finds is told and has no consequences, or has.  [default: live]",
+        show_default=False,
+    ),
+]
+Traffic = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Of so many uploads in a hundred what it finds has consequences.  [default: 100]",
+        show_default=False,
+    ),
+]
+BlockScore = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Evidence that scores less leads to REVIEW.  [default: 14, one clean upload of a "
+        "million]",
+        show_default=False,
+    ),
+]
+ReviewScore = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Evidence that scores less has no consequences.  [default: 0]",
+        show_default=False,
+    ),
+]
+
 _PERSONS = {Activation.ONE_PERSON: "", Activation.TWO_PERSON: ", two-person"}
 _ACTIVATIONS = {each.name.lower().replace("_", "-"): each for each in Activation}
 
@@ -49,6 +93,10 @@ def bank_create(
     label: Annotated[str, typer.Option(help="What its entries are.")] = "",
     kind: KindNames = None,
     activation: ActivationName = None,
+    shadow: Shadow = None,
+    traffic: Traffic = None,
+    block_score: BlockScore = None,
+    review_score: ReviewScore = None,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +110,7 @@ def bank_create(
             label=label,
             thresholds=thresholds,
             activation=persons or Activation.ONE_PERSON,
+            policy=_policy(BankPolicy(), shadow, traffic, block_score, review_score),
         )
     _print_banks([bank], shared)
 
@@ -80,9 +129,13 @@ def bank_update(
     bank: BankName,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     label: Annotated[str | None, typer.Option(help="A new label.")] = None,
-    action: Annotated[str | None, typer.Option(help="block or review.")] = None,
+    action: Annotated[str | None, typer.Option(help="block, review or overrule.")] = None,
     kind: KindNames = None,
     activation: ActivationName = None,
+    shadow: Shadow = None,
+    traffic: Traffic = None,
+    block_score: BlockScore = None,
+    review_score: ReviewScore = None,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,8 +144,13 @@ def bank_update(
     chosen = None if action is None else _action(action)
     thresholds, persons = _thresholds(kind), _activation(activation)
     with options.connected(shared) as client:
+        # A policy is changed as a whole: the etag tells if somebody else did meanwhile.
+        before = client.get_bank(bank)
+        policy = _policy(before.policy, shadow, traffic, block_score, review_score)
         updated = client.update_bank(
             bank,
+            policy=None if policy == before.policy else policy,
+            etag="" if policy == before.policy else before.etag,
             name=name,
             label=label,
             action=chosen,
@@ -114,7 +172,7 @@ def bank_archive(
 
 def _action(name: str) -> Action:
     if name.upper() not in Action.__members__:
-        raise typer.BadParameter(f"{name!r} is no action; block or review is needed")
+        raise typer.BadParameter(f"{name!r} is no action; block, review or overrule is needed")
     return Action[name.upper()]
 
 
@@ -124,6 +182,22 @@ def _activation(name: str | None) -> Activation | None:
     if name not in _ACTIVATIONS:
         raise typer.BadParameter(f"one of {', '.join(_ACTIVATIONS)} is needed")
     return _ACTIVATIONS[name]
+
+
+def _policy(
+    before: BankPolicy,
+    shadow: bool | None,
+    traffic: int | None,
+    block_score: int | None,
+    review_score: int | None,
+) -> BankPolicy:
+    chosen = {
+        "mode": None if shadow is None else (BankMode.SHADOW if shadow else BankMode.LIVE),
+        "traffic_percent": traffic,
+        "block_score": block_score,
+        "review_score": review_score,
+    }
+    return replace(before, **{name: each for name, each in chosen.items() if each is not None})  # type: ignore[arg-type]
 
 
 def _thresholds(kinds: list[str] | None) -> dict[Kind, int] | None:
@@ -143,6 +217,12 @@ def _thresholds(kinds: list[str] | None) -> dict[Kind, int] | None:
     return chosen or None
 
 
+def _doing(policy: BankPolicy) -> str:
+    if policy.mode is BankMode.SHADOW:
+        return ", shadow"
+    return "" if policy.traffic_percent == 100 else f", {policy.traffic_percent} %"
+
+
 def _print_banks(banks: list[Bank], context: Context) -> None:
     # Without its id: a bank's name will do wherever its id does, and leaves room for the rest.
     rows = table("NAME", "ACTION", "KINDS", "ENTRIES", "STATE", "LABEL")
@@ -158,7 +238,7 @@ def _print_banks(banks: list[Bank], context: Context) -> None:
             bank.action.name.lower(),
             kinds,
             str(bank.active_entries),
-            bank.state.name.lower() + _PERSONS[bank.activation],
+            bank.state.name.lower() + _PERSONS[bank.activation] + _doing(bank.policy),
             plain(bank.label),
         )
     if not context.json:

@@ -135,6 +135,9 @@ def print_screening(name: str, screening: Screening) -> None:
         stdout.print(Text(f"  {reason.code.name}: {plain(reason.detail)}"))
     for evidence in screening.evidence:
         stdout.print(Text(f"  - {describe(evidence)}"))
+    for evidence in screening.unacted:
+        why = evidence.effect.name.lower()
+        stdout.print(Text(f"  - without effect ({why}): {describe(evidence)}"), style="dim")
 
 
 def describe(evidence: Evidence) -> str:
@@ -148,9 +151,10 @@ def describe(evidence: Evidence) -> str:
         "" if evidence.turn is Turn.NONE else f", {evidence.turn.name.lower().replace('_', ' ')}"
     )
     stretches = "; ".join(_stretch(each) for each in evidence.segments)
+    score = "" if evidence.score is None else f", score {evidence.score}"
     return (
         f"{stretches} of {where}, by {evidence.kind.name} at "
-        f"{evidence.distance} of {evidence.threshold} bits{turned}"
+        f"{evidence.distance} of {evidence.threshold} bits{score}{turned}"
     )
 
 

@@ -26,6 +26,7 @@ from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
     Bank,
+    BankPolicy,
     BlocklistChange,
     Checkpoint,
     Entry,
@@ -42,6 +43,7 @@ from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.records import (
     bank_from_wire,
     entry_from_wire,
+    policy_to_wire,
     provenance_to_wire,
     screening_from_wire,
     timestamp,
@@ -210,6 +212,7 @@ class AsyncClient(AccessCalls, ImportCalls):
         label: str = "",
         thresholds: Mapping[Kind, int] | None = None,
         activation: Activation = Activation.ONE_PERSON,
+        policy: BankPolicy | None = None,
         request_id: str | None = None,
     ) -> Bank:
         """Makes a bank; without ``thresholds`` it uses SHA-256, PDQ at 31 bits and squares."""
@@ -220,6 +223,7 @@ class AsyncClient(AccessCalls, ImportCalls):
             action=int(action),  # type: ignore[arg-type]
             kinds=_kinds(thresholds),
             activation=int(activation),  # type: ignore[arg-type]
+            policy=None if policy is None else policy_to_wire(policy),
         )
         response = await self._unary(self._blocklist.CreateBank, request)
         return bank_from_wire(response.bank)
@@ -248,10 +252,13 @@ class AsyncClient(AccessCalls, ImportCalls):
         action: Action | None = None,
         thresholds: Mapping[Kind, int] | None = None,
         activation: Activation | None = None,
+        policy: BankPolicy | None = None,
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
-        """Changes what is given; with the bank's ``etag``, only if nobody changed it since."""
+        """Changes what is given, a policy as a whole; with the bank's ``etag``, only if nobody
+        changed it since.
+        """
         request = blocklist_pb.UpdateBankRequest(
             request_id=request_id or _new_request_id(),
             bank=bank,
@@ -261,6 +268,7 @@ class AsyncClient(AccessCalls, ImportCalls):
             action=int(action or 0),  # type: ignore[arg-type]
             kinds=_kinds(thresholds),
             activation=int(activation or 0),  # type: ignore[arg-type]
+            policy=None if policy is None else policy_to_wire(policy),
         )
         response = await self._unary(self._blocklist.UpdateBank, request)
         return bank_from_wire(response.bank)

@@ -18,6 +18,7 @@ from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import (
     AuditRow,
     Bank,
+    BankPolicy,
     BlocklistChange,
     Checkpoint,
     Entry,
@@ -160,6 +161,7 @@ class Client:
         label: str = "",
         thresholds: Mapping[Kind, int] | None = None,
         activation: Activation = Activation.ONE_PERSON,
+        policy: BankPolicy | None = None,
         request_id: str | None = None,
     ) -> Bank:
         """See `AsyncClient.create_bank`."""
@@ -170,6 +172,7 @@ class Client:
                 label=label,
                 thresholds=thresholds,
                 activation=activation,
+                policy=policy,
                 request_id=request_id,
             )
         )
@@ -191,6 +194,7 @@ class Client:
         action: Action | None = None,
         thresholds: Mapping[Kind, int] | None = None,
         activation: Activation | None = None,
+        policy: BankPolicy | None = None,
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
@@ -203,6 +207,7 @@ class Client:
                 action=action,
                 thresholds=thresholds,
                 activation=activation,
+                policy=policy,
                 etag=etag,
                 request_id=request_id,
             )

@@ -211,8 +211,8 @@ class Snapshot:
 
     @property
     def active_entries(self) -> int:
-        """Entries that can match: active ones of active banks."""
-        return sum(self.entries.get(seq, 0) for seq, bank in self._active_banks().items())
+        """Entries that an upload may be held back for: active ones of banks that act."""
+        return sum(self.entries.get(seq, 0) for seq, bank in self.banks.items() if bank.acts)
 
     @property
     def kinds_to_compute(self) -> frozenset[Kind]:
@@ -221,13 +221,13 @@ class Snapshot:
 
     @property
     def kinds_to_search(self) -> frozenset[Kind]:
-        """Kinds by which some entry of some active bank can match."""
-        active = self._active_banks()
+        """Kinds by which some entry of some bank that acts can match."""
+        acting = {seq: bank for seq, bank in self.banks.items() if bank.acts}
         return frozenset(
             kind
             for kind, table in self.tables.items()
             for seq, entries in table.usage.items()
-            if entries and seq in active and kind in active[seq].thresholds
+            if entries and seq in acting and kind in acting[seq].thresholds
         )
 
     @property

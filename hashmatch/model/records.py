@@ -10,9 +10,11 @@ from typing import Generic, TypeVar
 from hashmatch.model.verdicts import (
     Action,
     Activation,
+    BankMode,
     BankState,
     Category,
     ChangeType,
+    Effect,
     EntryState,
     Kind,
     Part,
@@ -27,6 +29,7 @@ __all__ = [
     "AuditReport",
     "AuditRow",
     "Bank",
+    "BankPolicy",
     "BlocklistChange",
     "Checkpoint",
     "Coverage",
@@ -63,6 +66,22 @@ class EntryRef:
 
 
 @dataclass(frozen=True, slots=True)
+class BankPolicy:
+    """What becomes of what a bank finds.
+
+    A bank in shadow finds and does nothing. ``traffic_percent``, 0 to 100: of so many uploads, by
+    their SHA-256, what a live bank finds has consequences. ``block_score`` and ``review_score``,
+    0 to 100: evidence whose score is less does not block, or has no consequences at all; see
+    `Evidence.score`. At 14 one clean upload of a million is blocked wrongly.
+    """
+
+    mode: BankMode = BankMode.LIVE
+    traffic_percent: int = 100
+    block_score: int = 14
+    review_score: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Bank:
     """A named collection of entries under one policy."""
 
@@ -77,6 +96,17 @@ class Bank:
     update_time: datetime.datetime
     active_entries: int = 0
     activation: Activation = Activation.ONE_PERSON
+    policy: BankPolicy = field(default_factory=BankPolicy)
+
+    @property
+    def acts(self) -> bool:
+        """True if an upload may be held back for what it finds."""
+        return (
+            self.state is BankState.ACTIVE
+            and self.policy.mode is BankMode.LIVE
+            and self.policy.traffic_percent > 0
+            and self.action is not Action.OVERRULE
+        )
 
     @property
     def etag(self) -> str:
@@ -218,7 +248,8 @@ class Evidence:
     """All that speaks for one entry by one kind of hash.
 
     ``score``: natural logarithm of how unlikely it is that an unrelated upload matches ten million
-    hashes so well; None where that was not measured (exact kinds, pHash).
+    hashes so well; None where that was not measured (exact kinds, pHash). ``action`` is what it
+    leads to, or would, if it acted.
     """
 
     entry: EntryRef
@@ -231,6 +262,7 @@ class Evidence:
     frames: int
     segments: tuple[Segment, ...] = ()
     score: int | None = None
+    effect: Effect = Effect.ACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +306,9 @@ class Coverage:
 class Screening:
     """The record of one media's check, with its newest judgement.
 
+    ``evidence`` acts; ``unacted`` is what was found besides and has no consequences, with its
+    `Effect`.
+
     ``evidence_withheld``: the caller is told the verdict and the class of its reasons alone; the
     rest is empty.
     """
@@ -291,6 +326,7 @@ class Screening:
     judgement: int = 1
     elapsed_ms: float = 0.0
     evidence_withheld: bool = False
+    unacted: tuple[Evidence, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` for a verdict that its reasons or evidence do not bear out."""

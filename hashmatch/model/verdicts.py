@@ -7,9 +7,11 @@ import enum
 __all__ = [
     "Action",
     "Activation",
+    "BankMode",
     "BankState",
     "Category",
     "ChangeType",
+    "Effect",
     "EntryState",
     "Kind",
     "Part",
@@ -135,6 +137,23 @@ class Action(enum.IntEnum):
 
     REVIEW = 1
     BLOCK = 2
+    OVERRULE = 3  # A negative bank: what it holds is no evidence for any other.
+
+
+class BankMode(enum.IntEnum):
+    """Whether what a bank finds has consequences."""
+
+    LIVE = 1
+    SHADOW = 2
+
+
+class Effect(enum.IntEnum):
+    """What becomes of evidence; see common.proto for the meaning of each."""
+
+    ACTS = 1
+    SHADOW = 2
+    OVERRULED = 3
+    WEAK = 4
 
 
 class BankState(enum.IntEnum):

@@ -1,11 +1,11 @@
 """What matches mean: matches to evidence, evidence to a verdict."""
 
+from hashmatch.policy.agreeing import agreements, matched_entries
+from hashmatch.policy.negative import may_overrule_files
 from hashmatch.policy.squares import Agreement
 from hashmatch.policy.weigh import (
     Judgement,
-    agreements,
     judge,
-    matched_entries,
     sure_block,
     weigh,
 )
@@ -16,6 +16,7 @@ __all__ = [
     "agreements",
     "judge",
     "matched_entries",
+    "may_overrule_files",
     "sure_block",
     "weigh",
 ]

@@ -24,8 +24,8 @@ from hashmatch.index.scan import scan
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, Kind
+from hashmatch.policy.agreeing import agreements
 from hashmatch.policy.squares import Agreement
-from hashmatch.policy.weigh import agreements
 
 __all__ = ["BITS", "LIST_HASHES", "Calibration", "Media", "calibrate", "chance"]
 

@@ -62,6 +62,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.thresholds(request.kinds),
             optional_from_wire(Activation, request.activation, "activation")
             or Activation.ONE_PERSON,
+            fields.policy(request.policy),
         )
         return pb.CreateBankResponse(bank=bank_to_wire(bank))
 
@@ -97,6 +98,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             action=optional_from_wire(Action, request.action, "action"),
             thresholds=fields.thresholds(request.kinds) or None,
             activation=optional_from_wire(Activation, request.activation, "activation"),
+            policy=fields.policy(request.policy) if request.HasField("policy") else None,
         )
         bank = await self._blocklist.update_bank(
             fields.change_request(request, request.request_id),

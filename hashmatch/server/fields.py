@@ -13,12 +13,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch import ids
 from hashmatch.errors import InvalidField
-from hashmatch.model.verdicts import Kind
+from hashmatch.model.records import BankPolicy
+from hashmatch.model.verdicts import BankMode, Kind
 from hashmatch.server.access_interceptor import current_caller
 from hashmatch.store.history import Position
 from hashmatch.store.request import Request
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
-from hashmatch.wire.enums import from_wire
+from hashmatch.wire.enums import from_wire, optional_from_wire
+from hashmatch.wire.records import policy_from_wire
 
 __all__ = [
     "bank_name",
@@ -30,6 +32,7 @@ __all__ = [
     "page_size",
     "page_token",
     "paragraphs",
+    "policy",
     "position",
     "request_id",
     "required",
@@ -43,6 +46,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_NAME: Final = 64
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
+_HUNDRED: Final = 100
 
 
 def request_id(value: str) -> str:
@@ -179,3 +183,14 @@ def thresholds(messages: Iterable[blocklist_pb.KindThreshold]) -> dict[Kind, int
             raise InvalidField("kinds", f"{kind.name} comes twice")
         chosen[kind] = message.max_distance
     return chosen
+
+
+def policy(message: blocklist_pb.BankPolicy) -> BankPolicy:
+    """A bank's policy."""
+    optional_from_wire(BankMode, message.mode, "policy.mode")
+    for name in ("traffic_percent", "block_score", "review_score"):
+        if getattr(message, name) > _HUNDRED:
+            raise InvalidField(
+                f"policy.{name}", f"{getattr(message, name)} is not within 0 and {_HUNDRED}"
+            )
+    return policy_from_wire(message)

@@ -21,6 +21,7 @@ from hashmatch.errors import (
 )
 from hashmatch.model.records import (
     Bank,
+    BankPolicy,
     Coverage,
     Entry,
     KindCount,
@@ -71,6 +72,7 @@ class BankEdit:
     thresholds: dict[Kind, int] | None = None
     state: BankState | None = None
     activation: Activation | None = None
+    policy: BankPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class BlocklistStore(ChangeLog):
         action: Action,
         thresholds: dict[Kind, int],
         activation: Activation = Activation.ONE_PERSON,
+        policy: BankPolicy | None = None,
     ) -> Bank:
         """Raises `BankExists`, `RequestIdReused`."""
 
@@ -118,6 +121,7 @@ class BlocklistStore(ChangeLog):
                     thresholds=thresholds_json(thresholds),
                     state=BankState.ACTIVE,
                     activation=activation,
+                    policy=codec.policy_json(policy or BankPolicy()),
                     revision=0,
                     create_ms=now,
                     update_ms=now,
@@ -144,6 +148,7 @@ class BlocklistStore(ChangeLog):
                 "action": edit.action,
                 "state": edit.state,
                 "activation": edit.activation,
+                "policy": edit.policy and codec.policy_json(edit.policy),
                 "thresholds": edit.thresholds and thresholds_json(edit.thresholds),
             }
             values = {name: value for name, value in values.items() if value is not None}

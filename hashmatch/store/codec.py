@@ -10,6 +10,7 @@ import pydantic
 
 from hashmatch.model.records import (
     Bank,
+    BankPolicy,
     Coverage,
     Entry,
     Evidence,
@@ -35,9 +36,11 @@ __all__ = [
     "parse_evidence",
     "parse_kinds",
     "parse_media",
+    "parse_policy",
     "parse_reasons",
     "parse_thresholds",
     "parse_versions",
+    "policy_json",
     "provenance_json",
     "parse_provenance",
     "reasons_json",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 _BANK: pydantic.TypeAdapter[Bank] = pydantic.TypeAdapter(Bank)
+_POLICY: pydantic.TypeAdapter[BankPolicy] = pydantic.TypeAdapter(BankPolicy)
 _ENTRY: pydantic.TypeAdapter[Entry] = pydantic.TypeAdapter(Entry)
 _EVIDENCE: pydantic.TypeAdapter[tuple[Evidence, ...]] = pydantic.TypeAdapter(tuple[Evidence, ...])
 _PROVENANCE: pydantic.TypeAdapter[Provenance] = pydantic.TypeAdapter(Provenance)
@@ -84,8 +88,18 @@ def bank_json(bank: Bank) -> Any:
 
 
 def parse_bank(value: Any) -> Bank:
-    """From `bank_json`."""
-    return _BANK.validate_python(value)
+    """From `bank_json`; also from one that was made before banks had a policy."""
+    return _BANK.validate_python({"policy": {"block_score": 0}, **value})
+
+
+def policy_json(policy: BankPolicy) -> Any:
+    """As JSON."""
+    return _POLICY.dump_python(policy, mode="json")
+
+
+def parse_policy(value: Any) -> BankPolicy:
+    """From `policy_json`."""
+    return _POLICY.validate_python(value)
 
 
 def entry_json(entry: Entry) -> Any:

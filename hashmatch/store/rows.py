@@ -99,6 +99,7 @@ def to_bank(row: sa.Row[Any]) -> Bank:
         update_time=codec.from_ms(row.update_ms),
         active_entries=row.active_entries,
         activation=Activation(row.activation),
+        policy=codec.parse_policy(row.policy),
     )
 
 

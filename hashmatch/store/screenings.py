@@ -225,6 +225,7 @@ def _judgement(seq: int, request: Request, screening: Screening, number: int = 1
         revision=screening.blocklist_revision,
         reasons=codec.reasons_json(screening.reasons),
         evidence=codec.evidence_json(screening.evidence),
+        unacted=codec.evidence_json(screening.unacted),
         elapsed_ms=screening.elapsed_ms,
     )
 
@@ -236,6 +237,7 @@ def _to_screening(row: sa.Row[Any]) -> Screening:
         verdict=Verdict(judged[judgements.c.verdict]),
         reasons=codec.parse_reasons(row.reasons),
         evidence=codec.parse_evidence(row.evidence),
+        unacted=codec.parse_evidence(row.unacted),
         media=codec.parse_media(row.media, row.sha256),
         coverage=codec.parse_coverage(row.coverage),
         blocklist_revision=row.revision,

@@ -58,6 +58,8 @@ banks = sa.Table(
     sa.Column("create_ms", sa.BigInteger, nullable=False),
     sa.Column("update_ms", sa.BigInteger, nullable=False),
     sa.Column("activation", sa.Integer, nullable=False, server_default="1"),
+    # A `BankPolicy`. Banks that were made before there was one block at any score.
+    sa.Column("policy", sa.JSON, nullable=False, server_default='{"block_score": 0}'),
     sqlite_autoincrement=True,
 )
 
@@ -232,4 +234,5 @@ judgements = sa.Table(
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("elapsed_ms", sa.Float, nullable=False),
+    sa.Column("unacted", sa.JSON, nullable=False, server_default="[]"),
 )

@@ -69,6 +69,30 @@ ACTIVATION_TWO_PERSON: Activation.ValueType  # 2
 """An entry is PENDING until another person approves it."""
 Global___Activation: _TypeAlias = Activation  # noqa: Y015
 
+class _BankMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BankModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BankMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BANK_MODE_UNSPECIFIED: _BankMode.ValueType  # 0
+    """Never sent by the server; in a request: LIVE."""
+    BANK_MODE_LIVE: _BankMode.ValueType  # 1
+    """It has."""
+    BANK_MODE_SHADOW: _BankMode.ValueType  # 2
+    """None: it is told in Screening.unacted, to see what a bank would do before it does."""
+
+class BankMode(_BankMode, metaclass=_BankModeEnumTypeWrapper):
+    """Whether what a bank finds has consequences."""
+
+BANK_MODE_UNSPECIFIED: BankMode.ValueType  # 0
+"""Never sent by the server; in a request: LIVE."""
+BANK_MODE_LIVE: BankMode.ValueType  # 1
+"""It has."""
+BANK_MODE_SHADOW: BankMode.ValueType  # 2
+"""None: it is told in Screening.unacted, to see what a bank would do before it does."""
+Global___BankMode: _TypeAlias = BankMode  # noqa: Y015
+
 class _Category:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -386,6 +410,58 @@ class KindThreshold(_message.Message):
 Global___KindThreshold: _TypeAlias = KindThreshold  # noqa: Y015
 
 @_typing.final
+class BankPolicy(_message.Message):
+    """What becomes of what a bank finds. In an answer each field is there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    TRAFFIC_PERCENT_FIELD_NUMBER: _builtins.int
+    BLOCK_SCORE_FIELD_NUMBER: _builtins.int
+    REVIEW_SCORE_FIELD_NUMBER: _builtins.int
+    mode: Global___BankMode.ValueType
+    """Whether it has consequences."""
+    traffic_percent: _builtins.int
+    """Of so many uploads in a hundred, 0 to 100, and of the others as if in shadow. Which uploads is
+    told by their SHA-256, for each bank anew: the same file is always of them, or never. One whose
+    SHA-256 is not known is. Absent: 100.
+    """
+    block_score: _builtins.int
+    """Evidence with a lower Evidence.score does not block, it leads to REVIEW; 0 to 100. exp(-score)
+    of all clean uploads are blocked wrongly, against ten million hashes: of a million, one at 14,
+    seven at 12, 0.02 at 18. Evidence without a score (the very file, PHASH) acts in any case.
+    Absent: 14.
+    """
+    review_score: _builtins.int
+    """Evidence with a lower score has no consequences; 0 to 100. Absent: 0."""
+    def __init__(
+        self,
+        *,
+        mode: Global___BankMode.ValueType = ...,
+        traffic_percent: _builtins.int | None = ...,
+        block_score: _builtins.int | None = ...,
+        review_score: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "mode", b"mode", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__block_score: _TypeAlias = _typing.Literal["block_score"]  # noqa: Y015
+    _WhichOneofArgType__block_score: _TypeAlias = _typing.Literal["_block_score", b"_block_score"]  # noqa: Y015
+    _WhichOneofReturnType__review_score: _TypeAlias = _typing.Literal["review_score"]  # noqa: Y015
+    _WhichOneofArgType__review_score: _TypeAlias = _typing.Literal["_review_score", b"_review_score"]  # noqa: Y015
+    _WhichOneofReturnType__traffic_percent: _TypeAlias = _typing.Literal["traffic_percent"]  # noqa: Y015
+    _WhichOneofArgType__traffic_percent: _TypeAlias = _typing.Literal["_traffic_percent", b"_traffic_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__block_score) -> _WhichOneofReturnType__block_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__review_score) -> _WhichOneofReturnType__review_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__traffic_percent) -> _WhichOneofReturnType__traffic_percent | None: ...
+
+Global___BankPolicy: _TypeAlias = BankPolicy  # noqa: Y015
+
+@_typing.final
 class Bank(_message.Message):
     """A named collection of entries under one policy."""
 
@@ -403,6 +479,7 @@ class Bank(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ACTIVATION_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     bank_id: _builtins.str
     """Id of the bank, "bnk_" and 26 characters."""
     name: _builtins.str
@@ -433,6 +510,10 @@ class Bank(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
 
+    @_builtins.property
+    def policy(self) -> Global___BankPolicy:
+        """What becomes of what it finds."""
+
     def __init__(
         self,
         *,
@@ -448,10 +529,11 @@ class Bank(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         activation: Global___Activation.ValueType = ...,
+        policy: Global___BankPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "active_entries", b"active_entries", "bank_id", b"bank_id", "create_time", b"create_time", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "active_entries", b"active_entries", "bank_id", b"bank_id", "create_time", b"create_time", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "policy", b"policy", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,6 +711,7 @@ class CreateBankRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     ACTIVATION_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 64 letters, digits, '-' and '_'. A UUID is best."""
     name: _builtins.str
@@ -641,7 +724,13 @@ class CreateBankRequest(_message.Message):
     """See Bank."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindThreshold]:
-        """See Bank. Empty: SHA256 at 0 and PDQ at 31."""
+        """See Bank. Empty: SHA256 at 0, PDQ at 31 and PDQ_PATCH at 40. A negative bank (ACTION_OVERRULE)
+        may not use MD5 and SHA1: files can be made that share them.
+        """
+
+    @_builtins.property
+    def policy(self) -> Global___BankPolicy:
+        """See Bank."""
 
     def __init__(
         self,
@@ -652,10 +741,11 @@ class CreateBankRequest(_message.Message):
         action: _common_pb2.Action.ValueType = ...,
         kinds: _abc.Iterable[Global___KindThreshold] | None = ...,
         activation: Global___Activation.ValueType = ...,
+        policy: Global___BankPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation", b"activation", "kinds", b"kinds", "label", b"label", "name", b"name", "policy", b"policy", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -807,6 +897,7 @@ class UpdateBankRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     ACTIVATION_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -829,6 +920,10 @@ class UpdateBankRequest(_message.Message):
         that entries have already; media is not hashed again.
         """
 
+    @_builtins.property
+    def policy(self) -> Global___BankPolicy:
+        """See Bank; as it is if absent, else all of it anew."""
+
     def __init__(
         self,
         *,
@@ -840,10 +935,11 @@ class UpdateBankRequest(_message.Message):
         action: _common_pb2.Action.ValueType = ...,
         kinds: _abc.Iterable[Global___KindThreshold] | None = ...,
         activation: Global___Activation.ValueType = ...,
+        policy: Global___BankPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "label", b"label", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "label", b"label", "name", b"name", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "action", b"action", "activation", b"activation", "bank", b"bank", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_name", b"_name", "action", b"action", "activation", b"activation", "bank", b"bank", "etag", b"etag", "kinds", b"kinds", "label", b"label", "name", b"name", "policy", b"policy", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015

@@ -346,6 +346,11 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A person looks at it: verdict REVIEW."""
     ACTION_BLOCK: _Action.ValueType  # 2
     """It must not be published: verdict BLOCK."""
+    ACTION_OVERRULE: _Action.ValueType  # 3
+    """A negative bank: what it holds is known to be harmless, or says nothing (a title card, a test
+    picture). A hash of an upload that is as near to one of its entries as to another bank's is no
+    evidence for that; nor is anything in a file that is in it, byte for byte by SHA-256.
+    """
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """What a bank does to an upload that matches it."""
@@ -356,7 +361,44 @@ ACTION_REVIEW: Action.ValueType  # 1
 """A person looks at it: verdict REVIEW."""
 ACTION_BLOCK: Action.ValueType  # 2
 """It must not be published: verdict BLOCK."""
+ACTION_OVERRULE: Action.ValueType  # 3
+"""A negative bank: what it holds is known to be harmless, or says nothing (a title card, a test
+picture). A hash of an upload that is as near to one of its entries as to another bank's is no
+evidence for that; nor is anything in a file that is in it, byte for byte by SHA-256.
+"""
 Global___Action: _TypeAlias = Action  # noqa: Y015
+
+class _Effect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EFFECT_UNSPECIFIED: _Effect.ValueType  # 0
+    """Never sent by the server."""
+    EFFECT_ACTS: _Effect.ValueType  # 1
+    """It has consequences: the verdict."""
+    EFFECT_SHADOW: _Effect.ValueType  # 2
+    """None: its bank is in shadow, or acts on a share of the traffic that this upload is not of."""
+    EFFECT_OVERRULED: _Effect.ValueType  # 3
+    """None: a negative bank overrules it."""
+    EFFECT_WEAK: _Effect.ValueType  # 4
+    """None: its score is less than its bank's review_score."""
+
+class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
+    """What becomes of evidence."""
+
+EFFECT_UNSPECIFIED: Effect.ValueType  # 0
+"""Never sent by the server."""
+EFFECT_ACTS: Effect.ValueType  # 1
+"""It has consequences: the verdict."""
+EFFECT_SHADOW: Effect.ValueType  # 2
+"""None: its bank is in shadow, or acts on a share of the traffic that this upload is not of."""
+EFFECT_OVERRULED: Effect.ValueType  # 3
+"""None: a negative bank overrules it."""
+EFFECT_WEAK: Effect.ValueType  # 4
+"""None: its score is less than its bank's review_score."""
+Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 @_typing.final
 class View(_message.Message):
@@ -567,8 +609,12 @@ class Evidence(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
     action: Global___Action.ValueType
-    """What its bank asks for."""
+    """What it leads to, or would if it acted: what its bank asks for; REVIEW for BLOCK if its score is
+    less than the bank's block_score, or if squares are no nearer than those of two films of one
+    place.
+    """
     kind: Global___Kind.ValueType
     """By which kind of hash."""
     distance: _builtins.int
@@ -582,6 +628,8 @@ class Evidence(_message.Message):
     well, from the distances that were measured between unrelated films: 14 is one upload in a
     million. Absent for kinds of which that was not measured.
     """
+    effect: Global___Effect.ValueType
+    """What becomes of it."""
     @_builtins.property
     def entry(self) -> Global___EntryRef:
         """The entry."""
@@ -606,10 +654,11 @@ class Evidence(_message.Message):
         frames: _builtins.int = ...,
         segments: _abc.Iterable[Global___Segment] | None = ...,
         score: _builtins.int | None = ...,
+        effect: Global___Effect.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "entry", b"entry", "score", b"score", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "action", b"action", "distance", b"distance", "entry", b"entry", "frames", b"frames", "kind", b"kind", "score", b"score", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "action", b"action", "distance", b"distance", "effect", b"effect", "entry", b"entry", "frames", b"frames", "kind", b"kind", "score", b"score", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
@@ -765,6 +814,7 @@ class Screening(_message.Message):
     ELAPSED_FIELD_NUMBER: _builtins.int
     EVIDENCE_WITHHELD_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
+    UNACTED_FIELD_NUMBER: _builtins.int
     screening_id: _builtins.str
     """Id of the screening, "scr_" and 26 characters."""
     verdict: Global___Verdict.ValueType
@@ -812,6 +862,12 @@ class Screening(_message.Message):
     def elapsed(self) -> _duration_pb2.Duration:
         """From the first byte received to this verdict; for a confirmation, what that took."""
 
+    @_builtins.property
+    def unacted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evidence]:
+        """What was found besides and has no consequences, with its effect; surest first. Under any
+        verdict.
+        """
+
     def __init__(
         self,
         *,
@@ -829,10 +885,11 @@ class Screening(_message.Message):
         elapsed: _duration_pb2.Duration | None = ...,
         evidence_withheld: _builtins.bool = ...,
         padding: _builtins.bytes = ...,
+        unacted: _abc.Iterable[Global___Evidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "judge_time", b"judge_time", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "unacted", b"unacted", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

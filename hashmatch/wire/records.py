@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hashmatch.errors import Internal
 from hashmatch.model.records import (
     Bank,
+    BankPolicy,
     BlocklistChange,
     Checkpoint,
     Coverage,
@@ -27,9 +28,11 @@ from hashmatch.model.records import (
 from hashmatch.model.verdicts import (
     Action,
     Activation,
+    BankMode,
     BankState,
     Category,
     ChangeType,
+    Effect,
     EntryState,
     Kind,
     Part,
@@ -49,6 +52,8 @@ __all__ = [
     "entry_from_wire",
     "entry_to_wire",
     "instant",
+    "policy_from_wire",
+    "policy_to_wire",
     "provenance_from_wire",
     "provenance_to_wire",
     "reason_from_wire",
@@ -127,6 +132,7 @@ def evidence_to_wire(evidence: Evidence) -> pb.Evidence:
             for each in evidence.segments
         ],
         score=evidence.score,
+        effect=to_wire(evidence.effect),
     )
 
 
@@ -152,6 +158,7 @@ def evidence_from_wire(message: pb.Evidence) -> Evidence:
             for each in message.segments
         ),
         score=message.score if message.HasField("score") else None,
+        effect=known(Effect, message.effect or Effect.ACTS),
     )
 
 
@@ -239,6 +246,7 @@ def _screening_to_wire(screening: Screening) -> pb.Screening:
         judgement=screening.judgement,
         elapsed=None if screening.evidence_withheld else elapsed,
         evidence_withheld=screening.evidence_withheld,
+        unacted=[evidence_to_wire(each) for each in screening.unacted],
     )
 
 
@@ -265,6 +273,7 @@ def _screening(message: pb.Screening) -> Screening:
         judgement=message.judgement,
         elapsed_ms=message.elapsed.ToMicroseconds() / 1000,
         evidence_withheld=message.evidence_withheld,
+        unacted=tuple(evidence_from_wire(each) for each in message.unacted),
     )
 
 
@@ -286,6 +295,7 @@ def bank_to_wire(bank: Bank) -> blocklist_pb.Bank:
         create_time=timestamp(bank.create_time),
         update_time=timestamp(bank.update_time),
         activation=to_wire(bank.activation),
+        policy=policy_to_wire(bank.policy),
     )
 
 
@@ -303,7 +313,28 @@ def bank_from_wire(message: blocklist_pb.Bank) -> Bank:
         update_time=instant(message.update_time),
         active_entries=message.active_entries,
         activation=known(Activation, message.activation),
+        policy=policy_from_wire(message.policy),
     )
+
+
+def policy_to_wire(policy: BankPolicy) -> blocklist_pb.BankPolicy:
+    """A record as a message."""
+    return blocklist_pb.BankPolicy(
+        mode=to_wire(policy.mode),
+        traffic_percent=policy.traffic_percent,
+        block_score=policy.block_score,
+        review_score=policy.review_score,
+    )
+
+
+def policy_from_wire(message: blocklist_pb.BankPolicy) -> BankPolicy:
+    """A message as a record; what is absent is as the record has it."""
+    default = BankPolicy()
+    given = {
+        name: getattr(message, name) if message.HasField(name) else getattr(default, name)
+        for name in ("traffic_percent", "block_score", "review_score")
+    }
+    return BankPolicy(mode=known(BankMode, message.mode or default.mode), **given)
 
 
 def entry_to_wire(entry: Entry) -> blocklist_pb.Entry:
