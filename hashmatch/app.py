@@ -18,12 +18,14 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
+from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
 from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.replica import Replica
+from hashmatch.review import Review
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.server.server import Server, Tls
@@ -31,6 +33,7 @@ from hashmatch.spool import SpoolBudget
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
+from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
@@ -112,12 +115,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             issuer=_issuer(settings),
             open_to_all=settings.unsafe_no_auth,
         )
+        screenings = ScreeningStore(database)
         blocklist = Blocklist(blocklist_store, replica, intake, audit)
         server = Server(
-            Screenings(ScreeningStore(database), replica, intake),
+            Screenings(screenings, replica, intake, FloodWatch(screenings, blocklist_store)),
             blocklist,
             Imports(ImportStore(database), blocklist_store, replica),
             ChangeFeed(history, replica, audit),
+            Review(CaseStore(database)),
             access,
         )
         credentials = _tls(settings)
@@ -158,6 +163,10 @@ def _observe(settings: Settings, workers: Sandbox, admission: Admission, replica
             "hashmatch_blocklist_fresh": (
                 "0 if the store was not heard of for so long that nothing is NO_MATCH.",
                 lambda: replica.is_fresh,
+            ),
+            "hashmatch_entries_quarantined": (
+                "Entries that block far more than others, and wait for a person.",
+                lambda: len(replica.snapshot.quarantined),
             ),
             "hashmatch_blocklist_revision": (
                 "Revision of the blocklist that is searched.",

@@ -193,6 +193,16 @@ class Blocklist:
         await self._replica.current()
         return entry
 
+    async def release_entry(
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
+    ) -> Entry:
+        """Raises `EntryNotFound`, `EntryNotQuarantined`, `PermissionDenied`, `RequestIdReused`."""
+        if caller.banks is not None:
+            await self.get_entry(entry_id, caller=caller)
+        entry = await asyncio.to_thread(self._store.release_entry, request, entry_id, why)
+        await self._replica.current()
+        return entry
+
     async def expire_entries(self) -> int:
         """Puts entries out of use whose time is over; returns how many. Raises
         `StoreUnavailable`.

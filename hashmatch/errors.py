@@ -51,6 +51,9 @@ from typing import ClassVar, Final
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = [
+    "CaseDecided",
+    "CaseNotFound",
+    "EntryNotQuarantined",
     "NEVER_SENT",
     "AccessDenied",
     "BankArchived",
@@ -174,6 +177,12 @@ class ImportNotFound(NotFound):
     reason = "IMPORT_NOT_FOUND"
 
 
+class CaseNotFound(NotFound):
+    """No such case."""
+
+    reason = "CASE_NOT_FOUND"
+
+
 class ScreeningNotFound(NotFound):
     """No such screening."""
 
@@ -218,6 +227,18 @@ class EntryNotPending(Conflict):
     """The entry does not wait for anybody's approval."""
 
     reason = "ENTRY_NOT_PENDING"
+
+
+class EntryNotQuarantined(Conflict):
+    """The entry does not wait for anybody to release it."""
+
+    reason = "ENTRY_NOT_QUARANTINED"
+
+
+class CaseDecided(Conflict):
+    """Somebody has decided the case already."""
+
+    reason = "CASE_DECIDED"
 
 
 class SecondPersonNeeded(Conflict):

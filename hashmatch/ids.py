@@ -10,17 +10,18 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["BANK", "CALLER", "ENTRY", "IMPORT", "SCREENING", "is_id", "new_id", "new_ids"]
+__all__ = ["BANK", "CALLER", "CASE", "ENTRY", "IMPORT", "SCREENING", "is_id", "new_id", "new_ids"]
 
 BANK: Final = "bnk_"
 CALLER: Final = "clr_"
+CASE: Final = "cas_"
 ENTRY: Final = "ent_"
 IMPORT: Final = "imp_"
 SCREENING: Final = "scr_"
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
-_PATTERN: Final = re.compile(f"(bnk|clr|ent|imp|scr)_[{_ALPHABET}]{{26}}")
+_PATTERN: Final = re.compile(f"(bnk|cas|clr|ent|imp|scr)_[{_ALPHABET}]{{26}}")
 
 
 def new_id(prefix: str) -> str:

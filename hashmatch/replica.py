@@ -204,6 +204,7 @@ class Replica:
                 return None
             for seq, bank in active.banks.items():
                 kept = kept.with_bank(kept.revision, seq, bank)
+            kept = kept.with_quarantine(kept.revision, active.quarantined)
         try:
             return self._follow(kept)
         except ChangesCompacted as error:
@@ -216,6 +217,7 @@ class Replica:
             for seq, bank in active.banks.items():
                 snapshot = snapshot.with_bank(active.revision, seq, bank)
                 snapshot = snapshot.with_entries(active.revision, seq, bank.active_entries)
+            snapshot = snapshot.with_quarantine(active.revision, active.quarantined)
             snapshot = snapshot.with_signals(active.signals)
         while (begun := snapshot.begin_compaction()) is not None:
             snapshot, work = begun
@@ -256,6 +258,12 @@ class Replica:
                     snapshot = snapshot.without_entries(
                         change.revision, self._store.left_by(change.revision), change.bank_seq
                     )
+                elif change.what == "entry_quarantined":
+                    more = snapshot.quarantined | {change.entry_seq or 0}
+                    snapshot = snapshot.with_quarantine(change.revision, more)
+                elif change.what == "entry_released":
+                    less = snapshot.quarantined - {change.entry_seq or 0}
+                    snapshot = snapshot.with_quarantine(change.revision, less)
                 elif change.went and change.entry_seq is not None:
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq

@@ -17,6 +17,7 @@ import numpy as np
 from hashmatch import ids, metrics, policy, telemetry
 from hashmatch.admission import Ticket
 from hashmatch.errors import RequestIdReused
+from hashmatch.flooding import FloodWatch
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.index.live import Matches, Snapshot, usable
@@ -55,8 +56,11 @@ _log = telemetry.get_logger(__name__)
 class Screenings:
     """One per server."""
 
-    def __init__(self, store: ScreeningStore, replica: Replica, intake: Intake) -> None:
-        """All three are ready for use."""
+    def __init__(
+        self, store: ScreeningStore, replica: Replica, intake: Intake, flood_watch: FloodWatch
+    ) -> None:
+        """All four are ready for use."""
+        self._flood_watch = flood_watch
         self._store = store
         self._replica = replica
         self._intake = intake
@@ -272,6 +276,7 @@ class Screenings:
             inspected.signals,
             inspected.reasons,
         )
+        await self._flood_watch.notice(stored, search.snapshot.banks.values())
         metrics.SCREENINGS.labels(stored.verdict.name).inc()
         metrics.SCREENING_SECONDS.observe(stored.elapsed_ms / 1000)
         _log.info(
@@ -302,7 +307,7 @@ class Screenings:
         matches, snapshot = search.matches, search.snapshot
         agreed = await asyncio.to_thread(policy.agreements, matches, search.squares, snapshot)
         refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
-        evidence = policy.weigh(matches, snapshot.banks, refs, agreed, sha256)
+        evidence = policy.weigh(matches, snapshot.banks, refs, agreed, sha256, snapshot.quarantined)
         return policy.judge(evidence, doubts)
 
 
@@ -338,6 +343,8 @@ def _as_told(screening: Screening, caller: Caller) -> Screening:
         judge_time=screening.judge_time,
         judgement=screening.judgement,
         evidence_withheld=True,
+        case_id=screening.case_id,
+        decision=screening.decision,
     )
 
 
@@ -400,7 +407,8 @@ class _Search:
         await self.add_all(signals)
         if policy.may_overrule_files(self.snapshot):
             return False
-        return policy.sure_block(self.matches, self.snapshot.banks)
+        snapshot = self.snapshot
+        return policy.sure_block(self.matches, snapshot.banks, snapshot.quarantined)
 
     async def add_all(self, signals: Sequence[Signals]) -> bool:
         """Likewise; never says that it is enough."""

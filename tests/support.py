@@ -27,8 +27,10 @@ from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
+from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
+from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
     Bank,
     BankPolicy,
@@ -60,12 +62,15 @@ from hashmatch.model.verdicts import (
     VerdictReason,
 )
 from hashmatch.replica import Replica
+from hashmatch.review import Review
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
+from hashmatch.server.server import Server
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
+from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
@@ -250,6 +255,7 @@ class Parts:
     screenings: Screenings
     imports: Imports
     feed: ChangeFeed
+    review: Review
     access: Access
 
     @classmethod
@@ -270,6 +276,7 @@ class Parts:
         store = BlocklistStore(database)
         replica = Replica(store)
         await replica.load()
+        screenings = ScreeningStore(database)
         budget = budget or spool_budget(folder)
         intake = Intake(started, budget, limits, everybody())
         return cls(
@@ -279,10 +286,17 @@ class Parts:
             budget,
             intake,
             Blocklist(store, replica, intake, Audit(database)),
-            Screenings(ScreeningStore(database), replica, intake),
+            Screenings(screenings, replica, intake, FloodWatch(screenings, store)),
             Imports(ImportStore(database), store, replica),
             ChangeFeed(History(database), replica, Audit(database)),
+            Review(CaseStore(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
+        )
+
+    def server(self) -> Server:
+        """A server of all of it."""
+        return Server(
+            self.screenings, self.blocklist, self.imports, self.feed, self.review, self.access
         )
 
     async def bank(
@@ -335,6 +349,7 @@ EVIDENCE = st.builds(
     st.lists(SEGMENTS, max_size=3).map(tuple),
     st.none() | st.integers(-(2**31), 2**31 - 1),
     st.sampled_from(Effect),
+    st.booleans(),
 )
 MEDIA_INFO = st.builds(
     MediaInfo, _count(2**62), st.binary(max_size=32), st.text(), _count(), _count(), _MS
@@ -355,7 +370,7 @@ BANKS = st.builds(
     update_time=INSTANTS,
     active_entries=_count(2**62),
     activation=st.sampled_from(Activation),
-    policy=st.builds(BankPolicy, st.sampled_from(BankMode), _count(), _count(), _count()),
+    policy=st.builds(BankPolicy, st.sampled_from(BankMode), *[_count()] * 4),
 )
 PROVENANCES = st.builds(
     Provenance,
@@ -379,6 +394,7 @@ ENTRIES = st.builds(
     proposed_by=st.text(),
     approved_by=st.text(),
     expire_time=st.none() | INSTANTS,
+    quarantine_time=st.none() | INSTANTS,
 )
 
 
@@ -402,6 +418,8 @@ def screenings(draw: st.DrawFn) -> Screening:
         judgement=draw(st.integers(1, 2**32 - 1)),
         elapsed_ms=draw(_count(10**12)) / 1000,
         unacted=tuple(draw(st.lists(EVIDENCE, max_size=2))),
+        case_id=draw(st.text()),
+        decision=draw(st.none() | st.sampled_from(CaseDecision)),
     )
 
 

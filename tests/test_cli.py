@@ -40,6 +40,11 @@ COMMANDS = [
     ["caller", "revoke"],
     ["caller", "self"],
     ["caller", "recover"],
+    ["case"],
+    ["case", "list"],
+    ["case", "show"],
+    ["case", "decide"],
+    ["entry", "release"],
     ["changes"],
     ["doctor"],
     ["hash"],
@@ -270,25 +275,56 @@ def test_a_bank_that_is_tried_before_it_acts(files: Path) -> None:
         "trafficPercent": 100,
         "blockScore": 14,
         "reviewScore": 0,
+        "floodLimit": 1000,
     }
     run("entry", "add", "--bank", name, files / "known.mkv")
     told = run("screen", files / "known.mkv")
     assert "without effect (shadow): 0.0" in told.out
     assert f"({name})" in told.out.replace("\n", " ")
     assert "active, shadow" in run("bank", "list").out
-    scores = ["--block-score", "20", "--review-score", "5"]
+    scores = ["--block-score", "20", "--review-score", "5", "--flood-limit", "7"]
     changed = run("bank", "update", name, "--traffic", "0", *scores, "--json").object["bank"]
     assert changed["policy"] == {
         "mode": "BANK_MODE_SHADOW",
         "trafficPercent": 0,
         "blockScore": 20,
         "reviewScore": 5,
+        "floodLimit": 7,
     }
     live = run("bank", "update", name, "--live", "--json").object["bank"]["policy"]
     assert (live["mode"], live["trafficPercent"]) == ("BANK_MODE_LIVE", 0)
     assert "active, 0 %" in run("bank", "list").out
     assert run("bank", "update", name, "--traffic", "101").code == 2
     assert run("bank", "archive", name).code == 0
+
+
+def test_a_case_from_its_making_to_its_end(files: Path) -> None:
+    """A reviewer could not do her work from a terminal."""
+    name = f"bank-{new_id()[:8]}"
+    run("bank", "create", name, "--action", "review")
+    run("entry", "add", "--bank", name, files / "known.mkv")
+    held = run("screen", files / "known.mkv", "--json").object["screening"]
+    case_id = held["caseId"]
+    assert case_id in run("case", "list").out
+    assert "held for review" in run("case", "show", case_id).out
+    assert f"{case_id}, open" in run("screening", "show", held["screeningId"]).out
+    assert run("case", "list", "--type", "flood", "--json").objects == []
+    assert run("case", "list", "--state", "nothing").code == 2
+    assert run("case", "decide", case_id).code == 2
+    decided = run("case", "decide", case_id, "--overturn", "--why", "a toy", "--json").object
+    assert decided["case"]["decision"] == "CASE_DECISION_OVERTURNED"
+    assert "a toy" in run("case", "show", case_id).out
+    assert run("case", "decide", case_id, "--uphold", "--json").object["error"]["reason"] == (
+        "CASE_DECIDED"
+    )
+    assert case_id not in run("case", "list").out
+    assert case_id in run("case", "list", "--state", "all", "--since", "1h").out
+    shown = run("screening", "show", held["screeningId"])
+    assert f"{case_id}, overturned" in shown.out
+    entry = run("entry", "list", "--bank", name, "--json").object["entry"]["ref"]["entryId"]
+    refused = run("entry", "release", entry, "--json")
+    assert refused.object["error"]["reason"] == "ENTRY_NOT_QUARANTINED"
+    run("bank", "archive", name)
 
 
 def test_an_entry_from_its_making_to_its_end(bank: str, files: Path) -> None:

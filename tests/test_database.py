@@ -104,7 +104,15 @@ def test_numbers_of_rows_are_never_given_twice(database: Database) -> None:
     numbered = sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
     with database.read() as connection:
         found = set(connection.execute(numbered).scalars())
-    assert found == {"banks", "callers", "entries", "imports", "changes", "screenings"}
+    assert found == {
+        "banks",
+        "callers",
+        "cases",
+        "changes",
+        "entries",
+        "imports",
+        "screenings",
+    }
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -323,7 +331,7 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
     with unmigrated(backend, tmp_path) as database:
         database.migrate("0001")
         later = {"batch", "provenance", "proposed_by", "approved_by", "expire_ms"}
-        later |= {"import_seq", "content", "left_batch"}
+        later |= {"import_seq", "content", "left_batch", "quarantine_ms", "release_ms"}
         columns = {column.name for column in entries.columns} - later
         entry = {
             "seq": 7,

@@ -21,8 +21,14 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from hashmatch import errors
-from hashmatch.model import callers, imports, verdicts
-from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, common_pb2, errors_pb2
+from hashmatch.model import callers, cases, imports, verdicts
+from hashmatch.v1 import (
+    access_service_pb2,
+    blocklist_service_pb2,
+    common_pb2,
+    errors_pb2,
+    review_service_pb2,
+)
 from tests.data import release
 
 RELEASED = sorted(release.FOLDER.glob("released_*.binpb"))
@@ -282,6 +288,9 @@ def test_error_reasons_are_those_of_the_exceptions() -> None:
         (verdicts.VerdictReason, common_pb2.VerdictReason),
         (verdicts.Action, common_pb2.Action),
         (verdicts.BankState, blocklist_service_pb2.BankState),
+        (cases.CaseType, review_service_pb2.CaseType),
+        (cases.CaseState, review_service_pb2.CaseState),
+        (cases.CaseDecision, common_pb2.CaseDecision),
         (verdicts.BankMode, blocklist_service_pb2.BankMode),
         (verdicts.Effect, common_pb2.Effect),
         (verdicts.EntryState, blocklist_service_pb2.EntryState),
@@ -310,7 +319,9 @@ def test_every_enumeration_of_the_model_is_compared() -> None:
     compared = test_enumerations_are_the_same_on_both_sides.pytestmark[0].args[1]
     of_callers = {"Role", "Credential", "CallerState"}
     of_imports = {"Format", "ImportState", "ProblemCode"}
-    assert {ours.__name__ for ours, _ in compared} == {*verdicts.__all__, *of_callers, *of_imports}
+    of_cases = {"CaseType", "CaseState", "CaseDecision"}
+    others = of_callers | of_imports | of_cases
+    assert {ours.__name__ for ours, _ in compared} == {*verdicts.__all__, *others}
 
 
 # What was released

@@ -33,6 +33,10 @@ CLIENT = {
     "close": "",
     "confirm": "screening_id *request_id *timeout_seconds",
     "create_caller": "name *roles *token *certificate *banks *expire_time *request_id",
+    "decide_case": "case_id decision *why *request_id",
+    "get_case": "case_id",
+    "list_cases": "*state *case_type *since",
+    "release_entry": "entry_id *why *request_id",
     "get_self": "",
     "list_audit_rows": "*actor *subject *since",
     "list_callers": "",
@@ -68,7 +72,10 @@ ERRORS = {
     "EntryNotFound": "ENTRY_NOT_FOUND",
     "ImportNotFound": "IMPORT_NOT_FOUND",
     "ListReversed": "LIST_REVERSED",
+    "CaseDecided": "CASE_DECIDED",
+    "CaseNotFound": "CASE_NOT_FOUND",
     "EntryNotPending": "ENTRY_NOT_PENDING",
+    "EntryNotQuarantined": "ENTRY_NOT_QUARANTINED",
     "SecondPersonNeeded": "SECOND_PERSON_NEEDED",
     "EtagMismatch": "ETAG_MISMATCH",
     "HashmatchError": "",
@@ -100,23 +107,25 @@ RECORDS = {
     "AuditRow": "row time actor actor_name action subject revision details",
     "Bank": "bank_id name label action thresholds state revision create_time update_time "
     "active_entries activation policy",
-    "BankPolicy": "mode traffic_percent block_score review_score",
+    "BankPolicy": "mode traffic_percent block_score review_score flood_limit",
     "BlocklistChange": "revision type time bank entry resume_token",
     "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
     "frames_failed largest_gap_ms streams by_caller",
     "DecodeLimits": "max_duration_ms max_frame_pixels max_frames max_streams",
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons "
-    "provenance proposed_by approved_by expire_time",
+    "provenance proposed_by approved_by expire_time quarantine_time",
     "EntryRef": "entry_id reference label bank_id bank_name",
-    "Evidence": "entry action kind part turn distance threshold frames segments score effect",
+    "Evidence": "entry action kind part turn distance threshold frames segments score effect "
+    "quarantined",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
     "Provenance": "source legal_basis category severity note language",
     "Page": "items next_token revision",
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
-    "hash_versions create_time judge_time judgement elapsed_ms evidence_withheld unacted",
+    "hash_versions create_time judge_time judgement elapsed_ms evidence_withheld unacted "
+    "case_id decision",
     "Segment": "media_start_ms media_end_ms entry_start_ms entry_end_ms frames",
 }
 
@@ -130,7 +139,7 @@ ENUMERATIONS = {
     "BankState": "ACTIVE ARCHIVED",
     "Effect": "ACTS SHADOW OVERRULED WEAK",
     "ChangeType": "BANK_CREATED BANK_UPDATED BANK_ARCHIVED ENTRY_CREATED ENTRY_WITHDRAWN "
-    "ENTRY_PROPOSED ENTRY_APPROVED ENTRY_DECLINED ENTRY_EXPIRED",
+    "ENTRY_PROPOSED ENTRY_APPROVED ENTRY_DECLINED ENTRY_EXPIRED ENTRY_QUARANTINED ENTRY_RELEASED",
     "EntryState": "PENDING ACTIVE WITHDRAWN EXPIRED",
     "Kind": "PDQ PHASH SHA256 SHA1 MD5 PDQ_PATCH",
     "Part": "FULL FULL_ON_WHITE CONTENT INSET",
@@ -195,6 +204,11 @@ COMMANDS = {
     "caller self": "--json --server",
     "caller recover": "--data --database --json NAME",
     "audit verify": "--data --database --json --noted",
+    "case": "",
+    "case list": "--json --limit --server --since --state --type",
+    "case show": "--json --server ID",
+    "case decide": "--json --overturn --server --uphold --why ID",
+    "entry release": "--json --server --why ID",
     "changes": "--after --follow --json --resume --server -f",
     "doctor": "--json --server",
     "hash": "--entry --json --phash --turns FILE...",
@@ -205,11 +219,11 @@ COMMANDS = {
     "screening confirm": "--json --server ID",
     "screening list": "--json --limit --server --since --verdict",
     "bank": "",
-    "bank create": "--action --activation --block-score --json --kind --label --live "
+    "bank create": "--action --activation --block-score --flood-limit --json --kind --label --live "
     "--review-score --server --shadow --traffic NAME",
     "bank list": "--json --server",
-    "bank update": "--action --activation --block-score --json --kind --label --live --name "
-    "--review-score --server --shadow --traffic BANK",
+    "bank update": "--action --activation --block-score --flood-limit --json --kind --label "
+    "--live --name --review-score --server --shadow --traffic BANK",
     "bank archive": "--json --server BANK",
     "entry": "",
     "entry add": "--bank --category --expires --json --label --language --legal-basis --note "
@@ -260,6 +274,7 @@ def test_the_tree_of_errors() -> None:
         errors.NotFound: {
             "BankNotFound",
             "CallerNotFound",
+            "CaseNotFound",
             "EntryNotFound",
             "ImportNotFound",
             "ScreeningNotFound",
@@ -270,7 +285,9 @@ def test_the_tree_of_errors() -> None:
             "CallerExists",
             "EtagMismatch",
             "BankArchived",
+            "CaseDecided",
             "EntryNotPending",
+            "EntryNotQuarantined",
             "ListReversed",
             "SecondPersonNeeded",
             "MediaUnusable",

@@ -29,6 +29,7 @@ from hashmatch.model.records import (
 )
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
+from hashmatch.store.cases import case_of
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
@@ -133,11 +134,14 @@ def test_a_screening_is_as_it_was_made(store: ScreeningStore, verdict: Verdict) 
 @given(support.screenings())
 def test_any_screening_comes_back(store: ScreeningStore, made: Screening) -> None:
     """A screening with an odd text or a large number could not be looked up."""
-    unique = replace(made, screening_id=ids.new_id(ids.SCREENING), judgement=1)
+    new_one = ids.new_id(ids.SCREENING)
+    unique = replace(made, screening_id=new_one, judgement=1, case_id="", decision=None)
     stored = add(store, unique)
     assert store.get(unique.screening_id) == stored
     at = unique.create_time, unique.judge_time
-    assert replace(stored, create_time=at[0], judge_time=at[1]) == unique
+    case_id = case_of(new_one) if made.verdict is Verdict.REVIEW else ""
+    expected = replace(unique, case_id=case_id)
+    assert replace(stored, create_time=at[0], judge_time=at[1]) == expected
 
 
 @settings(PATIENT, max_examples=25)

@@ -81,6 +81,17 @@ ReviewScore = Annotated[
     ),
 ]
 
+FloodLimit = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=1_000_000,
+        help="An entry that blocks so many different files in an hour waits for a person; 0: "
+        "never.  [default: 1000]",
+        show_default=False,
+    ),
+]
+
 _PERSONS = {Activation.ONE_PERSON: "", Activation.TWO_PERSON: ", two-person"}
 _ACTIVATIONS = {each.name.lower().replace("_", "-"): each for each in Activation}
 
@@ -97,6 +108,7 @@ def bank_create(
     traffic: Traffic = None,
     block_score: BlockScore = None,
     review_score: ReviewScore = None,
+    flood_limit: FloodLimit = None,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
@@ -110,7 +122,7 @@ def bank_create(
             label=label,
             thresholds=thresholds,
             activation=persons or Activation.ONE_PERSON,
-            policy=_policy(BankPolicy(), shadow, traffic, block_score, review_score),
+            policy=_policy(BankPolicy(), shadow, traffic, block_score, review_score, flood_limit),
         )
     _print_banks([bank], shared)
 
@@ -136,6 +148,7 @@ def bank_update(
     traffic: Traffic = None,
     block_score: BlockScore = None,
     review_score: ReviewScore = None,
+    flood_limit: FloodLimit = None,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
@@ -146,7 +159,7 @@ def bank_update(
     with options.connected(shared) as client:
         # A policy is changed as a whole: the etag tells if somebody else did meanwhile.
         before = client.get_bank(bank)
-        policy = _policy(before.policy, shadow, traffic, block_score, review_score)
+        policy = _policy(before.policy, shadow, traffic, block_score, review_score, flood_limit)
         updated = client.update_bank(
             bank,
             policy=None if policy == before.policy else policy,
@@ -190,12 +203,14 @@ def _policy(
     traffic: int | None,
     block_score: int | None,
     review_score: int | None,
+    flood_limit: int | None,
 ) -> BankPolicy:
     chosen = {
         "mode": None if shadow is None else (BankMode.SHADOW if shadow else BankMode.LIVE),
         "traffic_percent": traffic,
         "block_score": block_score,
         "review_score": review_score,
+        "flood_limit": flood_limit,
     }
     return replace(before, **{name: each for name, each in chosen.items() if each is not None})  # type: ignore[arg-type]
 

@@ -134,6 +134,10 @@ def entry_show(
     for name, value in (
         ("made", f"{entry.create_time:%Y-%m-%d %H:%M:%S} UTC by {entry.proposed_by or 'nobody'}"),
         ("approved by", entry.approved_by),
+        (
+            "quarantined",
+            f"since {entry.quarantine_time:%Y-%m-%d %H:%M} UTC" if entry.quarantine_time else "",
+        ),
         ("expires", f"{entry.expire_time:%Y-%m-%d %H:%M} UTC" if entry.expire_time else "never"),
         ("source", said.source),
         ("legal basis", said.legal_basis),
@@ -173,6 +177,20 @@ def entry_withdraw(
     shared = options.of(context, server, as_json)
     with options.connected(shared) as client:
         _print_entries([client.withdraw_entry(entry_id, why=why)], shared)
+
+
+@app.command("release")
+def entry_release(
+    context: typer.Context,
+    entry_id: Annotated[str, typer.Argument(metavar="ID")],
+    why: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """End an entry's quarantine: it is right, and blocks again."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        _print_entries([client.release_entry(entry_id, why=why)], shared)
 
 
 def category_named(name: str | None) -> Category | None:

@@ -9,6 +9,7 @@ from hashmatch.cli import (
     banks,
     calibrate,
     callers,
+    cases,
     changes,
     doctor,
     entries,
@@ -47,6 +48,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.add_typer(audit.app, name="audit")
 app.add_typer(callers.app, name="caller")
 app.add_typer(screening.app, name="screening")
+app.add_typer(cases.app, name="case")
 app.add_typer(banks.app, name="bank")
 app.add_typer(entries.app, name="entry")
 app.add_typer(imports.app, name="import")

@@ -138,7 +138,10 @@ def _show(screening: Screening, context: Context) -> None:
         stdout.print("  This caller is told verdicts alone; a reviewer sees the rest.", style="dim")
         return
     coverage, media = screening.coverage, screening.media
+    decided = "" if screening.decision is None else f", {screening.decision.name.lower()}"
     rows = table("", "")
+    if screening.case_id:
+        rows.add_row("case", f"{screening.case_id}{decided or ', open'}")
     for name, value in (
         ("screened", f"{screening.create_time:%Y-%m-%d %H:%M:%S} UTC"),
         (

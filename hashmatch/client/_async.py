@@ -23,6 +23,7 @@ from hashmatch.client._connection import (
 )
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._review import ReviewCalls
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
     Bank,
@@ -38,6 +39,7 @@ from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
 from hashmatch.v1 import common_pb2
+from hashmatch.v1 import review_service_pb2_grpc as review_grpc
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.records import (
@@ -66,7 +68,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, ImportCalls):
+class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -97,6 +99,7 @@ class AsyncClient(AccessCalls, ImportCalls):
         self._channel = open_channel(target, credentials)
         self._screening = authorized(screening_grpc.ScreeningServiceStub(self._channel), token)
         self._blocklist = authorized(blocklist_grpc.BlocklistServiceStub(self._channel), token)
+        self._review = authorized(review_grpc.ReviewServiceStub(self._channel), token)
         self._access = authorized(access_grpc.AccessServiceStub(self._channel), token)
 
     async def __aenter__(self) -> Self:

@@ -14,6 +14,7 @@ import grpc
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
 from hashmatch.model.callers import Caller, KnownCaller, Role
+from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import (
     AuditRow,
@@ -382,6 +383,40 @@ class Client:
     def get_self(self) -> Caller:
         """See `AsyncClient.get_self`."""
         return self._run(self._client.get_self())
+
+    def get_case(self, case_id: str) -> Case:
+        """See `AsyncClient.get_case`."""
+        return self._run(self._client.get_case(case_id))
+
+    def list_cases(
+        self,
+        *,
+        state: CaseState | None = None,
+        case_type: CaseType | None = None,
+        since: datetime.datetime | None = None,
+    ) -> Iterator[Case]:
+        """See `AsyncClient.list_cases`."""
+        found = self._client.list_cases(state=state, case_type=case_type, since=since)
+        return self._iterate(found)
+
+    def decide_case(
+        self,
+        case_id: str,
+        decision: CaseDecision,
+        *,
+        why: str = "",
+        request_id: str | None = None,
+    ) -> Case:
+        """See `AsyncClient.decide_case`."""
+        return self._run(
+            self._client.decide_case(case_id, decision, why=why, request_id=request_id)
+        )
+
+    def release_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
+        """See `AsyncClient.release_entry`."""
+        return self._run(self._client.release_entry(entry_id, why=why, request_id=request_id))
 
     def list_audit_rows(
         self, *, actor: str = "", subject: str = "", since: datetime.datetime | None = None

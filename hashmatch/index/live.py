@@ -208,6 +208,8 @@ class Snapshot:
     # Active entries of each bank, by its sequence number.
     entries: Mapping[int, int] = field(default_factory=dict)
     tables: Mapping[Kind, Table] = field(default_factory=dict)  # What can be searched.
+    # Entries that match far more than others of their bank, whatever became of them since.
+    quarantined: frozenset[int] = frozenset()
 
     @property
     def active_entries(self) -> int:
@@ -241,6 +243,10 @@ class Snapshot:
     def with_bank(self, revision: int, seq: int, bank: Bank) -> Snapshot:
         """With a bank added or changed."""
         return replace(self, revision=revision, banks={**self.banks, seq: bank})
+
+    def with_quarantine(self, revision: int, quarantined: frozenset[int]) -> Snapshot:
+        """With these entries quarantined, and no others."""
+        return replace(self, revision=revision, quarantined=quarantined)
 
     def with_entry(
         self, revision: int, seq: int, bank: int, signals: Sequence[Signals]

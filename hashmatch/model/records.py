@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from hashmatch.model.cases import CaseDecision
 from hashmatch.model.verdicts import (
     Action,
     Activation,
@@ -72,13 +73,16 @@ class BankPolicy:
     A bank in shadow finds and does nothing. ``traffic_percent``, 0 to 100: of so many uploads, by
     their SHA-256, what a live bank finds has consequences. ``block_score`` and ``review_score``,
     0 to 100: evidence whose score is less does not block, or has no consequences at all; see
-    `Evidence.score`. At 14 one clean upload of a million is blocked wrongly.
+    `Evidence.score`. At 14 one clean upload of a million is blocked wrongly. ``flood_limit``: an
+    entry that blocks so many different files within an hour, far more than others, is quarantined;
+    0: never.
     """
 
     mode: BankMode = BankMode.LIVE
     traffic_percent: int = 100
     block_score: int = 14
     review_score: int = 0
+    flood_limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Entry:
     proposed_by: str = ""
     approved_by: str = ""
     expire_time: datetime.datetime | None = None
+    quarantine_time: datetime.datetime | None = None  # Since when; None: it is not.
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +268,7 @@ class Evidence:
     segments: tuple[Segment, ...] = ()
     score: int | None = None
     effect: Effect = Effect.ACTS
+    quarantined: bool = False  # Leads to REVIEW at most: its entry matches far more than others.
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +313,7 @@ class Screening:
     """The record of one media's check, with its newest judgement.
 
     ``evidence`` acts; ``unacted`` is what was found besides and has no consequences, with its
-    `Effect`.
+    `Effect`. ``decision`` is what a person decided of its case, None while nobody has.
 
     ``evidence_withheld``: the caller is told the verdict and the class of its reasons alone; the
     rest is empty.
@@ -327,6 +333,8 @@ class Screening:
     elapsed_ms: float = 0.0
     evidence_withheld: bool = False
     unacted: tuple[Evidence, ...] = ()
+    case_id: str = ""
+    decision: CaseDecision | None = None
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` for a verdict that its reasons or evidence do not bear out."""

@@ -184,6 +184,8 @@ class ChangeType(enum.IntEnum):
     ENTRY_APPROVED = 7
     ENTRY_DECLINED = 8
     ENTRY_EXPIRED = 9
+    ENTRY_QUARANTINED = 10
+    ENTRY_RELEASED = 11
 
 
 class Activation(enum.IntEnum):

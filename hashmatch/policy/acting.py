@@ -51,12 +51,17 @@ def always_blocks(bank: Bank) -> bool:
     return blocks and bank.policy.traffic_percent == _ALL
 
 
-def standing(bank: Bank, action: Action, score: int | None, sha256: bytes) -> tuple[Action, Effect]:
-    """What evidence leads to that asks for an action, and whether it does."""
+def standing(
+    bank: Bank, action: Action, score: int | None, sha256: bytes, *, quarantined: bool = False
+) -> tuple[Action, Effect]:
+    """What evidence leads to that asks for an action, and whether it does. Of an entry that is
+    quarantined it leads to REVIEW, not to nothing: else whoever uploads a film often enough would
+    have it pass.
+    """
     policy = bank.policy
     if score is not None and score < policy.review_score:
         return Action.REVIEW, Effect.WEAK
-    if score is not None and score < policy.block_score:
+    if quarantined or (score is not None and score < policy.block_score):
         action = Action.REVIEW
     acts = policy.mode is BankMode.LIVE and _in_share(bank, sha256)
     return action, Effect.ACTS if acts else Effect.SHADOW

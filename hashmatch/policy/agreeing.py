@@ -61,6 +61,7 @@ def agreements(
         if one is not None:
             agreed[seq] = one
             sure = one.same and round(one.score) >= bank.policy.block_score
+            sure &= seq not in snapshot.quarantined
             blocks += sure and always_blocks(bank)
         if blocks == _ENOUGH:
             break

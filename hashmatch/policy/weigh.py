@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,7 +40,11 @@ class Judgement:
     unacted: tuple[Evidence, ...] = ()
 
 
-def sure_block(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> bool:
+def sure_block(
+    matches: Iterable[Matches],
+    banks: Mapping[int, Bank],
+    quarantined: Collection[int] = frozenset(),
+) -> bool:
     """True if the matches so far decide for BLOCK whatever is still to come: the very file of an
     entry of a blocking bank, or enough frames of one. Where `may_overrule_files`, nothing does.
     """
@@ -49,6 +53,7 @@ def sure_block(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> bool:
         if not len(each) or each.kind is Kind.PDQ_PATCH:
             continue
         blocking = np.isin(each.bank, always) & strong(each, banks)
+        blocking &= ~np.isin(each.entry, list(quarantined))
         if each.kind.exact and blocking.any():
             return True
         frames = np.unique(np.stack([each.entry[blocking], each.media_pts_ms[blocking]]), axis=1)
@@ -63,14 +68,16 @@ def weigh(
     entries: Mapping[int, EntryRef],
     agreed: Mapping[int, Agreement] | None = None,
     sha256: bytes = b"",
+    quarantined: Collection[int] = frozenset(),
 ) -> tuple[Evidence, ...]:
     """Joins the matches of each entry and kind into evidence, surest first.
 
     ``banks``, ``entries`` and ``agreed`` (see `agreements`) by sequence number; ``sha256`` is the
-    upload's, empty if not known. What acts comes first, and blocking banks before others; then the
-    very file; then the entry whose frames match best in sum, where a frame counts as many bits as
-    it is nearer than the threshold. Squares of frames count where they agree; where they are no
-    nearer than those of two films of one place, they lead to REVIEW.
+    upload's, empty if not known; ``quarantined`` are sequence numbers of entries. What acts comes
+    first, and blocking banks before others; then the very file; then the entry whose frames match
+    best in sum, where a frame counts as many bits as it is nearer than the threshold. Squares of
+    frames count where they agree; where they are no nearer than those of two films of one place,
+    they lead to REVIEW.
     """
     agreed = agreed or {}
     sifted = sift(matches, banks)
@@ -92,8 +99,9 @@ def weigh(
         else:
             score, asked = _score(one), bank.action
             nearness = _nearness(one, bank.thresholds[one.kind])
-        action, effect = standing(bank, asked, score, sha256)
-        does = _Does(action, Effect.OVERRULED if over else effect, score)
+        held = seq in quarantined
+        action, effect = standing(bank, asked, score, sha256, quarantined=held)
+        does = _Does(action, Effect.OVERRULED if over else effect, score, held)
         rank = (
             does.effect is Effect.ACTS,
             action is Action.BLOCK,
@@ -118,6 +126,7 @@ class _Does(NamedTuple):
     action: Action
     effect: Effect
     score: int | None
+    quarantined: bool
 
 
 def _by_entry(matches: Matches) -> Iterator[tuple[int, Matches]]:
@@ -164,6 +173,7 @@ def _of_frames(matches: Matches, does: _Does, bank: Bank, entry: EntryRef) -> Ev
         else _segments(matches.media_pts_ms[rows], matches.entry_pts_ms[rows]),
         score=does.score,
         effect=does.effect,
+        quarantined=does.quarantined,
     )
 
 
@@ -181,6 +191,7 @@ def _of_squares(agreed: Agreement, does: _Does, bank: Bank, entry: EntryRef) -> 
         segments=_segments(agreed.media_pts_ms[rows], agreed.entry_pts_ms[rows]),
         score=does.score,
         effect=does.effect,
+        quarantined=does.quarantined,
     )
 
 

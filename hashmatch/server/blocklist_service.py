@@ -197,6 +197,18 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
 
+    async def ReleaseEntry(
+        self, request: pb.ReleaseEntryRequest, context: Any
+    ) -> pb.ReleaseEntryResponse:
+        """See the proto."""
+        entry = await self._blocklist.release_entry(
+            fields.change_request(request, request.request_id),
+            fields.required("entry_id", request.entry_id),
+            fields.paragraphs("why", request.why, _LONGEST_NOTE),
+            caller=current_caller(),
+        )
+        return pb.ReleaseEntryResponse(entry=entry_to_wire(entry))
+
     async def ImportEntries(
         self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
     ) -> pb.ImportEntriesResponse:

@@ -46,7 +46,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_NAME: Final = 64
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
-_HUNDRED: Final = 100
+_MOST_OF_POLICY: Final = {
+    "traffic_percent": 100,
+    "block_score": 100,
+    "review_score": 100,
+    "flood_limit": 1_000_000,
+}
 
 
 def request_id(value: str) -> str:
@@ -188,9 +193,9 @@ def thresholds(messages: Iterable[blocklist_pb.KindThreshold]) -> dict[Kind, int
 def policy(message: blocklist_pb.BankPolicy) -> BankPolicy:
     """A bank's policy."""
     optional_from_wire(BankMode, message.mode, "policy.mode")
-    for name in ("traffic_percent", "block_score", "review_score"):
-        if getattr(message, name) > _HUNDRED:
+    for name, most in _MOST_OF_POLICY.items():
+        if getattr(message, name) > most:
             raise InvalidField(
-                f"policy.{name}", f"{getattr(message, name)} is not within 0 and {_HUNDRED}"
+                f"policy.{name}", f"{getattr(message, name)} is not within 0 and {most}"
             )
     return policy_from_wire(message)

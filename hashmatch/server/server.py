@@ -15,15 +15,23 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
 from hashmatch.importing import Imports
+from hashmatch.review import Review
 from hashmatch.screening import Screenings
 from hashmatch.server.access_interceptor import AccessInterceptor
 from hashmatch.server.access_service import AccessService
 from hashmatch.server.blocklist_service import BlocklistService
 from hashmatch.server.errors_interceptor import ErrorsInterceptor
+from hashmatch.server.review_service import ReviewService
 from hashmatch.server.screening_service import MAX_IMAGE_BYTES, ScreeningService
-from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, screening_service_pb2
+from hashmatch.v1 import (
+    access_service_pb2,
+    blocklist_service_pb2,
+    review_service_pb2,
+    screening_service_pb2,
+)
 from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
+from hashmatch.v1 import review_service_pb2_grpc as review_grpc
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 
 __all__ = ["Server", "Tls"]
@@ -31,6 +39,7 @@ __all__ = ["Server", "Tls"]
 _SERVICES: Final = (
     screening_service_pb2.DESCRIPTOR.services_by_name["ScreeningService"].full_name,
     blocklist_service_pb2.DESCRIPTOR.services_by_name["BlocklistService"].full_name,
+    review_service_pb2.DESCRIPTOR.services_by_name["ReviewService"].full_name,
     access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 
@@ -57,6 +66,7 @@ class Server:
         blocklist: Blocklist,
         imports: Imports,
         feed: ChangeFeed,
+        review: Review,
         access: Access,
     ) -> None:
         """Does not listen before `start`."""
@@ -75,6 +85,7 @@ class Server:
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
             BlocklistService(blocklist, imports, feed), self._server
         )
+        review_grpc.add_ReviewServiceServicer_to_server(ReviewService(review), self._server)
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,9 +17,11 @@ from hashmatch.errors import (
     BankExists,
     EntryNotFound,
     EntryNotPending,
+    EntryNotQuarantined,
     EtagMismatch,
     SecondPersonNeeded,
 )
+from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
     Bank,
     BankPolicy,
@@ -33,6 +36,7 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
+from hashmatch.store.cases import end_floods, let_go, open_flood
 from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.changing import (
     answer_to,
@@ -161,8 +165,11 @@ class BlocklistStore(ChangeLog):
                 .where(banks.c.seq == row.seq)
                 .values(update_ms=codec.now_ms(), **values)
             )
-            what = "bank_archived" if edit.state is BankState.ARCHIVED else "bank_updated"
-            return what, row.seq, None
+            if edit.state is not BankState.ARCHIVED:
+                return "bank_updated", row.seq, None
+            gone = entries.c.bank_seq == row.seq
+            let_go(connection, request.actor, gone, row.bank_id, "its bank was archived")
+            return "bank_archived", row.seq, None
 
         return self._change(request, change, self._bank_after, codec.parse_bank)
 
@@ -312,8 +319,54 @@ class BlocklistStore(ChangeLog):
                 # Told as a withdrawal only once: the index counts entries that come and go.
                 return "entry_unchanged", row.bank_seq, row.seq
             _set_state(connection, row.seq, EntryState.WITHDRAWN)
+            let_go(connection, request.actor, entries.c.seq == row.seq, entry_id, why)
             told = "entry_withdrawn" if row.state == EntryState.ACTIVE else "entry_declined"
             return told, row.bank_seq, row.seq
+
+        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+
+    def quarantine_entry(self, entry_id: str, details: Mapping[str, object]) -> bool:
+        """Lets an active entry hold for review what it would block, and opens a case; false if it
+        is quarantined already, was released once, or is out of use. ``details`` say why in the
+        audit trail. Raises `EntryNotFound`.
+        """
+        done = False
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            nonlocal done
+            row = _find_entry(connection, entry_id)
+            seen = row.quarantine_ms is not None or row.release_ms is not None
+            if row.state != EntryState.ACTIVE or seen:
+                return "entry_unchanged", row.bank_seq, row.seq
+            now = codec.now_ms()
+            values = {"quarantine_ms": now, "update_ms": now}
+            connection.execute(entries.update().where(entries.c.seq == row.seq).values(values))
+            open_flood(connection, row.seq, now)
+            done = True
+            return "entry_quarantined", row.bank_seq, row.seq
+
+        # No caller's request can have such an id; of several servers one does it.
+        request = Request(f"quarantine.{entry_id}", "")
+        self._change(
+            request, change, self._entry_after, codec.parse_entry, json.dumps(dict(details))
+        )
+        return done
+
+    def release_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+        """Ends an entry's quarantine. Raises `EntryNotFound`, `EntryNotQuarantined`,
+        `RequestIdReused`.
+        """
+
+        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
+            row = _find_entry(connection, entry_id)
+            if row.quarantine_ms is None or row.state != EntryState.ACTIVE:
+                raise EntryNotQuarantined("only an entry that is quarantined can be released")
+            now = codec.now_ms()
+            values = {"quarantine_ms": None, "release_ms": now, "update_ms": now}
+            which = entries.c.seq == row.seq
+            connection.execute(entries.update().where(which).values(values))
+            end_floods(connection, which, request.actor, CaseDecision.UPHELD, why)
+            return "entry_released", row.bank_seq, row.seq
 
         return self._change(request, change, self._entry_after, codec.parse_entry, why)
 

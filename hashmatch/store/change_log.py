@@ -44,12 +44,13 @@ _ROWS_AT_ONCE: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """What can match at one revision: banks by sequence number, and the hashes of their active
-    entries, which are read as they are asked for.
+    """What can match at one revision: banks by sequence number, entries that are quarantined, and
+    the hashes of active entries, which are read as they are asked for.
     """
 
     revision: int
     banks: Mapping[int, Bank]
+    quarantined: frozenset[int]
     signals: Iterator[EntrySignals]
 
 
@@ -101,8 +102,10 @@ class ChangeLog:
         with self._database.read() as connection:
             revision = newest_revision(connection)
             found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
+            some = sa.select(entries.c.seq).where(entries.c.quarantine_ms.is_not(None))
+            quarantined = frozenset(connection.execute(some).scalars())
             with connection.execute(_signals(entries.c.state == EntryState.ACTIVE)) as rows:
-                yield Active(revision, found, _by_kind(rows))
+                yield Active(revision, found, quarantined, _by_kind(rows))
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
         """The changes after ``revision``, in order. Raises `ChangesCompacted`."""

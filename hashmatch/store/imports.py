@@ -21,6 +21,7 @@ from hashmatch.model.records import Page, Provenance
 from hashmatch.model.verdicts import Activation, EntryState
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.bulk import NewEntries, Usable
+from hashmatch.store.cases import let_go
 from hashmatch.store.changing import log_answer, log_change, new_entry, open_bank
 from hashmatch.store.contents import Contents
 from hashmatch.store.database import Database
@@ -275,6 +276,9 @@ class ImportStore:
         audit.append(
             connection, what, row.import_id, details, revision=revision, actor=request.actor
         )
+        if not approved:
+            gone = entries.c.left_batch == revision
+            let_go(connection, request.actor, gone, row.import_id, why)
         self._database.announce(connection)
         return revision
 

@@ -125,6 +125,7 @@ def to_entry(row: sa.Row[Any]) -> Entry:
         proposed_by=row.proposed_by,
         approved_by=row.approved_by,
         expire_time=None if row.expire_ms is None else codec.from_ms(row.expire_ms),
+        quarantine_time=(None if row.quarantine_ms is None else codec.from_ms(row.quarantine_ms)),
     )
 
 

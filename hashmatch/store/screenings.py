@@ -11,14 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import ScreeningNotFound
+from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
-from hashmatch.store import audit, codec
+from hashmatch.store import audit, codec, holding
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
 from hashmatch.store.rows import page, signals_values, to_signals
-from hashmatch.store.tables import judgements, screening_signals, screenings
+from hashmatch.store.tables import cases, judgements, screening_signals, screenings
 
 __all__ = ["ScreeningStore", "Stored"]
 
@@ -56,6 +57,7 @@ class ScreeningStore:
         """
         try:
             with self._database.write() as connection:
+                holding.keep_entries(connection, screening)
                 seq = connection.execute(
                     screenings.insert()
                     .values(
@@ -79,8 +81,11 @@ class ScreeningStore:
                         screening_signals.insert().values(screening_seq=seq, **signals_values(each))
                     )
                 connection.execute(_judgement(seq, request, screening))
+                holding.note(connection, seq, screening)
         except IntegrityError:
             return self._answer_or_raise(request)
+        if screening.verdict in (Verdict.REVIEW, Verdict.BLOCK):
+            return self._answer_or_raise(request)  # With its case.
         return replace(
             screening,
             create_time=codec.from_ms(_to_ms(screening.create_time)),
@@ -91,11 +96,13 @@ class ScreeningStore:
         """Stores a confirmation; its number is given here. As `add` for repeated requests."""
         try:
             with self._database.write() as connection:
-                seq = connection.execute(
-                    sa.select(screenings.c.seq)
-                    .where(screenings.c.screening_id == screening.screening_id)
-                    .with_for_update()  # Judgements of one screening are numbered one by one.
-                ).scalar_one()
+                this = sa.select(screenings.c.seq).where(
+                    screenings.c.screening_id == screening.screening_id
+                )
+                seq = connection.execute(this).scalar_one()
+                holding.keep_entries(connection, screening, seq)
+                # Judgements of one screening are numbered one by one.
+                connection.execute(this.with_for_update()).all()
                 newest = connection.execute(
                     sa.select(sa.func.max(judgements.c.number)).where(
                         judgements.c.screening_seq == seq
@@ -107,6 +114,12 @@ class ScreeningStore:
                     .where(screenings.c.seq == seq)
                     .values(verdict=screening.verdict)
                 )
+                # As its case is by now, whatever it was when it was judged.
+                before = connection.execute(_select().where(screenings.c.seq == seq)).first()
+                assert before is not None
+                now = _to_screening(before)
+                as_it_is = replace(screening, case_id=now.case_id, decision=now.decision)
+                holding.note(connection, seq, as_it_is)
         except IntegrityError:
             return self._answer_or_raise(request)
         return self.answer_to(request) or screening
@@ -171,6 +184,11 @@ class ScreeningStore:
         with self._database.read() as connection:
             return page(connection, query, screenings.c.seq, before, limit, _to_screening)
 
+    def flow_of(self, entry_id: str, since_ms: int, limit: int) -> holding.Flow:
+        """How many files an entry blocked since an instant, counted up to a limit."""
+        with self._database.read() as connection:
+            return holding.flow_of(connection, entry_id, since_ms, limit)
+
     def note_probing(self, caller: str) -> None:
         """Writes into the audit trail that a caller may be trying what passes."""
         with self._database.write_in_order() as connection:
@@ -199,8 +217,10 @@ def _signals(connection: sa.Connection, seq: int) -> tuple[Signals, ...]:
 
 
 def _select() -> sa.Select[Any]:
-    return sa.select(screenings, judgements).join(
-        judgements, judgements.c.screening_seq == screenings.c.seq
+    return (
+        sa.select(screenings, judgements, cases.c.case_id, cases.c.decision)
+        .join(judgements, judgements.c.screening_seq == screenings.c.seq)
+        .outerjoin(cases, cases.c.screening_seq == screenings.c.seq)
     )
 
 
@@ -246,6 +266,8 @@ def _to_screening(row: sa.Row[Any]) -> Screening:
         judge_time=codec.from_ms(row.at_ms),
         judgement=row.number,
         elapsed_ms=row.elapsed_ms,
+        case_id=row.case_id or "",
+        decision=None if row.decision is None else CaseDecision(row.decision),
     )
 
 

@@ -12,11 +12,13 @@ __all__ = [
     "audit",
     "banks",
     "callers",
+    "cases",
     "changes",
     "entries",
     "entry_signals",
     "imports",
     "judgements",
+    "matched",
     "metadata",
     "screening_signals",
     "screenings",
@@ -93,11 +95,19 @@ entries = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=True),
     # The revision that many were withdrawn by at once; null if it was not.
     sa.Column("left_batch", sa.BigInteger, nullable=True),
+    # Since when it is quarantined, and when a person ended that; see `hashmatch.flooding`.
+    sa.Column("quarantine_ms", sa.BigInteger, nullable=True),
+    sa.Column("release_ms", sa.BigInteger, nullable=True),
     sqlite_autoincrement=True,
 )
 
 # Few entries have these: an index of all would cost every list that is imported.
-for _column in (entries.c.expire_ms, entries.c.import_seq, entries.c.left_batch):
+for _column in (
+    entries.c.expire_ms,
+    entries.c.import_seq,
+    entries.c.left_batch,
+    entries.c.quarantine_ms,
+):
     sa.Index(
         f"ix_entries_{_column.name}",
         _column,
@@ -235,4 +245,40 @@ judgements = sa.Table(
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("elapsed_ms", sa.Float, nullable=False),
     sa.Column("unacted", sa.JSON, nullable=False, server_default="[]"),
+)
+
+# Which entries' evidence acts in the newest judgement of a screening, or did in an earlier one
+# (action null): how often an entry matches, what it holds back, and what was seen by who decided.
+# `media` tells files from each other; `at_ms` is when it was screened.
+matched = sa.Table(
+    "matched",
+    metadata,
+    sa.Column("screening_seq", sa.ForeignKey("screenings.seq"), primary_key=True),
+    sa.Column("entry_id", sa.Text, primary_key=True),
+    sa.Column("action", sa.Integer, nullable=True),
+    sa.Column("media", sa.Text, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Index("ix_matched_entry_id", "entry_id", "at_ms"),
+)
+
+# One of a screening at most, of an entry each time that it is quarantined.
+cases = sa.Table(
+    "cases",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("case_id", sa.Text, nullable=False, unique=True),
+    sa.Column("type", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False, index=True),
+    sa.Column("screening_seq", sa.ForeignKey("screenings.seq"), nullable=True, unique=True),
+    sa.Column("entry_seq", sa.ForeignKey("entries.seq"), nullable=True, index=True),
+    sa.Column("create_ms", sa.BigInteger, nullable=False),
+    sa.Column("open_ms", sa.BigInteger, nullable=False),
+    sa.Column("decision", sa.Integer, nullable=True),
+    sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("decide_ms", sa.BigInteger, nullable=True),
+    sa.Column("why", sa.Text, nullable=False, server_default=""),
+    # Of the request that decided it last.
+    sa.Column("request_id", sa.Text, nullable=True, unique=True),
+    sa.Column("fingerprint", sa.Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
 )

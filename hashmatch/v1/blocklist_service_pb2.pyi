@@ -355,6 +355,10 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """An entry that waited was withdrawn, or expired."""
     CHANGE_TYPE_ENTRY_EXPIRED: _ChangeType.ValueType  # 9
     """An entry went out of use because its time was over."""
+    CHANGE_TYPE_ENTRY_QUARANTINED: _ChangeType.ValueType  # 10
+    """An entry matched far more than others of its bank: it leads to REVIEW at most."""
+    CHANGE_TYPE_ENTRY_RELEASED: _ChangeType.ValueType  # 11
+    """An entry's quarantine ended."""
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
     """What a change did."""
@@ -379,6 +383,10 @@ CHANGE_TYPE_ENTRY_DECLINED: ChangeType.ValueType  # 8
 """An entry that waited was withdrawn, or expired."""
 CHANGE_TYPE_ENTRY_EXPIRED: ChangeType.ValueType  # 9
 """An entry went out of use because its time was over."""
+CHANGE_TYPE_ENTRY_QUARANTINED: ChangeType.ValueType  # 10
+"""An entry matched far more than others of its bank: it leads to REVIEW at most."""
+CHANGE_TYPE_ENTRY_RELEASED: ChangeType.ValueType  # 11
+"""An entry's quarantine ended."""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 @_typing.final
@@ -419,6 +427,7 @@ class BankPolicy(_message.Message):
     TRAFFIC_PERCENT_FIELD_NUMBER: _builtins.int
     BLOCK_SCORE_FIELD_NUMBER: _builtins.int
     REVIEW_SCORE_FIELD_NUMBER: _builtins.int
+    FLOOD_LIMIT_FIELD_NUMBER: _builtins.int
     mode: Global___BankMode.ValueType
     """Whether it has consequences."""
     traffic_percent: _builtins.int
@@ -434,6 +443,11 @@ class BankPolicy(_message.Message):
     """
     review_score: _builtins.int
     """Evidence with a lower score has no consequences; 0 to 100. Absent: 0."""
+    flood_limit: _builtins.int
+    """An entry that blocks so many different files within an hour, and ten times as many as others of
+    its bank that block any, is quarantined: it leads to REVIEW until ReleaseEntry or WithdrawEntry,
+    and there is a case. 0: never. Absent: 1000.
+    """
     def __init__(
         self,
         *,
@@ -441,19 +455,24 @@ class BankPolicy(_message.Message):
         traffic_percent: _builtins.int | None = ...,
         block_score: _builtins.int | None = ...,
         review_score: _builtins.int | None = ...,
+        flood_limit: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_flood_limit", b"_flood_limit", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "flood_limit", b"flood_limit", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "mode", b"mode", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_score", b"_block_score", "_flood_limit", b"_flood_limit", "_review_score", b"_review_score", "_traffic_percent", b"_traffic_percent", "block_score", b"block_score", "flood_limit", b"flood_limit", "mode", b"mode", "review_score", b"review_score", "traffic_percent", b"traffic_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__block_score: _TypeAlias = _typing.Literal["block_score"]  # noqa: Y015
     _WhichOneofArgType__block_score: _TypeAlias = _typing.Literal["_block_score", b"_block_score"]  # noqa: Y015
+    _WhichOneofReturnType__flood_limit: _TypeAlias = _typing.Literal["flood_limit"]  # noqa: Y015
+    _WhichOneofArgType__flood_limit: _TypeAlias = _typing.Literal["_flood_limit", b"_flood_limit"]  # noqa: Y015
     _WhichOneofReturnType__review_score: _TypeAlias = _typing.Literal["review_score"]  # noqa: Y015
     _WhichOneofArgType__review_score: _TypeAlias = _typing.Literal["_review_score", b"_review_score"]  # noqa: Y015
     _WhichOneofReturnType__traffic_percent: _TypeAlias = _typing.Literal["traffic_percent"]  # noqa: Y015
     _WhichOneofArgType__traffic_percent: _TypeAlias = _typing.Literal["_traffic_percent", b"_traffic_percent"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__block_score) -> _WhichOneofReturnType__block_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flood_limit) -> _WhichOneofReturnType__flood_limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__review_score) -> _WhichOneofReturnType__review_score | None: ...
     @_typing.overload
@@ -630,6 +649,7 @@ class Entry(_message.Message):
     PROPOSED_BY_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    QUARANTINE_TIME_FIELD_NUMBER: _builtins.int
     state: Global___EntryState.ValueType
     """Where it stands."""
     duration_ms: _builtins.int
@@ -674,6 +694,10 @@ class Entry(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it is out of use; absent: never."""
 
+    @_builtins.property
+    def quarantine_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is quarantined, see BankPolicy.flood_limit; absent if it is not."""
+
     def __init__(
         self,
         *,
@@ -690,10 +714,11 @@ class Entry(_message.Message):
         proposed_by: _builtins.str = ...,
         approved_by: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        quarantine_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "expire_time", b"expire_time", "provenance", b"provenance", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "expire_time", b"expire_time", "provenance", b"provenance", "quarantine_time", b"quarantine_time", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "coverage", b"coverage", "create_time", b"create_time", "duration_ms", b"duration_ms", "expire_time", b"expire_time", "kinds", b"kinds", "proposed_by", b"proposed_by", "provenance", b"provenance", "reasons", b"reasons", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "coverage", b"coverage", "create_time", b"create_time", "duration_ms", b"duration_ms", "expire_time", b"expire_time", "kinds", b"kinds", "proposed_by", b"proposed_by", "provenance", b"provenance", "quarantine_time", b"quarantine_time", "reasons", b"reasons", "ref", b"ref", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1985,3 +2010,57 @@ class WatchChangesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
 Global___WatchChangesResponse: _TypeAlias = WatchChangesResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseEntryRequest(_message.Message):
+    """Which entry to release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateBankRequest."""
+    entry_id: _builtins.str
+    """The entry's id."""
+    why: _builtins.str
+    """Why, up to 2000 characters; kept in the audit trail."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        entry_id: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseEntryRequest: _TypeAlias = ReleaseEntryRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseEntryResponse(_message.Message):
+    """The entry after its release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """The entry."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseEntryResponse: _TypeAlias = ReleaseEntryResponse  # noqa: Y015

@@ -118,6 +118,11 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.FromString,
                 _registered_method=True)
+        self.ReleaseEntry = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/ReleaseEntry',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryResponse.FromString,
+                _registered_method=True)
         self.WatchChanges = channel.unary_stream(
                 '/hashmatch.v1.BlocklistService/WatchChanges',
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
@@ -205,7 +210,7 @@ class BlocklistServiceServicer:
 
     def WithdrawEntry(self, request, context):
         """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
-        only proposed is declined.
+        only proposed is declined. What was held back for it has a case from now on; see ReviewService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,6 +249,13 @@ class BlocklistServiceServicer:
 
     def WithdrawImport(self, request, context):
         """Takes all entries of an import out of use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseEntry(self, request, context):
+        """Ends the quarantine of an entry that somebody has looked at; it is not quarantined again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -342,6 +354,11 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     servicer.WithdrawImport,
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.SerializeToString,
+            ),
+            'ReleaseEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseEntry,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryResponse.SerializeToString,
             ),
             'WatchChanges': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchChanges,
@@ -785,6 +802,33 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/WithdrawImport',
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.WithdrawImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/ReleaseEntry',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ReleaseEntryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,7 +61,7 @@ class BlocklistServiceStub:
     """Brings an entry into use that another person proposed."""
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
-    only proposed is declined.
+    only proposed is declined. What was held back for it has a case from now on; see ReviewService.
     """
     ImportEntries: _grpc.StreamUnaryMultiCallable[_blocklist_service_pb2.ImportEntriesRequest, _blocklist_service_pb2.ImportEntriesResponse]
     """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
@@ -77,6 +77,8 @@ class BlocklistServiceStub:
     """Brings all pending entries of an import into use; another person than who imported them."""
     WithdrawImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]
     """Takes all entries of an import out of use."""
+    ReleaseEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ReleaseEntryRequest, _blocklist_service_pb2.ReleaseEntryResponse]
+    """Ends the quarantine of an entry that somebody has looked at; it is not quarantined again."""
     WatchChanges: _grpc.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -118,7 +120,7 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """Brings an entry into use that another person proposed."""
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
-    only proposed is declined.
+    only proposed is declined. What was held back for it has a case from now on; see ReviewService.
     """
     ImportEntries: _aio.StreamUnaryMultiCallable[_blocklist_service_pb2.ImportEntriesRequest, _blocklist_service_pb2.ImportEntriesResponse]  # type: ignore[assignment]
     """Makes entries of a list of hashes, sent in pieces: all at least of a line each, those of vPDQ's
@@ -134,6 +136,8 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """Brings all pending entries of an import into use; another person than who imported them."""
     WithdrawImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]  # type: ignore[assignment]
     """Takes all entries of an import out of use."""
+    ReleaseEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ReleaseEntryRequest, _blocklist_service_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
+    """Ends the quarantine of an entry that somebody has looked at; it is not quarantined again."""
     WatchChanges: _aio.UnaryStreamMultiCallable[_blocklist_service_pb2.WatchChangesRequest, _blocklist_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Tells every change after a revision, in order, and then those to come, until the caller ends
     it. To keep a copy of the blocklist: list banks and entries, note the revision of the first
@@ -238,7 +242,7 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.WithdrawEntryResponse, _abc.Awaitable[_blocklist_service_pb2.WithdrawEntryResponse]]:
         """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
-        only proposed is declined.
+        only proposed is declined. What was held back for it has a case from now on; see ReviewService.
         """
 
     @_abc_1.abstractmethod
@@ -284,6 +288,14 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.WithdrawImportResponse, _abc.Awaitable[_blocklist_service_pb2.WithdrawImportResponse]]:
         """Takes all entries of an import out of use."""
+
+    @_abc_1.abstractmethod
+    def ReleaseEntry(
+        self,
+        request: _blocklist_service_pb2.ReleaseEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.ReleaseEntryResponse, _abc.Awaitable[_blocklist_service_pb2.ReleaseEntryResponse]]:
+        """Ends the quarantine of an entry that somebody has looked at; it is not quarantined again."""
 
     @_abc_1.abstractmethod
     def WatchChanges(

@@ -400,6 +400,30 @@ EFFECT_WEAK: Effect.ValueType  # 4
 """None: its score is less than its bank's review_score."""
 Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
+class _CaseDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CaseDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CASE_DECISION_UNSPECIFIED: _CaseDecision.ValueType  # 0
+    """Nobody has decided, or not since there is new evidence."""
+    CASE_DECISION_UPHELD: _CaseDecision.ValueType  # 1
+    """It is what was found: it must not be published."""
+    CASE_DECISION_OVERTURNED: _CaseDecision.ValueType  # 2
+    """It is not: it may be published."""
+
+class CaseDecision(_CaseDecision, metaclass=_CaseDecisionEnumTypeWrapper):
+    """What a person decided."""
+
+CASE_DECISION_UNSPECIFIED: CaseDecision.ValueType  # 0
+"""Nobody has decided, or not since there is new evidence."""
+CASE_DECISION_UPHELD: CaseDecision.ValueType  # 1
+"""It is what was found: it must not be published."""
+CASE_DECISION_OVERTURNED: CaseDecision.ValueType  # 2
+"""It is not: it may be published."""
+Global___CaseDecision: _TypeAlias = CaseDecision  # noqa: Y015
+
 @_typing.final
 class View(_message.Message):
     """The part and turn of a frame that a hash was taken from."""
@@ -610,6 +634,7 @@ class Evidence(_message.Message):
     SEGMENTS_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     action: Global___Action.ValueType
     """What it leads to, or would if it acted: what its bank asks for; REVIEW for BLOCK if its score is
     less than the bank's block_score, or if squares are no nearer than those of two films of one
@@ -630,6 +655,10 @@ class Evidence(_message.Message):
     """
     effect: Global___Effect.ValueType
     """What becomes of it."""
+    quarantined: _builtins.bool
+    """True if the entry matched far more than others of its bank, so that it leads to REVIEW at most
+    until somebody decides.
+    """
     @_builtins.property
     def entry(self) -> Global___EntryRef:
         """The entry."""
@@ -655,10 +684,11 @@ class Evidence(_message.Message):
         segments: _abc.Iterable[Global___Segment] | None = ...,
         score: _builtins.int | None = ...,
         effect: Global___Effect.ValueType = ...,
+        quarantined: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "entry", b"entry", "score", b"score", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "action", b"action", "distance", b"distance", "effect", b"effect", "entry", b"entry", "frames", b"frames", "kind", b"kind", "score", b"score", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "action", b"action", "distance", b"distance", "effect", b"effect", "entry", b"entry", "frames", b"frames", "kind", b"kind", "quarantined", b"quarantined", "score", b"score", "segments", b"segments", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
@@ -815,6 +845,8 @@ class Screening(_message.Message):
     EVIDENCE_WITHHELD_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
     UNACTED_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     screening_id: _builtins.str
     """Id of the screening, "scr_" and 26 characters."""
     verdict: Global___Verdict.ValueType
@@ -830,6 +862,12 @@ class Screening(_message.Message):
     """
     padding: _builtins.bytes
     """Without meaning: makes all answers equally large whose evidence is withheld."""
+    case_id: _builtins.str
+    """Id of its case, "cas_" and 26 characters; empty if there is none. A screening with verdict
+    REVIEW has one: ask for the screening again until somebody has decided.
+    """
+    decision: Global___CaseDecision.ValueType
+    """What a person decided of it: OVERTURNED lets it be published, whatever the verdict."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Why, most important first; never empty."""
@@ -886,10 +924,12 @@ class Screening(_message.Message):
         evidence_withheld: _builtins.bool = ...,
         padding: _builtins.bytes = ...,
         unacted: _abc.Iterable[Global___Evidence] | None = ...,
+        case_id: _builtins.str = ...,
+        decision: Global___CaseDecision.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "judge_time", b"judge_time", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "unacted", b"unacted", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "case_id", b"case_id", "coverage", b"coverage", "create_time", b"create_time", "decision", b"decision", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "unacted", b"unacted", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

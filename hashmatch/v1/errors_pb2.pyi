@@ -99,6 +99,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the list's hashes match nothing that is listed as they are written, and do
     with their bytes, words or bits in another order; the message says which. Nothing was imported.
     """
+    ERROR_REASON_CASE_NOT_FOUND: _ErrorReason.ValueType  # 32
+    """NOT_FOUND: no such case."""
+    ERROR_REASON_CASE_DECIDED: _ErrorReason.ValueType  # 33
+    """FAILED_PRECONDITION: the case is decided already."""
+    ERROR_REASON_ENTRY_NOT_QUARANTINED: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION: the entry is not quarantined: it never was, or was released or withdrawn."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in google.rpc.ErrorInfo."""
@@ -175,4 +181,10 @@ ERROR_REASON_LIST_REVERSED: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION: the list's hashes match nothing that is listed as they are written, and do
 with their bytes, words or bits in another order; the message says which. Nothing was imported.
 """
+ERROR_REASON_CASE_NOT_FOUND: ErrorReason.ValueType  # 32
+"""NOT_FOUND: no such case."""
+ERROR_REASON_CASE_DECIDED: ErrorReason.ValueType  # 33
+"""FAILED_PRECONDITION: the case is decided already."""
+ERROR_REASON_ENTRY_NOT_QUARANTINED: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION: the entry is not quarantined: it never was, or was released or withdrawn."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch.errors import Internal
+from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
     Bank,
     BankPolicy,
@@ -133,6 +134,7 @@ def evidence_to_wire(evidence: Evidence) -> pb.Evidence:
         ],
         score=evidence.score,
         effect=to_wire(evidence.effect),
+        quarantined=evidence.quarantined,
     )
 
 
@@ -159,6 +161,7 @@ def evidence_from_wire(message: pb.Evidence) -> Evidence:
         ),
         score=message.score if message.HasField("score") else None,
         effect=known(Effect, message.effect or Effect.ACTS),
+        quarantined=message.quarantined,
     )
 
 
@@ -247,6 +250,10 @@ def _screening_to_wire(screening: Screening) -> pb.Screening:
         elapsed=None if screening.evidence_withheld else elapsed,
         evidence_withheld=screening.evidence_withheld,
         unacted=[evidence_to_wire(each) for each in screening.unacted],
+        case_id=screening.case_id,
+        decision=pb.CASE_DECISION_UNSPECIFIED
+        if screening.decision is None
+        else to_wire(screening.decision),
     )
 
 
@@ -274,6 +281,8 @@ def _screening(message: pb.Screening) -> Screening:
         elapsed_ms=message.elapsed.ToMicroseconds() / 1000,
         evidence_withheld=message.evidence_withheld,
         unacted=tuple(evidence_from_wire(each) for each in message.unacted),
+        case_id=message.case_id,
+        decision=known(CaseDecision, message.decision) if message.decision else None,
     )
 
 
@@ -324,6 +333,7 @@ def policy_to_wire(policy: BankPolicy) -> blocklist_pb.BankPolicy:
         traffic_percent=policy.traffic_percent,
         block_score=policy.block_score,
         review_score=policy.review_score,
+        flood_limit=policy.flood_limit,
     )
 
 
@@ -332,7 +342,7 @@ def policy_from_wire(message: blocklist_pb.BankPolicy) -> BankPolicy:
     default = BankPolicy()
     given = {
         name: getattr(message, name) if message.HasField(name) else getattr(default, name)
-        for name in ("traffic_percent", "block_score", "review_score")
+        for name in ("traffic_percent", "block_score", "review_score", "flood_limit")
     }
     return BankPolicy(mode=known(BankMode, message.mode or default.mode), **given)
 
@@ -356,6 +366,9 @@ def entry_to_wire(entry: Entry) -> blocklist_pb.Entry:
         proposed_by=entry.proposed_by,
         approved_by=entry.approved_by,
         expire_time=None if entry.expire_time is None else timestamp(entry.expire_time),
+        quarantine_time=(
+            None if entry.quarantine_time is None else timestamp(entry.quarantine_time)
+        ),
     )
 
 
@@ -402,6 +415,9 @@ def entry_from_wire(message: blocklist_pb.Entry) -> Entry:
         proposed_by=message.proposed_by,
         approved_by=message.approved_by,
         expire_time=instant(message.expire_time) if message.HasField("expire_time") else None,
+        quarantine_time=(
+            instant(message.quarantine_time) if message.HasField("quarantine_time") else None
+        ),
     )
 
 

@@ -40,7 +40,12 @@ from hashmatch.errors import (
 )
 from hashmatch.model.callers import CallerState, Role, new_token
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
-from hashmatch.v1 import access_service_pb2, blocklist_service_pb2, screening_service_pb2
+from hashmatch.v1 import (
+    access_service_pb2,
+    blocklist_service_pb2,
+    review_service_pb2,
+    screening_service_pb2,
+)
 from hashmatch.wire.status import DETAILS_KEY
 from tests.conftest import ROOT, RunningServer, serving
 from tests.databases import postgres
@@ -52,7 +57,12 @@ SAID = "denied: this needs valid credentials of a role that may do it"
 
 METHODS = [
     (f"{service.name}/{method.name}", method)
-    for file in (access_service_pb2, blocklist_service_pb2, screening_service_pb2)
+    for file in (
+        access_service_pb2,
+        blocklist_service_pb2,
+        review_service_pb2,
+        screening_service_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

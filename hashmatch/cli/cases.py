@@ -1,0 +1,120 @@
+"""``hashmatch case …``."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, TypeVar
+
+import typer
+
+from hashmatch.cli import options
+from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.output import Context, limited, message_json, plain, print_json, stdout, table
+from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.wire.cases import case_to_wire
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Cases: what a person has to decide.", no_args_is_help=True)
+
+E = TypeVar("E", bound=enum.Enum)
+
+CaseId = Annotated[str, typer.Argument(metavar="ID", help="Id of the case.")]
+
+_ABOUT = {
+    CaseType.REVIEW: "held for review",
+    CaseType.REOPENED: "what held it was withdrawn",
+    CaseType.FLOOD: "blocks far more than others",
+}
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    server: Server = None,
+    as_json: AsJson = False,
+    state: Annotated[str, typer.Option(help="open, decided or all.")] = "open",
+    case_type: Annotated[
+        str | None, typer.Option("--type", help="Only review, reopened or flood.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+) -> None:
+    """List cases, newest first; those that are open, unless told otherwise."""
+    shared = options.of(context, server, as_json)
+    wanted = None if state == "all" else _member(CaseState, state)
+    of_type = None if case_type is None else _member(CaseType, case_type)
+    instant = None if since is None else options.instant(since)
+    with options.connected(shared) as client:
+        found = client.list_cases(state=wanted, case_type=of_type, since=instant)
+        _print(list(limited(found, limit)), shared)
+
+
+@app.command("show")
+def show(
+    context: typer.Context, case_id: CaseId, server: Server = None, as_json: AsJson = False
+) -> None:
+    """Show one case."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        case = client.get_case(case_id)
+    if shared.json:
+        print_json({"case": message_json(case_to_wire(case))})
+        return
+    rows = table("", "")
+    for name, value in (
+        ("case", case.case_id),
+        ("about", case.screening_id or case.entry_id),
+        ("why", _ABOUT[case.type]),
+        ("state", _standing(case)),
+        ("opened", f"{case.open_time:%Y-%m-%d %H:%M:%S} UTC"),
+        ("decided", f"{case.decide_time:%Y-%m-%d %H:%M:%S} UTC" if case.decide_time else ""),
+        ("by", plain(case.decided_by)),
+        ("said", plain(case.why)),
+    ):
+        if value:
+            rows.add_row(name, value)
+    stdout.print(rows)
+
+
+@app.command("decide")
+def decide(
+    context: typer.Context,
+    case_id: CaseId,
+    uphold: Annotated[
+        bool, typer.Option("--uphold/--overturn", help="It is what was found; or it may go out.")
+    ],
+    why: Annotated[str, typer.Option(help="Kept with the case and in the audit trail.")] = "",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide the case of a screening. That of an entry: entry release, or entry withdraw."""
+    shared = options.of(context, server, as_json)
+    decision = CaseDecision.UPHELD if uphold else CaseDecision.OVERTURNED
+    with options.connected(shared) as client:
+        _print([client.decide_case(case_id, decision, why=why)], shared)
+
+
+def _member(cls: type[E], name: str) -> E:
+    if name.upper() not in cls.__members__:
+        names = ", ".join(each.lower() for each in cls.__members__)
+        raise typer.BadParameter(f"one of {names} is needed")
+    return cls[name.upper()]
+
+
+def _standing(case: Case) -> str:
+    return "open" if case.decision is None else case.decision.name.lower()
+
+
+def _print(cases: list[Case], context: Context) -> None:
+    rows = table("CASE", "STATE", "ABOUT", "OPENED (UTC)")
+    for case in cases:
+        if context.json:
+            print_json({"case": message_json(case_to_wire(case))})
+        rows.add_row(
+            case.case_id, _standing(case), _ABOUT[case.type], f"{case.open_time:%m-%d %H:%M}"
+        )
+    if not context.json:
+        stdout.print(rows)

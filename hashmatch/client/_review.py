@@ -1,0 +1,79 @@
+"""What the client calls to decide cases."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.records import Entry
+from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
+from hashmatch.v1 import review_service_pb2 as pb
+from hashmatch.wire.cases import case_from_wire
+from hashmatch.wire.records import entry_from_wire, timestamp
+
+__all__ = ["ReviewCalls"]
+
+_PAGE = 200
+
+
+class ReviewCalls:
+    """A part of `hashmatch.client.AsyncClient`."""
+
+    _blocklist: Any
+    _review: Any
+    _unary: Callable[..., Any]
+    _pages: Callable[..., AsyncGenerator[Any]]
+
+    async def get_case(self, case_id: str) -> Case:
+        """One case."""
+        response = await self._unary(self._review.GetCase, pb.GetCaseRequest(case_id=case_id))
+        return case_from_wire(response.case)
+
+    async def list_cases(
+        self,
+        *,
+        state: CaseState | None = None,
+        case_type: CaseType | None = None,
+        since: datetime.datetime | None = None,
+    ) -> AsyncGenerator[Case]:
+        """Cases, newest first."""
+        request = pb.ListCasesRequest(
+            page_size=_PAGE,
+            state=int(state or 0),  # type: ignore[arg-type]
+            type=int(case_type or 0),  # type: ignore[arg-type]
+            created_since=None if since is None else timestamp(since),
+        )
+        async for response in self._pages(self._review.ListCases, request):
+            for message in response.cases:
+                yield case_from_wire(message)
+
+    async def decide_case(
+        self,
+        case_id: str,
+        decision: CaseDecision,
+        *,
+        why: str = "",
+        request_id: str | None = None,
+    ) -> Case:
+        """Decides an open case of a screening."""
+        request = pb.DecideCaseRequest(
+            request_id=request_id or str(uuid.uuid4()),
+            case_id=case_id,
+            decision=int(decision),  # type: ignore[arg-type]
+            why=why,
+        )
+        response = await self._unary(self._review.DecideCase, request)
+        return case_from_wire(response.case)
+
+    async def release_entry(
+        self, entry_id: str, *, why: str = "", request_id: str | None = None
+    ) -> Entry:
+        """Ends an entry's quarantine: it blocks again."""
+        request = blocklist_pb.ReleaseEntryRequest(
+            request_id=request_id or str(uuid.uuid4()), entry_id=entry_id, why=why
+        )
+        response = await self._unary(self._blocklist.ReleaseEntry, request)
+        return entry_from_wire(response.entry)

@@ -1,0 +1,43 @@
+"""Cases as reviewers see them: what is to be decided, and what was."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.records import Page
+from hashmatch.store.cases import CaseStore
+from hashmatch.store.request import Request
+
+__all__ = ["Review"]
+
+
+class Review:
+    """One per server."""
+
+    def __init__(self, store: CaseStore) -> None:
+        """``store`` is ready for use."""
+        self._store = store
+
+    async def get(self, case_id: str) -> Case:
+        """Raises `CaseNotFound`."""
+        return await asyncio.to_thread(self._store.get, case_id)
+
+    async def list(
+        self,
+        before: int,
+        limit: int,
+        state: CaseState | None,
+        case_type: CaseType | None,
+        since: datetime.datetime | None,
+    ) -> Page[Case]:
+        """Newest first."""
+        since_ms = None if since is None else round(since.timestamp() * 1000)
+        return await asyncio.to_thread(self._store.list, before, limit, state, case_type, since_ms)
+
+    async def decide(
+        self, request: Request, case_id: str, decision: CaseDecision, why: str
+    ) -> Case:
+        """Raises `CaseNotFound`, `CaseDecided`, `InvalidField`, `RequestIdReused`."""
+        return await asyncio.to_thread(self._store.decide, request, case_id, decision, why)

@@ -1,0 +1,250 @@
+"""Cases: opened with what they are about, in one transaction; read and decided by people."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from hashmatch import ids
+from hashmatch.errors import CaseDecided, CaseNotFound, InvalidField
+from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.records import Page
+from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
+from hashmatch.store import audit, codec
+from hashmatch.store.database import Database
+from hashmatch.store.request import Request
+from hashmatch.store.rows import page
+from hashmatch.store.tables import banks, cases, entries, matched, screenings
+
+__all__ = [
+    "CaseStore",
+    "case_of",
+    "end_floods",
+    "let_go",
+    "open_case",
+    "open_flood",
+]
+
+# Columns of a case that is open again.
+_UNDECIDED: Final = {
+    "state": CaseState.OPEN.value,
+    "decision": None,
+    "decided_by": "",
+    "decide_ms": None,
+    "why": "",
+}
+
+
+# Databases take a limited number of parameters in one query; SQLite 32,766.
+_AT_ONCE: Final = 1000
+
+
+class CaseStore:
+    """Methods block; each is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` is migrated."""
+        self._database = database
+
+    def get(self, case_id: str) -> Case:
+        """Raises `CaseNotFound`."""
+        with self._database.read() as connection:
+            return _to_case(_find(connection, case_id))
+
+    def list(
+        self,
+        before: int,
+        limit: int,
+        state: CaseState | None,
+        case_type: CaseType | None,
+        since_ms: int | None,
+    ) -> Page[Case]:
+        """Newest first; ``before`` is the token of the page before, 0 for the first."""
+        query = _select()
+        for column, wanted in ((cases.c.state, state), (cases.c.type, case_type)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if since_ms is not None:
+            query = query.where(cases.c.create_ms >= since_ms)
+        with self._database.read() as connection:
+            return page(connection, query, cases.c.seq, before, limit, _to_case)
+
+    def decide(self, request: Request, case_id: str, decision: CaseDecision, why: str) -> Case:
+        """Decides an open case of a screening. Raises `CaseNotFound`, `CaseDecided`,
+        `RequestIdReused`; `InvalidField` for that of an entry.
+        """
+        try:
+            with self._database.write_in_order() as connection:
+                repeated = connection.execute(
+                    _select().where(cases.c.request_id == request.request_id)
+                ).first()
+                if repeated is not None:
+                    request.check(repeated.fingerprint)
+                    return _to_case(repeated)
+                row = _find(connection, case_id)
+                if row.type == CaseType.FLOOD:
+                    raise InvalidField(
+                        "case_id", "it is about an entry; release or withdraw the entry instead"
+                    )
+                if row.state == CaseState.DECIDED:
+                    raise CaseDecided("somebody has decided this case; read it again")
+                values = _decided(request.actor, decision, why)
+                values |= {"request_id": request.request_id, "fingerprint": request.fingerprint}
+                connection.execute(cases.update().where(cases.c.seq == row.seq).values(values))
+                details = {"decision": decision.name, "why": why}
+                audit.append(connection, "case_decided", case_id, details, actor=request.actor)
+                return _to_case(_find(connection, case_id))
+        except IntegrityError:
+            # Another server took the same request_id in between.
+            return self.decide(request, case_id, decision, why)
+
+
+def case_of(screening_id: str) -> str:
+    """The id that the case of a screening has, if it has one."""
+    return ids.CASE + screening_id.removeprefix(ids.SCREENING)
+
+
+def open_case(connection: sa.Connection, case_type: CaseType, seq: int, screening_id: str) -> None:
+    """Opens the case of a screening, once more if it was decided."""
+    values = _opened(case_type, codec.now_ms())
+    again = connection.execute(cases.update().where(cases.c.screening_seq == seq).values(values))
+    if not again.rowcount:
+        values |= {"case_id": case_of(screening_id), "screening_seq": seq}
+        connection.execute(cases.insert().values(create_ms=values["open_ms"], **values))
+
+
+def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now_ms: int) -> int:
+    """Opens a case for each screening that some entries held back and no other entry still blocks;
+    returns how many. ``gone`` tells these entries, which are out of use by now.
+    """
+    other, still = matched.alias(), entries.alias()
+    blocked = (
+        sa.select(other.c.screening_seq)
+        .join(still, still.c.entry_id == other.c.entry_id)
+        .join(banks, banks.c.seq == still.c.bank_seq)
+        .where(
+            other.c.screening_seq == matched.c.screening_seq,
+            other.c.action == Action.BLOCK,
+            still.c.state == EntryState.ACTIVE,
+            banks.c.state == BankState.ACTIVE,
+        )
+        .exists()
+    )
+    held = (
+        sa.select(screenings.c.seq, screenings.c.screening_id)
+        .join(matched, matched.c.screening_seq == screenings.c.seq)
+        .join(entries, entries.c.entry_id == matched.c.entry_id)
+        .where(
+            gone,
+            matched.c.action.is_not(None),
+            screenings.c.verdict.in_([Verdict.BLOCK, Verdict.REVIEW]),
+            ~blocked,
+        )
+        .distinct()
+    )
+    # Read once: of a list of a million it takes a second.
+    rows = connection.execute(held).all()
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        known = cases.c.screening_seq.in_([row.seq for row in some])
+        with_case = set(connection.execute(sa.select(cases.c.screening_seq).where(known)).scalars())
+        opened = _opened(CaseType.REOPENED, now_ms)
+        connection.execute(cases.update().where(known).values(opened))
+        new = [
+            {
+                "case_id": case_of(row.screening_id),
+                "screening_seq": row.seq,
+                "create_ms": now_ms,
+                **opened,
+            }
+            for row in some
+            if row.seq not in with_case
+        ]
+        if new:
+            connection.execute(cases.insert(), new)
+    return len(rows)
+
+
+def open_flood(connection: sa.Connection, entry_seq: int, now_ms: int) -> None:
+    """Opens a case of an entry."""
+    values = {"case_id": ids.new_id(ids.CASE), "entry_seq": entry_seq, "create_ms": now_ms}
+    connection.execute(cases.insert().values(values | _opened(CaseType.FLOOD, now_ms)))
+
+
+def end_floods(
+    connection: sa.Connection,
+    which: sa.ColumnElement[bool],
+    actor: str,
+    decision: CaseDecision,
+    why: str,
+) -> None:
+    """Decides the open cases of some entries; ``which`` tells them."""
+    theirs = sa.exists().where(entries.c.seq == cases.c.entry_seq, which)
+    connection.execute(
+        cases.update()
+        .where(cases.c.type == CaseType.FLOOD, cases.c.state == CaseState.OPEN, theirs)
+        .values(_decided(actor, decision, why))
+    )
+
+
+def let_go(
+    connection: sa.Connection,
+    actor: str,
+    which: sa.ColumnElement[bool],
+    subject: str,
+    why: str,
+) -> None:
+    """What follows from entries being out of use by now: their own cases are decided, and what they
+    held back has one.
+    """
+    end_floods(connection, which, actor, CaseDecision.OVERTURNED, why)
+    opened = _reopen_held_by(connection, which, codec.now_ms())
+    if opened:
+        audit.append(connection, "cases_reopened", subject, {"cases": opened}, actor=actor)
+
+
+def _opened(case_type: CaseType, now_ms: int) -> dict[str, Any]:
+    return {**_UNDECIDED, "type": case_type.value, "open_ms": now_ms}
+
+
+def _decided(actor: str, decision: CaseDecision, why: str) -> dict[str, Any]:
+    return {
+        "state": CaseState.DECIDED.value,
+        "decision": decision.value,
+        "decided_by": actor,
+        "decide_ms": codec.now_ms(),
+        "why": why,
+    }
+
+
+def _select() -> sa.Select[Any]:
+    return (
+        sa.select(cases, screenings.c.screening_id, entries.c.entry_id)
+        .outerjoin(screenings, screenings.c.seq == cases.c.screening_seq)
+        .outerjoin(entries, entries.c.seq == cases.c.entry_seq)
+    )
+
+
+def _find(connection: sa.Connection, case_id: str) -> sa.Row[Any]:
+    row = connection.execute(_select().where(cases.c.case_id == case_id)).first()
+    if row is None:
+        raise CaseNotFound(f"case_id: there is no case {case_id!r}")
+    return row
+
+
+def _to_case(row: sa.Row[Any]) -> Case:
+    return Case(
+        case_id=row.case_id,
+        type=CaseType(row.type),
+        state=CaseState(row.state),
+        screening_id=row.screening_id or "",
+        entry_id=row.entry_id or "",
+        create_time=codec.from_ms(row.create_ms),
+        open_time=codec.from_ms(row.open_ms),
+        decision=None if row.decision is None else CaseDecision(row.decision),
+        decided_by=row.decided_by,
+        decide_time=None if row.decide_ms is None else codec.from_ms(row.decide_ms),
+        why=row.why,
+    )
