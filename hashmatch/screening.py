@@ -10,12 +10,12 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from hashmatch import ids, metrics, policy, telemetry
 from hashmatch.admission import Ticket
+from hashmatch.disclosure import Clock, as_told
 from hashmatch.errors import RequestIdReused
 from hashmatch.flooding import FloodWatch
 from hashmatch.hashing.exact import ExactHasher
@@ -35,21 +35,6 @@ from hashmatch.store.screenings import ScreeningStore
 
 __all__ = ["Screenings"]
 
-# Callers that see no evidence are answered a whole number of these after their last byte: that an
-# upload comes near an entry costs some ms more than that it does not. Nearly all are answered
-# after the first.
-_TICK_SECONDS: Final = 0.1
-
-# Reasons whose details tell of the blocklist, not of the media.
-_OF_BLOCKLIST: Final = frozenset(
-    {
-        VerdictReason.BLOCKLIST_EMPTY,
-        VerdictReason.BLOCKLIST_STALE,
-        VerdictReason.KIND_MISSING,
-        VerdictReason.HASH_VERSION_CHANGED,
-    }
-)
-
 _log = telemetry.get_logger(__name__)
 
 
@@ -64,7 +49,7 @@ class Screenings:
         self._store = store
         self._replica = replica
         self._intake = intake
-        self._probing = ProbingWatch()
+        self._probing = ProbingWatch(store.note_probing)
         self._in_flight: weakref.WeakValueDictionary[str, asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
@@ -89,7 +74,7 @@ class Screenings:
         `StoreUnavailable` and whatever ``chunks`` raises; what is wrong with the media is in the
         verdict.
         """
-        clock = _Clock()
+        clock = Clock()
         chunks = clock.watching(chunks)
         async with self._once(request.request_id):
             with self._intake.admitted() as ticket:
@@ -127,7 +112,9 @@ class Screenings:
             search = _Search(search.snapshot)
             await search.add_all(inspected.signals)
         kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
-        return await self._conclude(request, began, search, inspected, kinds)
+        screening = await self._conclude(request, began, search, inspected, kinds)
+        self._probing.look_nearby(caller, screening, inspected.signals, search.snapshot)
+        return screening
 
     async def screen_signals(
         self,
@@ -138,13 +125,13 @@ class Screenings:
         caller: Caller = NOBODY,
     ) -> Screening:
         """Screens media that the caller hashed. Raises `RequestIdReused`, `StoreUnavailable`."""
-        clock = _Clock()
+        clock = Clock()
         async with self._once(request.request_id):
-            screening = await self._screen_signals(request, signals, duration_ms)
+            screening = await self._screen_signals(request, signals, duration_ms, caller)
         return await self._told(screening, caller, clock)
 
     async def _screen_signals(
-        self, request: Request, signals: Sequence[Signals], duration_ms: int
+        self, request: Request, signals: Sequence[Signals], duration_ms: int, caller: Caller
     ) -> Screening:
         began = time.monotonic()
         answered = await asyncio.to_thread(self._store.answer_to, request)
@@ -154,7 +141,9 @@ class Screenings:
         await search.add_all(signals)
         inspected = _claimed(signals, duration_ms)
         kinds = frozenset(each.kind for each in signals)
-        return await self._conclude(request, began, search, inspected, kinds)
+        screening = await self._conclude(request, began, search, inspected, kinds)
+        self._probing.look_nearby(caller, screening, inspected.signals, search.snapshot)
+        return screening
 
     async def confirm(
         self, request: Request, screening_id: str, *, caller: Caller = NOBODY
@@ -164,7 +153,7 @@ class Screenings:
         Raises `ScreeningNotFound`, also for another caller's; `RequestIdReused`,
         `StoreUnavailable`.
         """
-        clock = _Clock()
+        clock = Clock()
         async with self._once(request.request_id):
             screening = await self._confirm(request, screening_id, _owner(caller))
         return await self._told(screening, caller, clock)
@@ -189,7 +178,7 @@ class Screenings:
     async def get(self, screening_id: str, *, caller: Caller = NOBODY) -> Screening:
         """With its newest verdict. Raises `ScreeningNotFound`, also for another caller's."""
         found = await asyncio.to_thread(self._store.get, screening_id, _owner(caller))
-        return _as_told(found, caller)
+        return as_told(found, caller)
 
     async def list(
         self,
@@ -205,15 +194,14 @@ class Screenings:
         page = await asyncio.to_thread(
             self._store.list, before, limit, verdict, since_ms, _owner(caller)
         )
-        return replace(page, items=tuple(_as_told(each, caller) for each in page.items))
+        return replace(page, items=tuple(as_told(each, caller) for each in page.items))
 
-    async def _told(self, screening: Screening, caller: Caller, clock: _Clock) -> Screening:
+    async def _told(self, screening: Screening, caller: Caller, clock: Clock) -> Screening:
         """What the caller is told, at a time that says no more."""
         if not caller.sees_evidence:
-            if self._probing.noticed(caller.caller_id, screening.verdict):
-                await asyncio.to_thread(self._store.note_probing, caller.caller_id)
+            await self._probing.answered(caller.caller_id, screening.verdict)
             await clock.tick()
-        return _as_told(screening, caller)
+        return as_told(screening, caller)
 
     @contextlib.asynccontextmanager
     async def _once(self, request_id: str) -> AsyncIterator[None]:
@@ -314,57 +302,6 @@ class Screenings:
 def _owner(caller: Caller) -> str | None:
     """Whose screenings a caller sees; None: all."""
     return None if caller.sees_evidence else caller.caller_id
-
-
-def _as_told(screening: Screening, caller: Caller) -> Screening:
-    """As a caller may know it: whoever could see how near an upload comes to an entry, or which
-    part of it, could change a copy until it passes, or find out what an entry shows.
-    """
-    if caller.sees_evidence:
-        return screening
-    reasons: tuple[Reason, ...] = screening.reasons
-    if screening.verdict in (Verdict.BLOCK, Verdict.REVIEW):
-        reasons = (Reason(VerdictReason.MATCH, "it matches what must not be published"),)
-    elif screening.verdict is Verdict.INCONCLUSIVE:
-        reasons = tuple(
-            replace(each, detail="") if each.code in _OF_BLOCKLIST else each for each in reasons
-        )
-    complete = screening.verdict is Verdict.NO_MATCH
-    return Screening(
-        screening_id=screening.screening_id,
-        verdict=screening.verdict,
-        reasons=reasons,
-        evidence=(),
-        media=MediaInfo(),
-        coverage=Coverage(complete=complete),
-        blocklist_revision=0,
-        hash_versions={},
-        create_time=screening.create_time,
-        judge_time=screening.judge_time,
-        judgement=screening.judgement,
-        evidence_withheld=True,
-        case_id=screening.case_id,
-        decision=screening.decision,
-    )
-
-
-class _Clock:
-    """When a call had said all, and when it may be answered."""
-
-    def __init__(self) -> None:
-        self._heard = time.monotonic()
-
-    async def watching(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks; the time of the last one is kept."""
-        async for chunk in chunks:
-            self._heard = time.monotonic()
-            yield chunk
-        self._heard = time.monotonic()
-
-    async def tick(self) -> None:
-        """Waits for a whole number of ticks since then."""
-        spent = time.monotonic() - self._heard
-        await asyncio.sleep(-spent % _TICK_SECONDS)
 
 
 async def _check_same(answered: MediaInfo, chunks: AsyncIterator[bytes]) -> None:

@@ -323,6 +323,7 @@ def test_the_records() -> None:
         "MAX_SIGNALS",
         "EntrySignals",
         "Signals",
+        "has_turn",
         "part_of",
         "turn_of",
         "view_code",

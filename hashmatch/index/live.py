@@ -317,6 +317,21 @@ class Snapshot:
             kind, queries.pts_ms[query], queries.view[query], entry, bank, pts_ms, distance, query
         )
 
+    def comes_near(self, signals: Signals, beyond: int) -> bool:
+        """True if some hash is within so many bits more than the threshold of a bank that acts."""
+        kind = signals.kind
+        thresholds = {
+            seq: min(bank.thresholds[kind] + beyond, kind.largest_threshold)
+            for seq, bank in self.banks.items()
+            if bank.acts and kind in bank.thresholds
+        }
+        table = self.tables.get(kind, Table())
+        queries = signals.select(usable(signals)).digests[:, : kind.hash_width]
+        return bool(thresholds) and any(
+            len(segment.within(queries, thresholds, table.withdrawn)[0])
+            for segment in table.segments
+        )
+
     def begin_compaction(self) -> tuple[Snapshot, Compaction] | None:
         """What is due, if anything, and the snapshot to go on from meanwhile: until
         `end_compaction` has been called on one that follows from it, there must be no other.

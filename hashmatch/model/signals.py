@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hashmatch.model.verdicts import Kind, Part, Turn
 
-__all__ = ["MAX_SIGNALS", "EntrySignals", "Signals", "part_of", "turn_of", "view_code"]
+__all__ = ["MAX_SIGNALS", "EntrySignals", "Signals", "has_turn", "part_of", "turn_of", "view_code"]
 
 # Most hashes of one kind that one media may have, in 36 bytes and less each. Of four hours, squares
 # are most: an upload has up to 48 of a frame and two frames a second or more, an entry 192 of a
@@ -35,6 +35,12 @@ def part_of(view: int) -> Part:
 def turn_of(view: int) -> Turn:
     """The turn of a view's byte."""
     return Turn((view & 7) + 1)
+
+
+def has_turn(views: npt.NDArray[np.uint8], turn: Turn) -> npt.NDArray[np.bool_]:
+    """Which of these bytes say that the frame was turned so: bool ``[n]``."""
+    turned: npt.NDArray[np.bool_] = (views & 7) == turn - 1
+    return turned
 
 
 _KNOWN_VIEWS = np.zeros(256, np.bool_)
