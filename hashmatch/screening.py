@@ -293,9 +293,16 @@ class Screenings:
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason], sha256: bytes) -> Judgement:
         matches, snapshot = search.matches, search.snapshot
-        agreed = await asyncio.to_thread(policy.agreements, matches, search.squares, snapshot)
+        agreed, scores = await asyncio.to_thread(
+            lambda: (
+                policy.agreements(matches, search.squares, snapshot),
+                policy.scores(matches, snapshot),
+            )
+        )
         refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
-        evidence = policy.weigh(matches, snapshot.banks, refs, agreed, sha256, snapshot.quarantined)
+        evidence = policy.weigh(
+            matches, snapshot.banks, refs, agreed, sha256, snapshot.quarantined, scores
+        )
         return policy.judge(evidence, doubts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from hashmatch.model.records import Bank, BankPolicy
 from hashmatch.model.verdicts import Action, BankMode, BankState, Effect, Kind, Verdict
 from hashmatch.policy import judge, sure_block, weigh
-from hashmatch.policy.acting import always_blocks, frame_score, standing
+from hashmatch.policy.acting import always_blocks, standing
 from tests.test_policy import BANKS, BLOCKING, match, matches, refs
 
 SHA256 = bytes(range(32))
@@ -84,18 +83,6 @@ def test_an_upload_of_unknown_file_is_of_every_share() -> None:
     """Who sends hashes without the file's would choose to be left out."""
     bank = with_policy(traffic_percent=1)[BLOCKING]
     assert standing(bank, Action.BLOCK, None, b"")[1] is Effect.ACTS
-
-
-def test_scores_are_chances_against_ten_million_hashes() -> None:
-    """A threshold on the score would promise another rate of wrong blocks than it has."""
-    distances = np.arange(0, 64)
-    scores = frame_score(distances)
-    assert (np.diff(scores) <= 0).all()
-    # The nearest of 1.2e8 unrelated pairs was 72 bits apart: as likely as not, one is.
-    chance = np.exp(-18.6)
-    assert chance * 1.2e8 == pytest.approx(1, abs=0.1)
-    expected = -math.log(chance * math.exp(-0.418 * 41) * 8 * 25 * 1e7)
-    assert scores[31] == round(expected) == 14
 
 
 @pytest.mark.parametrize(

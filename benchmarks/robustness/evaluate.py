@@ -214,7 +214,8 @@ class _Blocklist:
         signals = of_step(step, looked.signals, entry=False)
         matches = [found for each in signals if len(found := snapshot.search(each))]
         agreed = policy.agreements(matches, signals, snapshot)
-        evidence = policy.weigh(matches, snapshot.banks, self.refs, agreed)
+        scores = policy.scores(matches, snapshot)
+        evidence = policy.weigh(matches, snapshot.banks, self.refs, agreed, scores=scores)
         return policy.judge(evidence, looked.reasons)
 
     def outcome(self, case: Case, looked: _Looked) -> Outcome:

@@ -1,6 +1,6 @@
 """What matches mean: matches to evidence, evidence to a verdict."""
 
-from hashmatch.policy.agreeing import agreements, matched_entries
+from hashmatch.policy.agreeing import agreements, matched_entries, scores
 from hashmatch.policy.negative import may_overrule_files
 from hashmatch.policy.squares import Agreement
 from hashmatch.policy.weigh import (
@@ -17,6 +17,7 @@ __all__ = [
     "judge",
     "matched_entries",
     "may_overrule_files",
+    "scores",
     "sure_block",
     "weigh",
 ]

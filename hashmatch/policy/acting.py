@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,26 +12,11 @@ import numpy.typing as npt
 from hashmatch.index.live import Matches
 from hashmatch.model.records import Bank
 from hashmatch.model.verdicts import Action, BankMode, Effect, Kind
+from hashmatch.policy.whole_frames import frame_score
 
-__all__ = ["always_blocks", "frame_score", "standing", "strong"]
+__all__ = ["always_blocks", "standing", "strong"]
 
 _ALL: Final = 100
-
-# Probability that two whole frames of unrelated films are within d bits: exp(-18.6 - 0.418 * (72 -
-# d)). Of 1.2e8 pairs of 153 clean uploads and 29 clips, 1,912 were within 90 bits, 28 within 80 and
-# 1 within 72; a normal distribution, which the middle follows, would fall faster still. What is
-# tried: eight turns of 25 frames, with ten million hashes.
-_FRAME_LOG_CHANCE: Final = -18.6
-_FRAME_LOG_CHANCE_A_BIT: Final = 0.418
-_FRAME_CHANCE_AT: Final = 72
-_FRAMES_TRIED: Final = 8 * 25 * 10_000_000
-
-
-def frame_score(distance: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """See `Evidence.score`: of a whole frame's PDQ at so many bits; both int64 ``[n]``."""
-    chance = _FRAME_LOG_CHANCE - _FRAME_LOG_CHANCE_A_BIT * (_FRAME_CHANCE_AT - distance)
-    score: npt.NDArray[np.int64] = np.rint(-chance - math.log(_FRAMES_TRIED)).astype(np.int64)
-    return score
 
 
 def strong(matches: Matches, banks: Mapping[int, Bank]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Which entries squares of an upload agree with: what is weighed besides files and whole frames."""
+"""What is weighed besides single files and frames: squares that agree, and several frames."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hashmatch.policy import squares
 from hashmatch.policy.acting import always_blocks, strong
 from hashmatch.policy.negative import FAR, hash_keys, nearest, sift
 from hashmatch.policy.squares import Agreement
+from hashmatch.policy.whole_frames import score_of_several
 
-__all__ = ["MAX_EVIDENCE", "agreements", "matched_entries"]
+__all__ = ["MAX_EVIDENCE", "agreements", "matched_entries", "scores"]
 
 # An upload that matches more entries than this (a flood of near-duplicates) shows the surest.
 MAX_EVIDENCE: Final = 100
@@ -66,6 +67,25 @@ def agreements(
         if blocks == _ENOUGH:
             break
     return agreed
+
+
+def scores(matches: Iterable[Matches], snapshot: Snapshot) -> dict[int, int]:
+    """Scores of entries whose nearest whole frame alone does not do what their bank asks for, and
+    several may: by sequence number, of `MAX_EVIDENCE` at most.
+    """
+    found: dict[int, int] = {}
+    for each in sift(matches, snapshot.banks).counting:
+        if each.kind is not Kind.PDQ:
+            continue
+        sure = np.unique(each.entry[strong(each, snapshot.banks)])
+        weak = each.select(~np.isin(each.entry, sure))
+        seqs, counts = np.unique(weak.entry, return_counts=True)
+        # Of a flood those with most frames.
+        some = seqs[np.argsort(-counts, kind="stable")][:MAX_EVIDENCE]
+        for seq in some.tolist():
+            rows = snapshot.tables[Kind.PDQ].rows_of(seq)
+            found[seq] = score_of_several(weak.select(weak.entry == seq), rows)
+    return found
 
 
 class _Squares(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["chosen"]
+__all__ = ["agreeing", "chosen"]
 
 # Speeds that are tried: as it was first, backwards last. Steps of a twentieth are half a second in
 # ten, which is what a bin of the vote holds.
@@ -39,12 +39,24 @@ def chosen(media_ms: _Integers, entry_ms: _Integers, distance: _Integers) -> _In
     """
     if len(np.unique(media_ms)) == len(media_ms):
         return np.argsort(media_ms, kind="stable")  # There is nothing to choose.
+    return _chosen(media_ms, entry_ms, distance)[0]
+
+
+def agreeing(media_ms: _Integers, entry_ms: _Integers, distance: _Integers) -> _Integers:
+    """Of `chosen`, those that are near the line of most frames."""
+    rows, far = _chosen(media_ms, entry_ms, distance)
+    return rows[~far[rows]]
+
+
+def _chosen(
+    media_ms: _Integers, entry_ms: _Integers, distance: _Integers
+) -> tuple[_Integers, npt.NDArray[np.bool_]]:
     off_line = np.abs(entry_ms - _line(media_ms, entry_ms, media_ms))
     far = off_line > _BIN_MS
     order = np.lexsort((entry_ms, distance, np.where(far, 0, off_line), far, media_ms))
     first = np.ones(len(order), np.bool_)
     first[1:] = np.diff(media_ms[order]) != 0
-    return order[first]
+    return order[first], far
 
 
 def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDArray[np.float64]:

@@ -14,10 +14,11 @@ from hashmatch.model.records import Bank, EntryRef, Evidence, Reason, Segment
 from hashmatch.model.signals import part_of, turn_of
 from hashmatch.model.verdicts import Action, Effect, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.policy import timing
-from hashmatch.policy.acting import always_blocks, frame_score, standing, strong
+from hashmatch.policy.acting import always_blocks, standing, strong
 from hashmatch.policy.agreeing import MAX_EVIDENCE
 from hashmatch.policy.negative import sift
 from hashmatch.policy.squares import Agreement
+from hashmatch.policy.whole_frames import frame_score
 
 __all__ = ["Judgement", "judge", "sure_block", "weigh"]
 
@@ -69,15 +70,16 @@ def weigh(
     agreed: Mapping[int, Agreement] | None = None,
     sha256: bytes = b"",
     quarantined: Collection[int] = frozenset(),
+    scores: Mapping[int, int] | None = None,
 ) -> tuple[Evidence, ...]:
     """Joins the matches of each entry and kind into evidence, surest first.
 
-    ``banks``, ``entries`` and ``agreed`` (see `agreements`) by sequence number; ``sha256`` is the
-    upload's, empty if not known; ``quarantined`` are sequence numbers of entries. What acts comes
-    first, and blocking banks before others; then the very file; then the entry whose frames match
-    best in sum, where a frame counts as many bits as it is nearer than the threshold. Squares of
-    frames count where they agree; where they are no nearer than those of two films of one place,
-    they lead to REVIEW.
+    ``banks``, ``entries``, ``agreed`` and ``scores`` (see `hashmatch.policy.agreeing`) by sequence
+    number; ``sha256`` is the upload's, empty if not known; ``quarantined`` are sequence numbers of
+    entries. What acts comes first, and blocking banks before others; then the very file; then the
+    entry whose frames match best in sum, where a frame counts as many bits as it is nearer than the
+    threshold. Squares of frames count where they agree; where they are no nearer than those of two
+    films of one place, they lead to REVIEW.
     """
     agreed = agreed or {}
     sifted = sift(matches, banks)
@@ -97,7 +99,7 @@ def weigh(
             score, nearness = round(agreed[seq].score), agreed[seq].nearness
             asked = bank.action if agreed[seq].same else Action.REVIEW
         else:
-            score, asked = _score(one), bank.action
+            score, asked = _score(one, (scores or {}).get(seq)), bank.action
             nearness = _nearness(one, bank.thresholds[one.kind])
         held = seq in quarantined
         action, effect = standing(bank, asked, score, sha256, quarantined=held)
@@ -136,11 +138,11 @@ def _by_entry(matches: Matches) -> Iterator[tuple[int, Matches]]:
         yield seq, matches.select(own)
 
 
-def _score(matches: Matches) -> int | None:
-    """Of the nearest frame; None where no chances were measured."""
+def _score(matches: Matches, of_several: int | None) -> int | None:
+    """Of its frames, or of the nearest; None where no chances were measured."""
     if matches.kind is not Kind.PDQ:
         return None
-    return int(frame_score(matches.distance.min(keepdims=True))[0])
+    return of_several or int(frame_score(matches.distance.min(keepdims=True))[0])
 
 
 def _nearness(matches: Matches, threshold: int) -> float:
