@@ -21,6 +21,7 @@ from hashmatch.client._connection import (
     own_token,
     server_named,
 )
+from hashmatch.client._entries import EntryCalls
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.errors import Unavailable
@@ -28,11 +29,9 @@ from hashmatch.model.records import (
     Bank,
     BlocklistChange,
     Checkpoint,
-    Entry,
-    Provenance,
     Screening,
 )
-from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind, Verdict
+from hashmatch.model.verdicts import Action, Activation, BankState, Kind, Verdict
 from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
@@ -41,8 +40,6 @@ from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.records import (
     bank_from_wire,
-    entry_from_wire,
-    provenance_to_wire,
     screening_from_wire,
     timestamp,
     watched_from_wire,
@@ -64,7 +61,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, ImportCalls):
+class AsyncClient(AccessCalls, EntryCalls, ImportCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -275,105 +272,7 @@ class AsyncClient(AccessCalls, ImportCalls):
         response = await self._unary(self._blocklist.ArchiveBank, request)
         return bank_from_wire(response.bank)
 
-    # Entries
-
-    async def add_entry(
-        self,
-        bank: str,
-        media: MediaSource,
-        *,
-        reference: str = "",
-        label: str = "",
-        provenance: Provenance | None = None,
-        expire_time: datetime.datetime | None = None,
-        request_id: str | None = None,
-        timeout_seconds: float | None = None,
-        progress: Progress | None = None,
-    ) -> Entry:
-        """Makes an entry of a video or an image, which is hashed and not kept. It is pending until
-        another person approves it, if the bank is one of two persons.
-        """
-        header = blocklist_pb.CreateEntryFromMediaHeader(
-            request_id=request_id or _new_request_id(),
-            bank=bank,
-            reference=reference,
-            label=label,
-            provenance=None if provenance is None else provenance_to_wire(provenance),
-            expire_time=None if expire_time is None else timestamp(expire_time),
-        )
-
-        def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
-            header.size_bytes = reader.size
-
-            async def messages() -> AsyncIterator[blocklist_pb.CreateEntryFromMediaRequest]:
-                yield blocklist_pb.CreateEntryFromMediaRequest(header=header)
-                async for chunk in reader.chunks(progress):
-                    yield blocklist_pb.CreateEntryFromMediaRequest(chunk=chunk)
-
-            return self._blocklist.CreateEntryFromMedia(messages(), timeout=timeout)  # type: ignore[no-any-return]
-
-        response = await self._upload(media, call, timeout_seconds)
-        return entry_from_wire(response.entry)
-
-    async def add_entry_from_signals(
-        self,
-        bank: str,
-        signals: Sequence[common_pb2.Signals],
-        *,
-        reference: str = "",
-        label: str = "",
-        provenance: Provenance | None = None,
-        expire_time: datetime.datetime | None = None,
-        request_id: str | None = None,
-    ) -> Entry:
-        """Makes an entry of hashes; else as `add_entry`."""
-        request = blocklist_pb.CreateEntryFromSignalsRequest(
-            request_id=request_id or _new_request_id(),
-            bank=bank,
-            reference=reference,
-            label=label,
-            signals=signals,
-            provenance=None if provenance is None else provenance_to_wire(provenance),
-            expire_time=None if expire_time is None else timestamp(expire_time),
-        )
-        response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
-        return entry_from_wire(response.entry)
-
-    async def get_entry(self, entry_id: str) -> Entry:
-        """An entry."""
-        request = blocklist_pb.GetEntryRequest(entry_id=entry_id)
-        response = await self._unary(self._blocklist.GetEntry, request)
-        return entry_from_wire(response.entry)
-
-    async def list_entries(
-        self, *, bank: str = "", state: EntryState | None = None
-    ) -> AsyncGenerator[Entry]:
-        """Entries, newest first."""
-        request = blocklist_pb.ListEntriesRequest(page_size=_PAGE, bank=bank)
-        request.state = state or 0  # type: ignore[assignment]
-        async for response in self._pages(self._blocklist.ListEntries, request):
-            for message in response.entries:
-                yield entry_from_wire(message)
-
-    async def approve_entry(
-        self, entry_id: str, *, why: str = "", request_id: str | None = None
-    ) -> Entry:
-        """Brings an entry into use that another person proposed."""
-        request = blocklist_pb.ApproveEntryRequest(
-            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
-        )
-        response = await self._unary(self._blocklist.ApproveEntry, request)
-        return entry_from_wire(response.entry)
-
-    async def withdraw_entry(
-        self, entry_id: str, *, why: str = "", request_id: str | None = None
-    ) -> Entry:
-        """Takes an entry out of use, or declines one that is pending."""
-        request = blocklist_pb.WithdrawEntryRequest(
-            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
-        )
-        response = await self._unary(self._blocklist.WithdrawEntry, request)
-        return entry_from_wire(response.entry)
+    # Changes
 
     async def watch_changes(
         self, after_revision: int = 0, *, resume_token: str = ""
