@@ -273,6 +273,8 @@ class _ProblemCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemCo
     """Its time is none."""
     PROBLEM_CODE_TEXT: _ProblemCode.ValueType  # 12
     """Its reference or label is too long, or has a character that cannot be printed."""
+    PROBLEM_CODE_VIEW: _ProblemCode.ValueType  # 13
+    """The view of its frame is not known."""
 
 class ProblemCode(_ProblemCode, metaclass=_ProblemCodeEnumTypeWrapper):
     """What is wrong with a line."""
@@ -303,6 +305,8 @@ PROBLEM_CODE_TIME: ProblemCode.ValueType  # 11
 """Its time is none."""
 PROBLEM_CODE_TEXT: ProblemCode.ValueType  # 12
 """Its reference or label is too long, or has a character that cannot be printed."""
+PROBLEM_CODE_VIEW: ProblemCode.ValueType  # 13
+"""The view of its frame is not known."""
 Global___ProblemCode: _TypeAlias = ProblemCode  # noqa: Y015
 
 class _ChangeType:
