@@ -57,6 +57,7 @@ MAY: Final[Mapping[str, frozenset[Role]]] = {
     "BlocklistService/GetEntry": frozenset({_REVIEWER, _CURATOR, _APPROVER, _AUDITOR}),
     "BlocklistService/ListEntries": frozenset({_CURATOR, _APPROVER, _AUDITOR}),
     "BlocklistService/WatchChanges": frozenset({_AUDITOR}),
+    "BlocklistService/ExportEntries": frozenset({_CURATOR, _APPROVER, _AUDITOR, _ADMIN}),
     "AccessService/CreateCaller": frozenset({_ADMIN}),
     "AccessService/ListCallers": frozenset({_ADMIN, _AUDITOR}),
     "AccessService/RevokeCaller": frozenset({_ADMIN}),

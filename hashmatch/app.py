@@ -18,6 +18,7 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
+from hashmatch.exporting import Exports
 from hashmatch.importing import Imports
 from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
@@ -32,6 +33,7 @@ from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
+from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.screenings import ScreeningStore
@@ -117,6 +119,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             Screenings(ScreeningStore(database), replica, intake),
             blocklist,
             Imports(ImportStore(database), blocklist_store, replica),
+            Exports(ExportStore(database), blocklist_store, audit),
             ChangeFeed(history, replica, audit),
             access,
         )

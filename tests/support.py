@@ -27,6 +27,7 @@ from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
+from hashmatch.exporting import Exports
 from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.records import (
@@ -59,11 +60,13 @@ from hashmatch.model.verdicts import (
 from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
+from hashmatch.server.server import Server
 from hashmatch.spool import SpoolBudget
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
+from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.request import Request
@@ -246,6 +249,7 @@ class Parts:
     blocklist: Blocklist
     screenings: Screenings
     imports: Imports
+    exports: Exports
     feed: ChangeFeed
     access: Access
 
@@ -278,8 +282,15 @@ class Parts:
             Blocklist(store, replica, intake, Audit(database)),
             Screenings(ScreeningStore(database), replica, intake),
             Imports(ImportStore(database), store, replica),
+            Exports(ExportStore(database), store, Audit(database)),
             ChangeFeed(History(database), replica, Audit(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
+        )
+
+    def server(self) -> Server:
+        """One that serves all of these."""
+        return Server(
+            self.screenings, self.blocklist, self.imports, self.exports, self.feed, self.access
         )
 
     async def bank(

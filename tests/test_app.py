@@ -22,7 +22,6 @@ from hashmatch.client import AsyncClient, Client
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, HashmatchError, StoreUnavailable
 from hashmatch.model.verdicts import Action, Verdict
-from hashmatch.server.server import Server
 from tests.conftest import RunningServer, serving
 from tests.support import Parts, clip, image, workers
 
@@ -107,9 +106,7 @@ async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:
     async with workers(0) as none:
         parts = await Parts.make(tmp_path, none)
         with pytest.raises(ConfigInvalid):
-            await Server(
-                parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access
-            ).start("no-such-host.invalid:0")
+            await parts.server().start("no-such-host.invalid:0")
         parts.database.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import inspect
 import io
 import os
@@ -32,7 +33,6 @@ from hashmatch.model.imports import Import, ImportState
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
-from hashmatch.server.server import Server
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import NewEntry
 from hashmatch.store.history import History
@@ -535,7 +535,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     call = connect(address, timeout_seconds=30)
     upload = asyncio.create_task(call("screen", CLIP, request_id="an-id"))
     await asyncio.sleep(0.5)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -550,7 +550,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
 ) -> None:
     """Likewise, for what was half sent; and nothing would be stored twice."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     address = await server.start("127.0.0.1:0")
     half_sent, may_go_on = threading.Event(), threading.Event()
 
@@ -568,7 +568,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     await server.stop(0)
     may_go_on.set()
     assert not upload.done()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -602,7 +602,7 @@ async def test_changes_are_watched_over_restarts_of_the_server(
     """After each update a copy of the blocklist would have lost a change, or taken one twice."""
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     address = await server.start("127.0.0.1:0")
     heard: list[str] = []
     tokens = []
@@ -618,9 +618,7 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                 )
                 await stopping
                 feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
-                server = Server(
-                    parts.screenings, parts.blocklist, parts.imports, feed, parts.access
-                )
+                server = dataclasses.replace(parts, feed=feed).server()
                 await server.start(address)
             await parts.blocklist.create_entry(
                 new_request(), bank.bank_id, NewEntry(f"{number}", "", [signals(number)])
@@ -652,10 +650,10 @@ async def test_a_feed_that_falls_silent_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection that died without a word would leave a copy of the blocklist stale for ever."""
-    monkeypatch.setattr("hashmatch.client._async._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("hashmatch.client._async.SILENCE_SECONDS", 0.3)
     parts = await Parts.make(tmp_path, sandbox)
     await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     async with contextlib.aclosing(watched(call)) as told:
         heard = [await anext(told) for _ in range(4)]
@@ -676,7 +674,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
     for _ in range(3):
         await parts.bank()
     History(parts.database).compact(2**50)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     cases: list[tuple[dict[str, Any], type[errors.HashmatchError], dict[str, str]]] = [
         ({"after_revision": 1}, errors.ChangesCompacted, {"oldest_revision": "2"}),
@@ -696,7 +694,7 @@ async def test_a_feed_that_cannot_go_on_says_so(
 async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     """After a flood of near-duplicates nobody could list the screenings any more."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
     for _ in range(100):

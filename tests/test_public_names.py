@@ -24,6 +24,7 @@ CLIENT = {
     "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",
     "import_entries": "bank source *format *kind *dry_run *reference *label *provenance "
     "*request_id *timeout_seconds *progress",
+    "export_entries": "bank *state *kinds *since *resume_token",
     "get_import": "import_id",
     "list_imports": "",
     "approve_import": "import_id *why *request_id",

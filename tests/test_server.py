@@ -71,7 +71,7 @@ class Door:
     ) -> Door:
         """A server that serves."""
         parts = await Parts.make(folder, sandbox, budget=budget)
-        server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+        server = parts.server()
         address = await server.start("127.0.0.1:0")
         await server.serve(ready=True)
         return cls(server, parts, address)
@@ -595,7 +595,7 @@ UNARY = [
     for name, method in service.methods_by_name.items()
     if not method.client_streaming
 ]
-STREAMED = {"WatchChanges"}
+STREAMED = {"WatchChanges", "ExportEntries"}
 REQUESTS = {
     name: getattr(screening_pb, kind.name, None) or getattr(blocklist_pb, kind.name)
     for name, kind in UNARY
@@ -831,7 +831,7 @@ async def test_requests_are_welcome_once_the_server_serves(
 ) -> None:
     """A load balancer would send uploads to a server that is starting or stopping."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = parts.server()
     address = await server.start("127.0.0.1:0")
     async with aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -22,8 +22,10 @@ from hashmatch.client._connection import (
     server_named,
 )
 from hashmatch.client._entries import EntryCalls
+from hashmatch.client._exports import ExportCalls
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
     Bank,
@@ -52,16 +54,13 @@ _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _PAGE: Final = 200
 
-# A server that tells changes says something every two seconds.
-_SILENCE_SECONDS: Final = 20.0
-
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
 
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, EntryCalls, ImportCalls):
+class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -291,8 +290,7 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls):
 
         async def call(timeout: float | None) -> tuple[Any, Any]:
             responses = self._blocklist.WatchChanges(request)
-            # A connection that died without a word is told by its silence.
-            allowed = min(timeout or _SILENCE_SECONDS, _SILENCE_SECONDS)
+            allowed = min(timeout or SILENCE_SECONDS, SILENCE_SECONDS)
             return responses, await _next(responses, allowed)
 
         while True:
@@ -301,7 +299,7 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls):
                 while True:
                     yield watched_from_wire(response)
                     request.after_revision, request.resume_token = 0, response.resume_token
-                    response = await _next(responses, _SILENCE_SECONDS)
+                    response = await _next(responses, SILENCE_SECONDS)
             except aio.AioRpcError as failed:
                 error = error_from_call(failed)
                 if not isinstance(error, Unavailable):
@@ -382,16 +380,9 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls):
 
 async def _next(responses: Any, seconds: float) -> Any:
     """The next response of a stream that has no end."""
-    try:
-        response = await asyncio.wait_for(responses.read(), seconds)
-    except TimeoutError:
-        response = aio.EOF
+    response = await next_of(responses, seconds)
     if response is aio.EOF:
-        responses.cancel()
-        nothing = aio.Metadata()
-        raise aio.AioRpcError(
-            grpc.StatusCode.UNAVAILABLE, nothing, nothing, "nothing more was heard"
-        )
+        raise broken_off(responses)
     return response
 
 

@@ -14,6 +14,7 @@ import grpc
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
 from hashmatch.model.callers import Caller, KnownCaller, Role
+from hashmatch.model.exports import ExportedEntry
 from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import (
     AuditRow,
@@ -289,6 +290,22 @@ class Client:
     ) -> Iterator[BlocklistChange | Checkpoint]:
         """See `AsyncClient.watch_changes`."""
         return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
+
+    def export_entries(
+        self,
+        bank: str,
+        *,
+        state: EntryState | None = EntryState.ACTIVE,
+        kinds: Collection[Kind] = (),
+        since: datetime.datetime | None = None,
+        resume_token: str = "",
+    ) -> Iterator[ExportedEntry]:
+        """See `AsyncClient.export_entries`."""
+        return self._iterate(
+            self._client.export_entries(
+                bank, state=state, kinds=kinds, since=since, resume_token=resume_token
+            )
+        )
 
     def import_entries(
         self,

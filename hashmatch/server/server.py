@@ -14,6 +14,7 @@ from hashmatch.access import Access
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
+from hashmatch.exporting import Exports
 from hashmatch.importing import Imports
 from hashmatch.screening import Screenings
 from hashmatch.server.access_interceptor import AccessInterceptor
@@ -56,6 +57,7 @@ class Server:
         screenings: Screenings,
         blocklist: Blocklist,
         imports: Imports,
+        exports: Exports,
         feed: ChangeFeed,
         access: Access,
     ) -> None:
@@ -73,7 +75,7 @@ class Server:
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, imports, feed), self._server
+            BlocklistService(blocklist, imports, exports, feed), self._server
         )
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

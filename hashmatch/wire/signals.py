@@ -7,12 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from hashmatch.errors import InvalidField
+from hashmatch.model.exports import BEST_QUALITY
 from hashmatch.model.signals import MAX_SIGNALS, Signals, part_of, turn_of, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
+from hashmatch.model.views import FULL
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.wire.enums import from_wire, to_wire
 
-__all__ = ["signals_from_wire", "signals_to_wire"]
+__all__ = ["brief_to_wire", "signals_from_wire", "signals_to_wire"]
 
 
 def signals_to_wire(signals: Signals) -> pb.Signals:
@@ -27,6 +29,18 @@ def signals_to_wire(signals: Signals) -> pb.Signals:
             for view in signals.view.tolist()
         ],
     )
+
+
+def brief_to_wire(signals: Signals) -> pb.Signals:
+    """Likewise, without columns that say what their absence says too."""
+    message = signals_to_wire(signals)
+    if (signals.quality == BEST_QUALITY).all():
+        message.ClearField("quality")
+    if not signals.pts_ms.any():
+        message.ClearField("pts_ms")
+    if (signals.view == FULL).all():
+        message.ClearField("views")
+    return message
 
 
 def signals_from_wire(messages: Iterable[pb.Signals]) -> list[Signals]:
