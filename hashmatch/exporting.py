@@ -97,7 +97,7 @@ def _parts(block: Block, begun: str, hashes: int) -> Iterator[EntryPart]:
         entry_id = entry.ref.entry_id
         told = hashes if entry_id == begun else 0
         total = sum(map(len, signals))
-        # Nothing but its end is left to tell of one whose hashes were all told.
+        # Told also where it has none, or all of them were told.
         for start in range(told, max(total, told + 1), _HASHES):
             end = min(start + _HASHES, total)
             continues = end < total

@@ -56,6 +56,7 @@ COMMANDS = [
     ["bank", "archive"],
     ["entry"],
     ["entry", "add"],
+    ["entry", "export"],
     ["entry", "list"],
     ["entry", "show"],
     ["entry", "approve"],

@@ -123,7 +123,8 @@ async def test_only_what_was_asked_for(exports: Exports, store: BlocklistStore) 
     assert list(active) == [f"{number}" for number in range(1, len(MADE))]
     assert list(joined(await read(exports, Asked(EntryState.WITHDRAWN)))) == ["0"]
     files = joined(await read(exports, Asked(kinds=frozenset({Kind.MD5, Kind.SHA256}))))
-    assert {name: [each.kind for each in some] for name, some in files.items()} == {
+    assert len(files) == len(MADE)
+    assert {name: [each.kind for each in some] for name, some in files.items() if some} == {
         "1": [Kind.MD5],
         "2": [Kind.SHA256],
         "3": [Kind.MD5],
@@ -150,7 +151,7 @@ async def test_what_was_begun_is_ended(
     assert not mine[-1].continues
     # Asked for in another way, nothing of the next one is left out.
     other = await read(exports, Asked(kinds=frozenset({Kind.MD5})), begun.resume_token)
-    assert joined(other).keys() == {"3"}
+    assert [name for name, some in joined(other).items() if some] == ["3"]
 
 
 async def test_tokens_of_something_else_are_refused(exports: Exports) -> None:

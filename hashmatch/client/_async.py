@@ -25,6 +25,7 @@ from hashmatch.client._entries import EntryCalls
 from hashmatch.client._exports import ExportCalls
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._paging import Cursor, PagingCalls
 from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
@@ -52,7 +53,6 @@ __all__ = ["AsyncClient"]
 
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
-_PAGE: Final = 200
 
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
@@ -60,7 +60,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls):
+class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, PagingCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -184,17 +184,27 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls):
         response = await self._unary(self._screening.GetScreening, request)
         return screening_from_wire(response.screening)
 
-    async def list_screenings(
-        self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
+    def list_screenings(
+        self,
+        *,
+        verdict: Verdict | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> AsyncGenerator[Screening]:
-        """Screenings, newest first, page by page as they are asked for."""
-        request = screening_pb.ListScreeningsRequest(page_size=_PAGE)
+        """Screenings, newest first, page by page as they are asked for. ``since``, as in all lists:
+        those made at or after it alone; ``cursor``: where to begin, and how many.
+        """
+        request = screening_pb.ListScreeningsRequest()
         request.verdict = verdict or 0  # type: ignore[assignment]
         if since is not None:
             request.created_since.CopyFrom(timestamp(since))
-        async for response in self._pages(self._screening.ListScreenings, request):
-            for message in response.screenings:
-                yield screening_from_wire(message)
+        return self._items(
+            self._screening.ListScreenings,
+            request,
+            "screenings",
+            screening_from_wire,
+            cursor=cursor,
+        )
 
     # Banks
 
@@ -227,13 +237,24 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls):
         )
         return bank_from_wire(response.bank)
 
-    async def list_banks(self, *, state: BankState | None = None) -> AsyncGenerator[Bank]:
+    def list_banks(
+        self,
+        *,
+        state: BankState | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> AsyncGenerator[Bank]:
         """Banks, newest first."""
-        request = blocklist_pb.ListBanksRequest(page_size=_PAGE)
+        request = blocklist_pb.ListBanksRequest()
         request.state = state or 0  # type: ignore[assignment]
-        async for response in self._pages(self._blocklist.ListBanks, request):
-            for message in response.banks:
-                yield bank_from_wire(message)
+        return self._items(
+            self._blocklist.ListBanks,
+            request,
+            "banks",
+            bank_from_wire,
+            cursor=cursor,
+            since=since,
+        )
 
     async def update_bank(
         self,
@@ -315,14 +336,6 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls):
         return await self._until_answered(
             lambda timeout: method(request, timeout=timeout), timeout_seconds, can_repeat=True
         )
-
-    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncGenerator[Any]:
-        while True:
-            response = await self._unary(method, request)
-            yield response
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def _upload(
         self,

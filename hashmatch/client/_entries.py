@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any
 
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._paging import Cursor
 from hashmatch.model.records import Entry, Provenance
 from hashmatch.model.verdicts import EntryState
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -16,8 +17,6 @@ from hashmatch.wire.records import entry_from_wire, provenance_to_wire, timestam
 
 __all__ = ["EntryCalls"]
 
-_PAGE = 200
-
 
 class EntryCalls:
     """A part of `hashmatch.client.AsyncClient`."""
@@ -25,7 +24,7 @@ class EntryCalls:
     _blocklist: Any
     _unary: Callable[..., Any]
     _upload: Callable[..., Any]
-    _pages: Callable[..., AsyncGenerator[Any]]
+    _items: Callable[..., AsyncGenerator[Any]]
 
     async def add_entry(
         self,
@@ -95,15 +94,25 @@ class EntryCalls:
         response = await self._unary(self._blocklist.GetEntry, request)
         return entry_from_wire(response.entry)
 
-    async def list_entries(
-        self, *, bank: str = "", state: EntryState | None = None
+    def list_entries(
+        self,
+        *,
+        bank: str = "",
+        state: EntryState | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> AsyncGenerator[Entry]:
         """Entries, newest first."""
-        request = pb.ListEntriesRequest(page_size=_PAGE, bank=bank)
+        request = pb.ListEntriesRequest(bank=bank)
         request.state = state or 0  # type: ignore[assignment]
-        async for response in self._pages(self._blocklist.ListEntries, request):
-            for message in response.entries:
-                yield entry_from_wire(message)
+        return self._items(
+            self._blocklist.ListEntries,
+            request,
+            "entries",
+            entry_from_wire,
+            cursor=cursor,
+            since=since,
+        )
 
     async def approve_entry(
         self, entry_id: str, *, why: str = "", request_id: str | None = None

@@ -36,8 +36,9 @@ class ExportCalls:
         resume_token: str = "",
     ) -> AsyncGenerator[ExportedEntry]:
         """The entries of a bank with their hashes, in the order in which they were made: those in
-        use, unless another ``state`` is given, or None for all. ``kinds``: only hashes of these,
-        and entries that have any; ``since``: only entries made at or after it.
+        use, unless another ``state`` is given, or None for all. ``kinds``: only hashes of these;
+        entries that have none of them come without any. ``since``: only entries made at or after
+        it.
 
         An entry with many hashes comes in several parts. A broken connection is made anew, for as
         long as any other call is tried, and goes on after what was told. To go on after a restart,

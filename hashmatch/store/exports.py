@@ -25,8 +25,8 @@ _HASHES: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which entries of a bank, and which of their hashes. Entries that have none of these are left
-    out. Empty and None stand for all; ``since_ms`` is in milliseconds of Unix time.
+    """Which entries of a bank, and which of their hashes; entries may have none of these. Empty and
+    None stand for all; ``since_ms`` is in milliseconds of Unix time.
     """
 
     state: EntryState | None = None
@@ -75,7 +75,7 @@ class ExportStore:
         return Place(seq, hashes)
 
     def read(self, bank_id: str, asked: Asked, after: Place) -> Block:
-        """The next entries; none, but an end, where those that come next were not asked for."""
+        """The next entries."""
         which = entries.c.seq > after.entry
         if asked.state is not None:
             which &= entries.c.state == asked.state
@@ -89,24 +89,19 @@ class ExportStore:
             rows = connection.execute(query.order_by(entries.c.seq).limit(_ENTRIES)).all()
             if not rows:
                 return Block((), None)
-            chosen, end = _fitting(rows, asked.kinds)
-            hashes = _signals(connection, [row.seq for row in chosen], asked.kinds)
-        return Block([(to_entry(row), hashes[row.seq]) for row in chosen], Place(end))
+            rows = _fitting(rows, asked.kinds)
+            hashes = _signals(connection, [row.seq for row in rows], asked.kinds)
+        return Block([(to_entry(row), hashes[row.seq]) for row in rows], Place(rows[-1].seq))
 
 
-def _fitting(rows: Sequence[sa.Row[Any]], kinds: frozenset[Kind]) -> tuple[list[sa.Row[Any]], int]:
-    """The first of them that have hashes of these kinds and fit into a block, and up to where."""
-    chosen: list[sa.Row[Any]] = []
-    held = end = 0
-    for row in rows:
-        count = sum(each[1] for each in row.kinds if not kinds or each[0] in kinds)
-        if chosen and held + count > _HASHES:
-            break
-        end = row.seq
-        if count:
-            chosen.append(row)
-            held += count
-    return chosen, end
+def _fitting(rows: Sequence[sa.Row[Any]], kinds: frozenset[Kind]) -> Sequence[sa.Row[Any]]:
+    """The first of them whose hashes of these kinds fit into a block; the first in any case."""
+    held = 0
+    for number, row in enumerate(rows):
+        held += sum(each[1] for each in row.kinds if not kinds or each[0] in kinds)
+        if number and held > _HASHES:
+            return rows[:number]
+    return rows
 
 
 def _signals(

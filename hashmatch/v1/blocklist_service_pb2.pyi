@@ -1913,7 +1913,7 @@ class ExportEntriesRequest(_message.Message):
     """That of the last entry that was received; empty to begin."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Kind.ValueType]:
-        """Only hashes of these kinds, and entries that have any; all if empty."""
+        """Only hashes of these kinds; entries that have none of them come without any. All if empty."""
 
     @_builtins.property
     def created_since(self) -> _timestamp_pb2.Timestamp:

@@ -80,6 +80,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
+from hashmatch.model.views import VIEWS
 from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
@@ -929,7 +930,8 @@ def lists(data: bytes) -> None:
             assert made.kind in (Kind.PDQ, Kind.MD5)
             assert len(made.digest) == made.kind.width
             assert 50 <= made.quality <= 100
-            assert 0 <= made.pts_ms < 2**40
+            assert abs(made.pts_ms) <= 100 * 24 * 3600 * 1000
+            assert made.view in VIEWS.values()
 
 
 def _list_seeds() -> list[bytes]:
@@ -941,6 +943,8 @@ def _list_seeds() -> list[bytes]:
         f"\0# a list\n{md5}\n{md5.upper()}\n".encode(),
         f"\0000,100,{pdq},0.0\n30,99,{pdq},1.001\n".encode(),
         b"\0[" + json.dumps({"indicator": {"indicator": md5, "type": "HASH_MD5"}}).encode() + b"]",
+        f"\0entry_id,pdq,pts_ms,frame_view\ne1,{pdq},0,full\ne1,{pdq},900,inset\n".encode(),
+        b"\0" + json.dumps({"entry_id": "e", "md5": md5, "frame_view": "full"}).encode() + b"\n",
     ]
 
 
