@@ -123,13 +123,11 @@ def listed(items: Iterable[T], what: str, cursor: Cursor, context: Context) -> I
 
 
 def more(context: Context, **tokens: str) -> None:
-    """Tells by which option the rest of a list is got, if there is one."""
+    """Tells by which option the rest of a list is got, if there is one; beside the list itself."""
     for option, token in tokens.items():
-        if not token:
-            continue
-        if context.json:
-            print_json({"more": {option: token}})
-        else:
+        if token and context.json:
+            typer.echo(json.dumps({"more": {option: token}}), err=True)
+        elif token:
             stderr.print(f"there may be more: --{option} {token}", style="dim", soft_wrap=True)
 
 

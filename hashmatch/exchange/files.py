@@ -73,8 +73,8 @@ class ListFile:
         """The list is whole."""
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._state.unlink(missing_ok=True)  # Without the rest, it would be of no use.
         self._part.replace(self._path)
-        self._state.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Ends, whole or not."""

@@ -700,7 +700,13 @@ def _answer_seeds() -> list[bytes]:
                 entries=[
                     blocklist_pb.ExportedEntry(
                         entry=told,
-                        signals=[pb.Signals(kind=pb.KIND_MD5, digests=bytes(range(16)))],
+                        signals=[
+                            pb.Signals(
+                                kind=pb.KIND_MD5,
+                                digests=bytes(range(16)),
+                                views=[pb.View(part=pb.PART_FULL, turn=pb.TURN_NONE)],
+                            )
+                        ],
                         resume_token="a token",
                     )
                 ]
