@@ -110,8 +110,8 @@ def _slice(signals: Sequence[Signals], start: int, end: int) -> Iterator[Signals
     first = 0
     for each in signals:
         low, high = max(start - first, 0), min(end - first, len(each))
-        if low < high:
-            yield each.select(np.arange(low, high))
+        if low < high:  # Of most entries that is all: nothing is copied, or checked again.
+            yield each if high - low == len(each) else each.select(np.arange(low, high))
         first += len(each)
 
 

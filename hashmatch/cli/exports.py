@@ -92,7 +92,8 @@ def export(
     except (HashmatchError, OSError) as error:
         # What went to standard output is not followed by what is no part of it.
         shared = Context(shared.server, shared.json and output is not None)
-        failed(error, shared, **({"file": str(output)} if isinstance(error, OSError) else {}))
+        about = {"file": str(output)} if output and isinstance(error, OSError) else {}
+        failed(error, shared, **about)
         raise typer.Exit(1) from None
     _tell(tally, output, shared)
 

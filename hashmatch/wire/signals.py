@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,23 +24,27 @@ def signals_to_wire(signals: Signals) -> pb.Signals:
         digests=signals.digests.tobytes(),
         quality=signals.quality.tobytes(),
         pts_ms=signals.pts_ms.tolist(),
-        views=[
-            pb.View(part=to_wire(part_of(view)), turn=to_wire(turn_of(view)))
-            for view in signals.view.tolist()
-        ],
+        views=_views(signals),
     )
 
 
 def brief_to_wire(signals: Signals) -> pb.Signals:
     """Likewise, without columns that say what their absence says too."""
-    message = signals_to_wire(signals)
-    if (signals.quality == BEST_QUALITY).all():
-        message.ClearField("quality")
-    if not signals.pts_ms.any():
-        message.ClearField("pts_ms")
-    if (signals.view == FULL).all():
-        message.ClearField("views")
+    message = pb.Signals(kind=to_wire(signals.kind), digests=signals.digests.tobytes())
+    if (signals.quality != BEST_QUALITY).any():
+        message.quality = signals.quality.tobytes()
+    if signals.pts_ms.any():
+        message.pts_ms.extend(signals.pts_ms.tolist())
+    if (signals.view != FULL).any():
+        message.views.extend(_views(signals))
     return message
+
+
+def _views(signals: Signals) -> Iterator[pb.View]:
+    return (
+        pb.View(part=to_wire(part_of(view)), turn=to_wire(turn_of(view)))
+        for view in signals.view.tolist()
+    )
 
 
 def signals_from_wire(messages: Iterable[pb.Signals]) -> list[Signals]:
