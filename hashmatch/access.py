@@ -58,6 +58,7 @@ MAY: Final[Mapping[str, frozenset[Role]]] = {
     "BlocklistService/GetEntry": frozenset({_REVIEWER, _CURATOR, _APPROVER, _AUDITOR}),
     "BlocklistService/ListEntries": frozenset({_CURATOR, _APPROVER, _AUDITOR}),
     "BlocklistService/WatchChanges": frozenset({_AUDITOR}),
+    "BlocklistService/ExportEntries": frozenset({_CURATOR, _APPROVER, _AUDITOR, _ADMIN}),
     "ReviewService/ListCases": frozenset({_REVIEWER, _CURATOR, _APPROVER, _AUDITOR}),
     "ReviewService/GetCase": frozenset({_REVIEWER, _CURATOR, _APPROVER, _AUDITOR}),
     "ReviewService/DecideCase": frozenset({_REVIEWER}),

@@ -18,6 +18,7 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
+from hashmatch.exporting import Exports
 from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports
 from hashmatch.index import bands
@@ -35,6 +36,7 @@ from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
+from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.screenings import ScreeningStore
@@ -121,6 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             Screenings(screenings, replica, intake, FloodWatch(screenings, blocklist_store)),
             blocklist,
             Imports(ImportStore(database), blocklist_store, replica),
+            Exports(ExportStore(database), blocklist_store, audit),
             ChangeFeed(history, replica, audit),
             Review(CaseStore(database)),
             access,

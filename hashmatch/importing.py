@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -17,8 +18,9 @@ from hashmatch.index.live import Snapshot, usable
 from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Bank, Page, Provenance
-from hashmatch.model.signals import Signals, view_code
-from hashmatch.model.verdicts import Kind, Part
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind
+from hashmatch.model.views import FULL
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
@@ -28,8 +30,10 @@ from hashmatch.store.request import Request
 
 __all__ = ["Imports", "ListSaid"]
 
-# Entries that are added together: what was added stays if the rest never comes.
+# Entries that are added together, and about how many hashes they have at most: what was added
+# stays if the rest never comes.
 _BLOCK: Final = 10_000
+_BLOCK_HASHES: Final = 200_000
 
 _MOST_PROBLEMS: Final = 100_000
 
@@ -37,8 +41,6 @@ _MOST_PROBLEMS: Final = 100_000
 # must be found in an order, and none as they are, for the list to be taken for one in that order.
 _SAMPLE: Final = 2_000
 _REVERSED: Final = 3
-
-_VIEW: Final = view_code(Part.FULL)
 
 _Digests = npt.NDArray[np.uint8]
 
@@ -179,6 +181,7 @@ class _Work:
         self.known = Known(Contents(), 0)
         self.would_create = 0  # Of a dry run.
         self._items: list[Item] = []
+        self._hashes = 0  # Of the items.
         self._snapshot = snapshot
         self._order_checked = False
 
@@ -193,12 +196,17 @@ class _Work:
 
     def block(self, *, last: bool = False) -> list[Item]:
         """The next items to add; none if more have to be read first. Raises `ListReversed`."""
-        if len(self._items) < _BLOCK and not last:
+        if len(self._items) < _BLOCK and self._hashes < _BLOCK_HASHES and not last:
             return []
         if not self._order_checked:
             _check_order(self._items[:_SAMPLE], self._snapshot)
             self._order_checked = True
-        block, self._items = self._items[:_BLOCK], self._items[_BLOCK:]
+        end = hashes = 0
+        while end < min(_BLOCK, len(self._items)) and hashes < _BLOCK_HASHES:
+            hashes += len(self._items[end].hashes)
+            end += 1
+        block, self._items = self._items[:end], self._items[end:]
+        self._hashes -= hashes
         return block
 
     def _take(self, read: Iterable[Item | ImportProblem]) -> None:
@@ -206,6 +214,7 @@ class _Work:
         for each in read:
             if isinstance(each, Item):
                 self._items.append(each)
+                self._hashes += len(each.hashes)
                 continue
             broken += 1
             if len(self.problems) < _MOST_PROBLEMS:
@@ -249,7 +258,7 @@ def _entries(items: Sequence[Item], said: ListSaid) -> NewEntries:
             digests.reshape(-1, kind.width),
             np.array([each.quality for each in flat], np.uint8),
             np.array([each.pts_ms for each in flat], np.int64),
-            np.full(len(flat), _VIEW, np.uint8),
+            np.array([each.view for each in flat], np.uint8),
         )
         hashes.append((signals, np.cumsum([0, *map(len, parts)])))
     return NewEntries(
@@ -278,7 +287,8 @@ _ORDERS: Final[Mapping[str, Callable[[_Digests], _Digests]]] = {
 
 def _check_order(items: Sequence[Item], snapshot: Snapshot) -> None:
     """Raises `ListReversed` if PDQ hashes match what is listed in another order alone."""
-    digests = [each.digest for item in items for each in item.hashes if each.kind is Kind.PDQ]
+    found = (each.digest for item in items for each in item.hashes if each.kind is Kind.PDQ)
+    digests = list(itertools.islice(found, _SAMPLE))
     if not digests:
         return
     some = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, Kind.PDQ.width)
@@ -299,6 +309,6 @@ def _matching(digests: npt.NDArray[np.uint8], snapshot: Snapshot) -> int:
         digests,
         np.full(count, 100, np.uint8),
         np.arange(count, dtype=np.int64),
-        np.full(count, _VIEW, np.uint8),
+        np.full(count, FULL, np.uint8),
     )
     return len(np.unique(snapshot.search(signals).media_row))

@@ -27,6 +27,7 @@ from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
+from hashmatch.exporting import Exports
 from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
@@ -72,6 +73,7 @@ from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
+from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.request import Request
@@ -254,6 +256,7 @@ class Parts:
     blocklist: Blocklist
     screenings: Screenings
     imports: Imports
+    exports: Exports
     feed: ChangeFeed
     review: Review
     access: Access
@@ -288,6 +291,7 @@ class Parts:
             Blocklist(store, replica, intake, Audit(database)),
             Screenings(screenings, replica, intake, FloodWatch(screenings, store)),
             Imports(ImportStore(database), store, replica),
+            Exports(ExportStore(database), store, Audit(database)),
             ChangeFeed(History(database), replica, Audit(database)),
             Review(CaseStore(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
@@ -296,7 +300,13 @@ class Parts:
     def server(self) -> Server:
         """A server of all of it."""
         return Server(
-            self.screenings, self.blocklist, self.imports, self.feed, self.review, self.access
+            self.screenings,
+            self.blocklist,
+            self.imports,
+            self.exports,
+            self.feed,
+            self.review,
+            self.access,
         )
 
     async def bank(

@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 from hashmatch import cli
 from hashmatch.cli.screening import EXIT_CODES
 from hashmatch.client import Client
+from hashmatch.exchange.files import ListFile
+from hashmatch.model.callers import Role, new_token
 from hashmatch.model.verdicts import Action, EntryState, Kind, Verdict
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer
@@ -61,6 +63,7 @@ COMMANDS = [
     ["bank", "archive"],
     ["entry"],
     ["entry", "add"],
+    ["entry", "export"],
     ["entry", "list"],
     ["entry", "show"],
     ["entry", "approve"],
@@ -596,6 +599,185 @@ def test_screenings_are_listed(bank: str, files: Path) -> None:
     assert "UNSUPPORTED" in table.out
 
 
+# Lists
+
+
+LISTS = {
+    ("bank", "list"): ("bank", "bankId"),
+    ("entry", "list"): ("entry", "ref"),
+    ("import", "list"): ("import", "importId"),
+    ("caller", "list"): ("caller", "callerId"),
+    ("audit", "log"): ("row", "row"),
+    ("screening", "list"): ("screening", "screeningId"),
+}
+
+
+@pytest.fixture
+def _listed(bank: str, files: Path, client: Client) -> None:
+    """Three of everything at least."""
+    for number in range(3):
+        client.create_bank(f"listed-{new_id()}", action=Action.REVIEW, thresholds={Kind.MD5: 0})
+        client.import_entries(bank, f"{number}".zfill(64).encode(), kind=Kind.PDQ)
+        client.create_caller(f"c-{new_id()}", roles=[Role.AUDITOR], token=new_token())
+    assert run("screen", *[files / "clean.png"] * 3).code == 0
+
+
+@pytest.mark.usefixtures("_listed")
+@pytest.mark.parametrize("command", LISTS, ids=" ".join)
+def test_every_list_is_paged_alike(command: tuple[str, str]) -> None:
+    """Whoever pages through one list would miss something in another, or read it twice."""
+    about, key = LISTS[command]
+
+    def page(*more: str) -> tuple[list[Any], str]:
+        done = run(*command, "--json", *more)
+        assert done.code == 0
+        rest = json.loads(done.err)["more"]["after"] if done.err else ""
+        return [each[about][key] for each in done.objects], rest
+
+    whole, _ = page("--limit", "1000")
+    assert len(whole) >= 3
+    first, token = page("--limit", "2")
+    second, rest = page("--limit", "1", "--after", token)
+    assert first + second == whole[:3]
+    if rest:
+        assert page("--limit", "1000", "--after", rest)[0] == whole[3:]
+    # In words, the token is told too.
+    told = run(*command, "--limit", "1")
+    assert re.search(r"--after \d+", told.err)
+    assert run(*command, "--after", "nonsense").code == 1
+
+
+@pytest.mark.usefixtures("_listed")
+@pytest.mark.parametrize("command", [*LISTS, ("changes",)], ids=" ".join)
+def test_every_list_begins_at_an_instant(command: tuple[str, ...]) -> None:
+    """A report of today would hold what was made last year."""
+    assert len(run(*command, "--json", "--since", "1h", "--limit", "3").objects) >= 3
+    for since in ("2100-01-01", "2100-01-01T00:00:00Z"):
+        done = run(*command, "--json", "--since", since, "--limit", "1")
+        assert [each for each in done.objects if "checkpoint" not in each] == []
+        assert done.err == ""
+    for wrong in ("yesterday", "d", "nand", ""):
+        assert run(*command, "--since", wrong).code == 2
+
+
+@pytest.mark.usefixtures("_listed")
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [("bank", "createTime"), ("entry", "createTime"), ("import", "createTime")],
+)
+def test_what_was_made_at_the_instant_is_in(command: str, key: str) -> None:
+    """The first of the day would be in no day's list."""
+    made = [each[command][key] for each in run(command, "list", "--json").objects[:3]]
+    since = run(command, "list", "--json", "--since", made[1]).objects
+    assert [each[command][key] for each in since][:2] == made[:2]
+    assert all(each[command][key] >= made[1] for each in since)
+
+
+@pytest.mark.usefixtures("_listed")
+def test_changes_are_told_a_few_at_a_time() -> None:
+    """A script could not take them in parts."""
+    whole = [each for each in run("changes", "--json").objects if "change" in each]
+    first = run("changes", "--json", "--limit", "2")
+    assert first.objects == whole[:2]
+    token = json.loads(first.err)["more"]["resume"]
+    second = run("changes", "--json", "--limit", "1", "--resume", token)
+    assert second.objects == whole[2:3]
+
+
+# Exports
+
+
+def test_a_bank_is_exported(bank: str, files: Path, client: Client, tmp_path: Path) -> None:
+    """A partner would get another list, or one that nobody can tell to be whole."""
+    client.add_entry(bank, files / "known.mkv", reference="the film")
+    (film, hashes) = client.list_entries(bank=bank)
+    sent = run("entry", "export", bank, "--format", "csv")
+    assert sent.code == 0
+    assert sent.out.startswith("entry_id,")
+    assert sent.out.count(film.ref.entry_id) == sum(each.usable for each in film.kinds)
+    assert "2 entries with" in sent.err
+    file = tmp_path / "list.csv"
+    done = run("entry", "export", bank, "--format", "csv", "--output", file, "--json")
+    assert file.read_text() == sent.out
+    told = done.object["export"]
+    assert (told["output"], told["entries"], told["not_kept"]) == (str(file), 2, {})
+    lines = run("entry", "export", bank, "--format", "jsonl", "--kind", "sha256", "--json")
+    assert [row["entry_id"] for row in lines.objects] == [film.ref.entry_id]
+    assert json.loads(lines.err)["export"]["left_out"] == {"entries": 1}
+    folder = tmp_path / "films"
+    films = run("entry", "export", bank, "--format", "vpdq", "-o", folder)
+    assert sorted(each.stem for each in folder.iterdir()) == sorted(
+        each.ref.entry_id for each in (film, hashes)
+    )
+    assert "left out" in films.err
+    assert "not kept: 2 entries have references" in films.err
+    shared = run("entry", "export", bank, "--format", "threatexchange", "--since", "1h")
+    rows = json.loads(shared.out)["data"]
+    assert {row["description"] for row in rows} == {"the film", "hashes"}
+    client.withdraw_entry(film.ref.entry_id)
+    for state, references in (("active", ["hashes"]), ("all", ["the film", "hashes"])):
+        some = run("entry", "export", bank, "--format", "jsonl", "--state", state)
+        found = [json.loads(line)["reference"] for line in some.out.splitlines()]
+        assert sorted(set(found)) == sorted(references)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        (["--format", "xml"], 2, "csv, jsonl"),
+        (["--format", "vpdq"], 2, "needs --output"),
+        (["--format", "csv", "--kind", "sha3"], 2, "pdq"),
+        (["--format", "csv", "--state", "gone"], 2, "pending"),
+        (["--format", "hashes"], 1, "one kind"),
+        (["--format", "threatexchange", "--kind", "phash"], 1, "no place for PHASH"),
+        (["--format", "csv", "--output", "/proc/nowhere/list.csv"], 1, "FILE_UNREADABLE"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(bank: str, more: list[str], code: int, told: str) -> None:
+    """Somebody would wait for a list that never comes."""
+    done = run("entry", "export", bank, *more)
+    assert done.code == code
+    assert told in " ".join((done.out + done.err).split())
+    assert "Traceback" not in done.out + done.err
+    assert run("entry", "export", "nowhere", "--format", "csv").code == 1
+
+
+def test_an_export_goes_on_where_one_was_ended(bank: str, client: Client, tmp_path: Path) -> None:
+    """A list of a night would begin anew in the morning, or have lines twice."""
+    for number in range(3):
+        client.add_entry_from_signals(
+            bank, [signals_to_wire(signals(number))], reference=f"{number}"
+        )
+    file = tmp_path / "list.jsonl"
+    command = ["entry", "export", bank, "--format", "jsonl", "-o", str(file)]
+    assert run(*command).code == 0
+    whole = file.read_text()
+    first = next(iter(client.export_entries(bank)))
+    # As a run leaves it that was killed in the middle of its second line.
+    ended = ListFile(
+        file,
+        {
+            "bank": client.get_bank(bank).bank_id,
+            "format": "JSONL",
+            "kinds": [],
+            "state": "ACTIVE",
+            "since": None,
+        },
+    )
+    ended.write(whole.splitlines(keepends=True)[0])
+    ended.keep(first.resume_token, {"entries": 1, "hashes": 1, "left_out": {}, "not_kept": {}})
+    ended.write(whole.splitlines()[1][:20])
+    ended.close()
+    other = run(*command, "--kind", "pdq")
+    assert other.code == 1
+    assert "something else" in " ".join(other.err.split())
+    done = run(*command, "--json")
+    assert done.object["export"]["entries"] == 4
+    assert "going on after 1 entries" in done.err
+    assert file.read_text() == whole
+    assert list(tmp_path.iterdir()) == [file]
+
+
 # Options that every command takes
 
 
@@ -757,7 +939,7 @@ def test_a_file_name_may_be_any_bytes(bank: str, tmp_path: Path, flag: list[str]
 
 def test_a_table_is_plain_text_in_a_pipe(bank: str) -> None:
     """A script that reads the list would meet escape sequences."""
-    done = spawn("bank", "list")
+    done = spawn("bank", "list", "--limit", "100000")
     assert done.returncode == 0
     assert bank.encode() in done.stdout
     assert b"\x1b" not in done.stdout

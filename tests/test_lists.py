@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashmatch.errors import InvalidField
+from hashmatch.exchange import lists
 from hashmatch.exchange.lists import Hash, Item, ListReader
 from hashmatch.model.imports import Format, ImportProblem, ProblemCode
-from hashmatch.model.verdicts import Kind
+from hashmatch.model.verdicts import Kind, Part, Turn
+from hashmatch.model.views import view_code
 from tests.support import PATIENT
 
-KINDS = frozenset({Kind.PDQ, Kind.PHASH, Kind.SHA256, Kind.SHA1, Kind.MD5})
+KINDS = frozenset(Kind)
 
 
 def digest(seed: int, width: int = 32) -> bytes:
@@ -121,6 +123,73 @@ def test_an_entry_may_have_hashes_of_several_kinds() -> None:
     assert set(found.hashes) == {Hash(Kind.MD5, md5, 80), Hash(Kind.PDQ, digest(1), 80)}
 
 
+def test_lines_of_one_entry_are_one() -> None:
+    """A video would become as many entries as it has frames, and lose which second shows what."""
+    md5, inset = digest(4, 16), view_code(Part.INSET, Turn.ROTATE_90)
+    rows = [
+        ("e1", "a film", PDQ, "pdq", 80, 0, ""),
+        ("e1", "", md5.hex(), "md5", "", "", ""),
+        ("e1", "", OTHER, "pdq", "", -40, "inset/rotate_90"),
+        ("e2", "", OTHER, "pdq", "", "", "full"),
+        ("", "alone", PDQ, "pdq", "", "", ""),
+        ("e1", "again", PDQ, "pdq", "", "", ""),
+    ]
+    names = ("entry_id", "reference", "hash", "kind", "quality", "pts_ms", "frame_view")
+    of_csv = "\n".join([",".join(names), *(",".join(map(str, row)) for row in rows)])
+    of_json = "\n".join(["", *(json.dumps(dict(zip(names, row, strict=True))) for row in rows)])
+    for step in (0, 7):
+        assert read(of_csv, step=step) == read(of_json, step=step)
+        film, second, alone, again = (each for each in read(of_csv) if isinstance(each, Item))
+        assert film.hashes == [
+            Hash(Kind.PDQ, digest(1), 80),
+            Hash(Kind.MD5, md5),
+            Hash(Kind.PDQ, digest(2), 100, -40, inset),
+        ]
+        assert (film.line, film.reference, film.entry) == (4, "a film", "e1")
+        assert [len(each.hashes) for each in (second, alone, again)] == [1, 1, 1]
+        assert [each.line for each in (second, alone, again)] == [5, 6, 7]
+
+
+def test_a_broken_line_within_an_entry_leaves_the_rest_of_it() -> None:
+    """One bad frame must not cost the film, nor split it in two."""
+    rows = [
+        f"e1,{PDQ},pdq,0,",
+        f"e1,{PDQ},pdq,soon,",
+        f"e1,{PDQ},pdq,1,above",
+        f"e1,{OTHER},pdq,9,",
+    ]
+    found = read("\n".join(["entry_id,hash,kind,pts_ms,frame_view", *rows]))
+    soon, above, film = found
+    assert isinstance(soon, ImportProblem)
+    assert isinstance(above, ImportProblem)
+    assert [(each.line, each.code) for each in (soon, above)] == [
+        (3, ProblemCode.TIME),
+        (4, ProblemCode.VIEW),
+    ]
+    assert isinstance(film, Item)
+    assert [each.pts_ms for each in film.hashes] == [0, 9]
+
+
+def test_an_entry_has_no_end_of_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of one endless entry would fill the memory."""
+    monkeypatch.setattr(lists, "_MOST_FRAMES", 3)
+    rows = "\n".join(f"e1,{digest(n).hex()},pdq" for n in range(5))
+    found = read(f"entry_id,hash,kind\n{rows}")
+    assert [each.code for each in found if isinstance(each, ImportProblem)] == [
+        ProblemCode.LINE_TOO_LONG
+    ] * 2
+    (film,) = (each for each in found if isinstance(each, Item))
+    assert len(film.hashes) == 3
+
+
+@pytest.mark.parametrize("text", ["a film", "x" * 257, "a\abell"])
+def test_what_threatexchange_describes_is_a_reference_if_it_can_be(text: str) -> None:
+    """There may be anything: it must not cost the hash."""
+    row = {"indicator": PDQ, "type": "HASH_PDQ", "description": text}
+    assert one(json.dumps([row])).reference == (text if text == "a film" else "")
+    assert one(json.dumps([{**row, "id": "77"}])).reference == "77"
+
+
 HEADER = "hash,kind,reference,label,quality"
 BROKEN = {
     "63 digits": (
@@ -214,6 +283,7 @@ def test_broken_lines_of_json(data: bytes, code: ProblemCode) -> None:
         (f"1,100,{PDQ},soon", ProblemCode.TIME),
         (f"1,100,{PDQ},-1", ProblemCode.TIME),
         (f"1,100,{PDQ},1e99", ProblemCode.TIME),
+        (f"1,100,{PDQ},8640001", ProblemCode.TIME),
         (f"1,100,{PDQ},nan", ProblemCode.TIME),
     ],
 )

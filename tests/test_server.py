@@ -595,7 +595,7 @@ UNARY = [
     for name, method in service.methods_by_name.items()
     if not method.client_streaming
 ]
-STREAMED = {"WatchChanges"}
+STREAMED = {"WatchChanges", "ExportEntries"}
 REQUESTS = {
     name: getattr(screening_pb, kind.name, None) or getattr(blocklist_pb, kind.name)
     for name, kind in UNARY

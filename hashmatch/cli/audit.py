@@ -9,16 +9,17 @@ import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Data, DatabaseUrl, Server
+from hashmatch.cli.options import After, AsJson, Data, DatabaseUrl, Limit, Server, Since
 from hashmatch.cli.output import (
     failed,
-    limited,
+    listed,
     message_json,
     plain,
     print_json,
     stdout,
     table,
 )
+from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
 from hashmatch.wire.callers import audit_row_to_wire
 
@@ -39,20 +40,19 @@ def log(
     subject: Annotated[
         str, typer.Option(help="Only what was done to this id, or denied of this call.")
     ] = "",
-    since: Annotated[
-        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell who did what, newest first."""
     shared = options.of(context, server, as_json)
-    instant = None if since is None else options.instant(since)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     rows = table("WHEN (UTC)", "WHO", "WHAT", "OF")
     with options.connected(shared) as client:
-        found = client.list_audit_rows(actor=actor, subject=subject, since=instant)
-        for row in limited(found, limit):
+        found = client.list_audit_rows(actor=actor, subject=subject, since=instant, cursor=cursor)
+        for row in listed(found, "rows", cursor, shared):
             if shared.json:
                 print_json({"row": message_json(audit_row_to_wire(row))})
                 continue

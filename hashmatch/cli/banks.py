@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
-from hashmatch.cli.output import Context, message_json, plain, print_json, stdout, table
+from hashmatch.cli.options import After, AsJson, Limit, Server, Since
+from hashmatch.cli.output import Context, listed, message_json, plain, print_json, stdout, table
+from hashmatch.client import Cursor
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, BankPolicy
 from hashmatch.model.verdicts import Action, Activation, BankMode, Kind
 from hashmatch.wire.records import bank_to_wire
@@ -128,11 +130,20 @@ def bank_create(
 
 
 @app.command("list")
-def bank_list(context: typer.Context, server: Server = None, as_json: AsJson = False) -> None:
-    """List all banks, newest first."""
+def bank_list(
+    context: typer.Context,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """List banks, newest first."""
     shared = options.of(context, server, as_json)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     with options.connected(shared) as client:
-        _print_banks(list(client.list_banks()), shared)
+        banks = client.list_banks(since=instant, cursor=cursor)
+        _print_banks(listed(banks, "banks", cursor, shared), shared)
 
 
 @app.command("update")
@@ -238,7 +249,7 @@ def _doing(policy: BankPolicy) -> str:
     return "" if policy.traffic_percent == 100 else f", {policy.traffic_percent} %"
 
 
-def _print_banks(banks: list[Bank], context: Context) -> None:
+def _print_banks(banks: Iterable[Bank], context: Context) -> None:
     # Without its id: a bank's name will do wherever its id does, and leaves room for the rest.
     rows = table("NAME", "ACTION", "KINDS", "ENTRIES", "STATE", "LABEL")
     for bank in banks:

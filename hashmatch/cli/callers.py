@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Data, DatabaseUrl, Server
+from hashmatch.cli.options import After, AsJson, Data, DatabaseUrl, Limit, Server, Since
 from hashmatch.cli.output import (
     Context,
     failed,
-    limited,
+    listed,
     message_json,
     plain,
     print_json,
     stdout,
     table,
 )
+from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
 from hashmatch.model.callers import KnownCaller, Role, hash_of_token, new_token
 from hashmatch.wire.callers import known_caller_to_wire, self_to_wire
@@ -42,7 +44,7 @@ def create(
         typer.Option(help="Only the entries of this bank, by id or name; repeatable."),
     ] = None,
     expires: Annotated[
-        str, typer.Option(help="Refused from then on: ISO 8601, or 12h, 90d from now.")
+        str, typer.Option(help="Refused from then on: RFC 3339, or 12h, 90d from now.")
     ] = "",
     certificate: Annotated[
         str, typer.Option(metavar="NAME", help="Known by a certificate of this common name.")
@@ -69,14 +71,18 @@ def create(
 @app.command("list")
 def list_(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """List callers, newest first."""
     shared = options.of(context, server, as_json)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     with options.connected(shared) as client:
-        _print(list(limited(client.list_callers(), limit)), shared)
+        callers = client.list_callers(since=instant, cursor=cursor)
+        _print(listed(callers, "callers", cursor, shared), shared)
 
 
 @app.command("revoke")
@@ -166,7 +172,7 @@ def _print_made(caller: KnownCaller, token: str, context: Context) -> None:
         stdout.print(token, soft_wrap=True, style="bold")
 
 
-def _print(callers: list[KnownCaller], context: Context) -> None:
+def _print(callers: Iterable[KnownCaller], context: Context) -> None:
     rows = table("NAME", "ROLES", "BY", "STATE", "EXPIRES")
     for caller in callers:
         if context.json:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import enum
-from typing import Annotated, TypeVar
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
-from hashmatch.cli.output import Context, limited, message_json, plain, print_json, stdout, table
+from hashmatch.cli.options import After, AsJson, Limit, Server, Since
+from hashmatch.cli.output import Context, listed, message_json, plain, print_json, stdout, table
+from hashmatch.client import Cursor
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.wire.cases import case_to_wire
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Cases: what a person has to decide.", no_args_is_help=True)
-
-E = TypeVar("E", bound=enum.Enum)
 
 CaseId = Annotated[str, typer.Argument(metavar="ID", help="Id of the case.")]
 
@@ -31,25 +30,24 @@ _ABOUT = {
 @app.command("list")
 def list_(
     context: typer.Context,
-    server: Server = None,
-    as_json: AsJson = False,
     state: Annotated[str, typer.Option(help="open, decided or all.")] = "open",
     case_type: Annotated[
         str | None, typer.Option("--type", help="Only review, reopened or flood.")
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
+    server: Server = None,
+    as_json: AsJson = False,
 ) -> None:
     """List cases, newest first; those that are open, unless told otherwise."""
     shared = options.of(context, server, as_json)
-    wanted = None if state == "all" else _member(CaseState, state)
-    of_type = None if case_type is None else _member(CaseType, case_type)
-    instant = None if since is None else options.instant(since)
+    wanted = None if state == "all" else options.named(CaseState, state)
+    of_type = None if case_type is None else options.named(CaseType, case_type)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     with options.connected(shared) as client:
-        found = client.list_cases(state=wanted, case_type=of_type, since=instant)
-        _print(list(limited(found, limit)), shared)
+        cases = client.list_cases(state=wanted, case_type=of_type, since=instant, cursor=cursor)
+        _print(listed(cases, "cases", cursor, shared), shared)
 
 
 @app.command("show")
@@ -97,18 +95,11 @@ def decide(
         _print([client.decide_case(case_id, decision, why=why)], shared)
 
 
-def _member(cls: type[E], name: str) -> E:
-    if name.upper() not in cls.__members__:
-        names = ", ".join(each.lower() for each in cls.__members__)
-        raise typer.BadParameter(f"one of {names} is needed")
-    return cls[name.upper()]
-
-
 def _standing(case: Case) -> str:
     return "open" if case.decision is None else case.decision.name.lower()
 
 
-def _print(cases: list[Case], context: Context) -> None:
+def _print(cases: Iterable[Case], context: Context) -> None:
     rows = table("CASE", "STATE", "ABOUT", "OPENED (UTC)")
     for case in cases:
         if context.json:

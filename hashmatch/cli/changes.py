@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
-from hashmatch.cli.output import message_json, plain, print_json, stdout
+from hashmatch.cli.options import AsJson, Server, Since
+from hashmatch.cli.output import message_json, more, plain, print_json, stdout
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.wire.records import watched_to_wire
 
@@ -23,6 +23,8 @@ def changes(
     resume: Annotated[
         str, typer.Option(metavar="TOKEN", help="Instead: after what came with this token.")
     ] = "",
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = 0,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with those to come, until Ctrl-C.")
     ] = False,
@@ -36,13 +38,21 @@ def changes(
     shared = options.of(context, server, as_json)
     if after and resume:
         raise typer.BadParameter("--after and --resume exclude each other")
+    instant, told_so_far = options.since_instant(since), 0
     with options.connected(shared) as client, contextlib.suppress(KeyboardInterrupt):
         for told in client.watch_changes(after, resume_token=resume):
+            if isinstance(told, BlocklistChange):
+                if instant is not None and told.time < instant:
+                    continue
+                told_so_far += 1
             if shared.json:
                 print_json(message_json(watched_to_wire(told)))
             elif isinstance(told, BlocklistChange):
                 stdout.print(_lines(told))
             if isinstance(told, Checkpoint) and not follow:
+                return
+            if limit and told_so_far == limit:
+                more(shared, resume=told.resume_token)
                 return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,23 @@ import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.options import (
+    After,
+    AsJson,
+    CategoryName,
+    Language,
+    LegalBasis,
+    Limit,
+    Note,
+    Server,
+    Severity,
+    Since,
+    Source,
+)
 from hashmatch.cli.output import (
     Context,
     failed,
-    limited,
+    listed,
     message_json,
     plain,
     print_json,
@@ -22,12 +35,13 @@ from hashmatch.cli.output import (
     table,
     upload_progress,
 )
+from hashmatch.client import Cursor
 from hashmatch.errors import Conflict, UploadMismatch
-from hashmatch.model.records import Entry, Provenance
-from hashmatch.model.verdicts import Category, EntryState
+from hashmatch.model.records import Entry
+from hashmatch.model.verdicts import EntryState
 from hashmatch.wire.records import entry_to_wire
 
-__all__ = ["app", "category_named"]
+__all__ = ["app"]
 
 app = typer.Typer(help="Entries: what must not be published.", no_args_is_help=True)
 
@@ -41,16 +55,14 @@ def entry_add(
         str | None, typer.Option(help="What to call it, for one file.  [default: its name]")
     ] = None,
     label: Annotated[str, typer.Option(help="What it is.  [default: the bank's label]")] = "",
-    source: Annotated[str, typer.Option(help="Who knew of it first: an exchange, a report.")] = "",
-    legal_basis: Annotated[str, typer.Option(help="The law or rule that it is listed by.")] = "",
-    category: Annotated[
-        str | None, typer.Option(help="csam-a1, intimate-image, terrorist-content and so on.")
-    ] = None,
-    severity: Annotated[int, typer.Option(min=0, max=4, help="1 (least) to 4; 0: not said.")] = 0,
-    note: Annotated[str, typer.Option(help="For whoever decides on it later.")] = "",
-    language: Annotated[str, typer.Option(help="The note's language: id, en.")] = "",
+    source: Source = "",
+    legal_basis: LegalBasis = "",
+    category: CategoryName = None,
+    severity: Severity = 0,
+    note: Note = "",
+    language: Language = "",
     expires: Annotated[
-        str, typer.Option(help="Out of use from then on: ISO 8601, or 12h, 90d from now.")
+        str, typer.Option(help="Out of use from then on: RFC 3339, or 12h, 90d from now.")
     ] = "",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one file.")] = 600.0,
     server: Server = None,
@@ -60,7 +72,7 @@ def entry_add(
     shared = options.of(context, server, as_json)
     if reference is not None and len(files) > 1:
         raise typer.BadParameter("--reference is for one file")
-    provenance = Provenance(source, legal_basis, category_named(category), severity, note, language)
+    provenance = options.provenance(source, legal_basis, category, severity, note, language)
     expire_time = options.future(expires) if expires else None
     added: list[Entry] = []
     failures = 0
@@ -101,18 +113,19 @@ def entry_list(
     state: Annotated[
         str | None, typer.Option(help="Only pending, active, withdrawn or expired ones.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """List entries, newest first. Their hashes are not shown."""
     shared = options.of(context, server, as_json)
-    if state is not None and state.upper() not in EntryState.__members__:
-        raise typer.BadParameter(f"one of {', '.join(EntryState.__members__).lower()} is needed")
-    wanted = None if state is None else EntryState[state.upper()]
+    wanted = None if state is None else options.named(EntryState, state)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     with options.connected(shared) as client:
-        entries = client.list_entries(bank=bank, state=wanted)
-        _print_entries(list(limited(entries, limit)), shared)
+        entries = client.list_entries(bank=bank, state=wanted, since=instant, cursor=cursor)
+        _print_entries(listed(entries, "entries", cursor, shared), shared)
 
 
 @app.command("show")
@@ -193,18 +206,9 @@ def entry_release(
         _print_entries([client.release_entry(entry_id, why=why)], shared)
 
 
-def category_named(name: str | None) -> Category | None:
-    """A category by its name on the command line. Raises ``BadParameter``."""
-    if name is None:
-        return None
-    known = {each.name.lower().replace("_", "-"): each for each in Category}
-    if name not in known:
-        raise typer.BadParameter(f"one of {', '.join(known)} is needed")
-    return known[name]
-
-
-def _print_entries(entries: list[Entry], context: Context) -> None:
+def _print_entries(entries: Iterable[Entry], context: Context) -> None:
     rows = table("ENTRY", "REFERENCE", "BANK", "STATE", "HASHES")
+    partial: list[Text] = []
     for entry in entries:
         if context.json:
             print_json({"entry": message_json(entry_to_wire(entry))})
@@ -216,11 +220,12 @@ def _print_entries(entries: list[Entry], context: Context) -> None:
             entry.state.name.lower(),
             hashes,
         )
-    if context.json:
-        return
-    stdout.print(rows)
-    for entry in entries:
         for reason in entry.reasons:
             line = Text("partial: ", style="bold yellow")
             line.append(f"{plain(entry.ref.reference)}: only a part of it is listed, ", "default")
-            stderr.print(line.append(f"{plain(reason.detail)} ({reason.code.name})", "default"))
+            partial.append(line.append(f"{plain(reason.detail)} ({reason.code.name})", "default"))
+    if context.json:
+        return
+    stdout.print(rows)
+    for line in partial:
+        stderr.print(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,12 +10,23 @@ import typer
 from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.entries import category_named
-from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.options import (
+    After,
+    AsJson,
+    CategoryName,
+    Language,
+    LegalBasis,
+    Limit,
+    Note,
+    Server,
+    Severity,
+    Since,
+    Source,
+)
 from hashmatch.cli.output import (
     Context,
     failed,
-    limited,
+    listed,
     message_json,
     plain,
     print_json,
@@ -23,8 +35,8 @@ from hashmatch.cli.output import (
     table,
     upload_progress,
 )
+from hashmatch.client import Cursor
 from hashmatch.model.imports import Format, Import
-from hashmatch.model.records import Provenance
 from hashmatch.model.verdicts import Kind
 from hashmatch.wire.imports import import_to_wire
 
@@ -59,13 +71,12 @@ def add(
     ] = False,
     reference: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
     label: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
-    source: Annotated[str, typer.Option(help="Who knew of it first: an exchange, a report.")] = "",
-    legal_basis: Annotated[str, typer.Option(help="The law or rule that it is listed by.")] = "",
-    category: Annotated[
-        str | None, typer.Option(help="csam-a1, intimate-image, terrorist-content and so on.")
-    ] = None,
-    severity: Annotated[int, typer.Option(min=0, max=4, help="1 (least) to 4; 0: not said.")] = 0,
-    note: Annotated[str, typer.Option(help="For whoever decides on it later.")] = "",
+    source: Source = "",
+    legal_basis: LegalBasis = "",
+    category: CategoryName = None,
+    severity: Severity = 0,
+    note: Note = "",
+    language: Language = "",
     request_id: Annotated[
         str, typer.Option(help="That of a run that broke off: goes on with it.")
     ] = "",
@@ -82,8 +93,9 @@ def add(
     line is broken.
     """
     shared = options.of(context, server, as_json)
-    provenance = Provenance(source, legal_basis, category_named(category), severity, note)
-    chosen, of_kind = _format(form), _kind(kind)
+    provenance = options.provenance(source, legal_basis, category, severity, note, language)
+    chosen = None if form is None else options.named(Format, form)
+    of_kind = None if kind is None else options.named(Kind, kind)
     with options.connected(shared) as client:
         try:
             with upload_progress(file.name) as progress:
@@ -113,14 +125,18 @@ def add(
 @app.command("list")
 def list_(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """List imports, newest first."""
     shared = options.of(context, server, as_json)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     with options.connected(shared) as client:
-        _print(list(limited(client.list_imports(), limit)), shared)
+        imports = client.list_imports(since=instant, cursor=cursor)
+        _print(listed(imports, "imports", cursor, shared), shared)
 
 
 @app.command("show")
@@ -164,19 +180,7 @@ def withdraw(
         _print([client.withdraw_import(import_id, why=why)], shared)
 
 
-def _format(name: str | None) -> Format | None:
-    if name is not None and name.upper() not in Format.__members__:
-        raise typer.BadParameter(f"one of {', '.join(Format.__members__).lower()} is needed")
-    return None if name is None else Format[name.upper()]
-
-
-def _kind(name: str | None) -> Kind | None:
-    if name is not None and name.upper() not in Kind.__members__:
-        raise typer.BadParameter(f"one of {', '.join(Kind.__members__).lower()} is needed")
-    return None if name is None else Kind[name.upper()]
-
-
-def _print(imports: list[Import], context: Context) -> None:
+def _print(imports: Iterable[Import], context: Context) -> None:
     rows = table("IMPORT", "BANK", "STATE", "MADE", "KNOWN", "GONE", "BROKEN")
     for made in imports:
         if context.json:

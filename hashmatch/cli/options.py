@@ -1,32 +1,49 @@
-"""Options that every command takes."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from hashmatch.cli.output import Context, failed
 from hashmatch.client import Client
 from hashmatch.errors import HashmatchError, NotInstalled, Unreachable
+from hashmatch.model.records import Provenance
+from hashmatch.model.verdicts import Category
 
 __all__ = [
+    "After",
     "AsJson",
+    "CategoryName",
     "Data",
     "DatabaseUrl",
+    "Language",
+    "LegalBasis",
+    "Limit",
+    "Note",
     "Server",
+    "Severity",
+    "Since",
+    "Source",
     "connected",
     "future",
     "instant",
+    "named",
     "no_server",
     "of",
+    "provenance",
     "server_part",
+    "since_instant",
 ]
+
+E = TypeVar("E", bound=enum.Enum)
 
 Server = Annotated[
     str | None,
@@ -46,6 +63,30 @@ DatabaseUrl = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+# Of lists, which are newest first.
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Only those made from this instant on: RFC 3339, or 30m, 12h, 7d ago.",
+    ),
+]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+After = Annotated[
+    str,
+    typer.Option(metavar="TOKEN", help="Go on where a list ended that told this token."),
+]
+
+# Why entries are there, and where they came from.
+Source = Annotated[str, typer.Option(help="Who knew of it first: an exchange, a report.")]
+LegalBasis = Annotated[str, typer.Option(help="The law or rule that it is listed by.")]
+CategoryName = Annotated[
+    str | None, typer.Option(help="csam-a1, intimate-image, terrorist-content and so on.")
+]
+Severity = Annotated[int, typer.Option(min=0, max=4, help="1 (least) to 4; 0: not said.")]
+Note = Annotated[str, typer.Option(help="For whoever decides on it later.")]
+Language = Annotated[str, typer.Option(help="The note's language: id, en.")]
 
 
 def of(context: typer.Context, server: str | None, as_json: bool) -> Context:
@@ -87,22 +128,48 @@ def connected(context: Context) -> Iterator[Client]:
 
 
 def instant(text: str) -> datetime:
-    """An instant that is over: ISO 8601, or how long ago. Raises ``BadParameter``."""
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    try:
-        if text[-1:] in units:
-            return datetime.now().astimezone() - timedelta(**{units[text[-1]]: float(text[:-1])})
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("an ISO 8601 instant, or 30m, 12h or 7d is needed") from None
+    """An instant that is over: RFC 3339, or how long ago. Raises ``BadParameter``."""
+    return _moment(text, -1, "30m, 12h or 7d")
+
+
+def since_instant(text: str | None) -> datetime | None:
+    """What `Since` says."""
+    return None if text is None else instant(text)
 
 
 def future(text: str) -> datetime:
-    """An instant to come: ISO 8601, or how long from now. Raises ``BadParameter``."""
-    units = {"h": "hours", "d": "days"}
+    """An instant to come: RFC 3339, or how long from now. Raises ``BadParameter``."""
+    return _moment(text, 1, "12h or 90d")
+
+
+def _moment(text: str, sign: int, examples: str) -> datetime:
+    units = {"m": "minutes", "h": "hours", "d": "days"}
     try:
         if text[-1:] in units:
-            return datetime.now(UTC) + timedelta(**{units[text[-1]]: float(text[:-1])})
+            distance = timedelta(**{units[text[-1]]: float(text[:-1])})
+            return datetime.now(UTC) + sign * distance
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter("an ISO 8601 instant, or 12h or 90d is needed") from None
+        raise typer.BadParameter(f"an RFC 3339 instant, or {examples} is needed") from None
+
+
+def named(members: type[E], text: str) -> E:
+    """A member of an enumeration by its name on the command line. Raises ``BadParameter``."""
+    known = {each.name.lower().replace("_", "-"): each for each in members}
+    found = known.get(text.lower().replace("_", "-"))
+    if found is None:
+        raise typer.BadParameter(f"one of {', '.join(known)} is needed")
+    return found
+
+
+def provenance(
+    source: str,
+    legal_basis: str,
+    category: str | None,
+    severity: int,
+    note: str,
+    language: str,
+) -> Provenance:
+    """What the options of these names say. Raises ``BadParameter``."""
+    of_category = None if category is None else named(Category, category)
+    return Provenance(source, legal_basis, of_category, severity, note, language)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,10 +20,12 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
+from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
 from hashmatch.model.records import Evidence, Screening, Segment
 from hashmatch.model.verdicts import Turn, Verdict
@@ -31,9 +33,11 @@ from hashmatch.model.verdicts import Turn, Verdict
 __all__ = [
     "VERDICT_STYLES",
     "Context",
+    "counting",
     "failed",
-    "limited",
+    "listed",
     "message_json",
+    "more",
     "plain",
     "print_json",
     "print_screening",
@@ -107,13 +111,24 @@ def _os_error(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def limited(items: Iterable[T], limit: int) -> Iterator[T]:
-    """The first ``limit`` items; says on stderr if there are more."""
-    for number, item in enumerate(items):
-        if number == limit:
-            stderr.print(f"there are more than {limit}; --limit shows them", style="dim")
-            return
-        yield item
+def listed(items: Iterable[T], what: str, cursor: Cursor, context: Context) -> Iterator[T]:
+    """The items of a list that ``cursor`` pages, counted where it takes a while; then tells how to
+    get the rest, if there is one.
+    """
+    with counting(what, cursor.limit, quiet=context.json and sys.stdout.isatty()) as count:
+        for number, item in enumerate(items, 1):
+            yield item
+            count(number)
+    more(context, after=cursor.token)
+
+
+def more(context: Context, **tokens: str) -> None:
+    """Tells by which option the rest of a list is got, if there is one; beside the list itself."""
+    for option, token in tokens.items():
+        if token and context.json:
+            typer.echo(json.dumps({"more": {option: token}}), err=True)
+        elif token:
+            stderr.print(f"there may be more: --{option} {token}", style="dim", soft_wrap=True)
 
 
 def table(*columns: str) -> Table:
@@ -181,6 +196,24 @@ def progress_bar(total: int, what: str) -> Iterator[Any]:
     ) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int = 0, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Counts things of a ``total``, 0 if it is not known, on a terminal only; gives a function that
+    is told how many there are.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=quiet or not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=total or None)
+        yield lambda number: progress.update(task, completed=number)
 
 
 @contextlib.contextmanager

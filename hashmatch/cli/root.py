@@ -13,6 +13,7 @@ from hashmatch.cli import (
     changes,
     doctor,
     entries,
+    exports,
     imports,
     local,
     screening,
@@ -45,6 +46,7 @@ app.command("doctor")(doctor.doctor)
 app.command("hash")(local.hash_files)
 app.command("storyboard")(local.storyboard)
 app.command("calibrate")(calibrate.calibrate)
+entries.app.command("export")(exports.export)
 app.add_typer(audit.app, name="audit")
 app.add_typer(callers.app, name="caller")
 app.add_typer(screening.app, name="screening")

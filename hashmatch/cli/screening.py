@@ -9,11 +9,11 @@ from typing import Annotated, Final
 import typer
 
 from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
+from hashmatch.cli.options import After, AsJson, Limit, Server, Since
 from hashmatch.cli.output import (
     Context,
     failed,
-    limited,
+    listed,
     message_json,
     print_json,
     print_screening,
@@ -21,7 +21,7 @@ from hashmatch.cli.output import (
     stdout,
     table,
 )
-from hashmatch.client import AsyncClient
+from hashmatch.client import AsyncClient, Cursor
 from hashmatch.errors import HashmatchError
 from hashmatch.model.records import Screening
 from hashmatch.model.verdicts import Verdict
@@ -170,21 +170,18 @@ def list_(
     verdict: Annotated[
         str | None, typer.Option(help="Only NO_MATCH, REVIEW, BLOCK or INCONCLUSIVE.")
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only from this instant on: ISO 8601, or 30m, 12h, 7d ago.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    since: Since = None,
+    limit: Limit = 100,
+    after: After = "",
 ) -> None:
     """List screenings, newest first."""
     shared = options.of(context, server, as_json)
-    if verdict is not None and verdict.upper() not in Verdict.__members__:
-        raise typer.BadParameter(f"one of {', '.join(Verdict.__members__)} is needed")
-    wanted = None if verdict is None else Verdict[verdict.upper()]
-    instant = None if since is None else options.instant(since)
+    wanted = None if verdict is None else options.named(Verdict, verdict)
+    instant, cursor = options.since_instant(since), Cursor(after, limit)
     rows = table("SCREENING", "VERDICT", "WHY", "WHEN (UTC)")
     with options.connected(shared) as client:
-        screenings = client.list_screenings(verdict=wanted, since=instant)
-        for screening in limited(screenings, limit):
+        screenings = client.list_screenings(verdict=wanted, since=instant, cursor=cursor)
+        for screening in listed(screenings, "screenings", cursor, shared):
             if shared.json:
                 print_json({"screening": message_json(screening_to_wire(screening))})
             else:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any
 
+from hashmatch.client._paging import Cursor
 from hashmatch.model.callers import Caller, KnownCaller, Role, hash_of_token
 from hashmatch.model.records import AuditRow
 from hashmatch.v1 import access_service_pb2 as pb
@@ -19,15 +20,13 @@ from hashmatch.wire.records import timestamp
 
 __all__ = ["AccessCalls"]
 
-_PAGE = 200
-
 
 class AccessCalls:
     """A part of `hashmatch.client.AsyncClient`."""
 
     _access: Any
     _unary: Callable[..., Any]
-    _pages: Callable[..., AsyncGenerator[Any]]
+    _items: Callable[..., AsyncGenerator[Any]]
 
     async def create_caller(
         self,
@@ -58,12 +57,18 @@ class AccessCalls:
         response = await self._unary(self._access.CreateCaller, request)
         return known_caller_from_wire(response.caller)
 
-    async def list_callers(self) -> AsyncGenerator[KnownCaller]:
+    def list_callers(
+        self, *, since: datetime.datetime | None = None, cursor: Cursor | None = None
+    ) -> AsyncGenerator[KnownCaller]:
         """Callers, newest first, also those that were revoked."""
-        request = pb.ListCallersRequest(page_size=_PAGE)
-        async for response in self._pages(self._access.ListCallers, request):
-            for message in response.callers:
-                yield known_caller_from_wire(message)
+        return self._items(
+            self._access.ListCallers,
+            pb.ListCallersRequest(),
+            "callers",
+            known_caller_from_wire,
+            cursor=cursor,
+            since=since,
+        )
 
     async def revoke_caller(self, caller: str, *, request_id: str | None = None) -> KnownCaller:
         """Refuses a caller, by id or name, from now on."""
@@ -76,15 +81,20 @@ class AccessCalls:
         response = await self._unary(self._access.GetSelf, pb.GetSelfRequest())
         return caller_from_wire(response.caller)
 
-    async def list_audit_rows(
-        self, *, actor: str = "", subject: str = "", since: datetime.datetime | None = None
+    def list_audit_rows(
+        self,
+        *,
+        actor: str = "",
+        subject: str = "",
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> AsyncGenerator[AuditRow]:
         """The audit trail, newest first: of one actor, by id or name, and of one subject, if they
         are given.
         """
-        request = pb.ListAuditRowsRequest(page_size=_PAGE, actor=actor, subject=subject)
+        request = pb.ListAuditRowsRequest(actor=actor, subject=subject)
         if since is not None:
             request.since.CopyFrom(timestamp(since))
-        async for response in self._pages(self._access.ListAuditRows, request):
-            for message in response.rows:
-                yield audit_row_from_wire(message)
+        return self._items(
+            self._access.ListAuditRows, request, "rows", audit_row_from_wire, cursor=cursor
+        )

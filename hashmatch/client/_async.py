@@ -21,20 +21,22 @@ from hashmatch.client._connection import (
     own_token,
     server_named,
 )
+from hashmatch.client._entries import EntryCalls
+from hashmatch.client._exports import ExportCalls
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._paging import Cursor, PagingCalls
 from hashmatch.client._review import ReviewCalls
+from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
     Bank,
     BankPolicy,
     BlocklistChange,
     Checkpoint,
-    Entry,
-    Provenance,
     Screening,
 )
-from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind, Verdict
+from hashmatch.model.verdicts import Action, Activation, BankState, Kind, Verdict
 from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
@@ -44,9 +46,7 @@ from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 from hashmatch.wire.records import (
     bank_from_wire,
-    entry_from_wire,
     policy_to_wire,
-    provenance_to_wire,
     screening_from_wire,
     timestamp,
     watched_from_wire,
@@ -57,10 +57,6 @@ __all__ = ["AsyncClient"]
 
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
-_PAGE: Final = 200
-
-# A server that tells changes says something every two seconds.
-_SILENCE_SECONDS: Final = 20.0
 
 # HealthCheckResponse of grpc.health.v1 with status SERVING: field 1 is 1.
 _SERVING: Final = b"\x08\x01"
@@ -68,7 +64,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
+class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls, PagingCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -193,17 +189,27 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
         response = await self._unary(self._screening.GetScreening, request)
         return screening_from_wire(response.screening)
 
-    async def list_screenings(
-        self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
+    def list_screenings(
+        self,
+        *,
+        verdict: Verdict | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> AsyncGenerator[Screening]:
-        """Screenings, newest first, page by page as they are asked for."""
-        request = screening_pb.ListScreeningsRequest(page_size=_PAGE)
+        """Screenings, newest first, page by page as they are asked for. ``since``, as in all lists:
+        those made at or after it alone; ``cursor``: where to begin, and how many.
+        """
+        request = screening_pb.ListScreeningsRequest()
         request.verdict = verdict or 0  # type: ignore[assignment]
         if since is not None:
             request.created_since.CopyFrom(timestamp(since))
-        async for response in self._pages(self._screening.ListScreenings, request):
-            for message in response.screenings:
-                yield screening_from_wire(message)
+        return self._items(
+            self._screening.ListScreenings,
+            request,
+            "screenings",
+            screening_from_wire,
+            cursor=cursor,
+        )
 
     # Banks
 
@@ -238,13 +244,24 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
         )
         return bank_from_wire(response.bank)
 
-    async def list_banks(self, *, state: BankState | None = None) -> AsyncGenerator[Bank]:
+    def list_banks(
+        self,
+        *,
+        state: BankState | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> AsyncGenerator[Bank]:
         """Banks, newest first."""
-        request = blocklist_pb.ListBanksRequest(page_size=_PAGE)
+        request = blocklist_pb.ListBanksRequest()
         request.state = state or 0  # type: ignore[assignment]
-        async for response in self._pages(self._blocklist.ListBanks, request):
-            for message in response.banks:
-                yield bank_from_wire(message)
+        return self._items(
+            self._blocklist.ListBanks,
+            request,
+            "banks",
+            bank_from_wire,
+            cursor=cursor,
+            since=since,
+        )
 
     async def update_bank(
         self,
@@ -286,105 +303,7 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
         response = await self._unary(self._blocklist.ArchiveBank, request)
         return bank_from_wire(response.bank)
 
-    # Entries
-
-    async def add_entry(
-        self,
-        bank: str,
-        media: MediaSource,
-        *,
-        reference: str = "",
-        label: str = "",
-        provenance: Provenance | None = None,
-        expire_time: datetime.datetime | None = None,
-        request_id: str | None = None,
-        timeout_seconds: float | None = None,
-        progress: Progress | None = None,
-    ) -> Entry:
-        """Makes an entry of a video or an image, which is hashed and not kept. It is pending until
-        another person approves it, if the bank is one of two persons.
-        """
-        header = blocklist_pb.CreateEntryFromMediaHeader(
-            request_id=request_id or _new_request_id(),
-            bank=bank,
-            reference=reference,
-            label=label,
-            provenance=None if provenance is None else provenance_to_wire(provenance),
-            expire_time=None if expire_time is None else timestamp(expire_time),
-        )
-
-        def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
-            header.size_bytes = reader.size
-
-            async def messages() -> AsyncIterator[blocklist_pb.CreateEntryFromMediaRequest]:
-                yield blocklist_pb.CreateEntryFromMediaRequest(header=header)
-                async for chunk in reader.chunks(progress):
-                    yield blocklist_pb.CreateEntryFromMediaRequest(chunk=chunk)
-
-            return self._blocklist.CreateEntryFromMedia(messages(), timeout=timeout)  # type: ignore[no-any-return]
-
-        response = await self._upload(media, call, timeout_seconds)
-        return entry_from_wire(response.entry)
-
-    async def add_entry_from_signals(
-        self,
-        bank: str,
-        signals: Sequence[common_pb2.Signals],
-        *,
-        reference: str = "",
-        label: str = "",
-        provenance: Provenance | None = None,
-        expire_time: datetime.datetime | None = None,
-        request_id: str | None = None,
-    ) -> Entry:
-        """Makes an entry of hashes; else as `add_entry`."""
-        request = blocklist_pb.CreateEntryFromSignalsRequest(
-            request_id=request_id or _new_request_id(),
-            bank=bank,
-            reference=reference,
-            label=label,
-            signals=signals,
-            provenance=None if provenance is None else provenance_to_wire(provenance),
-            expire_time=None if expire_time is None else timestamp(expire_time),
-        )
-        response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
-        return entry_from_wire(response.entry)
-
-    async def get_entry(self, entry_id: str) -> Entry:
-        """An entry."""
-        request = blocklist_pb.GetEntryRequest(entry_id=entry_id)
-        response = await self._unary(self._blocklist.GetEntry, request)
-        return entry_from_wire(response.entry)
-
-    async def list_entries(
-        self, *, bank: str = "", state: EntryState | None = None
-    ) -> AsyncGenerator[Entry]:
-        """Entries, newest first."""
-        request = blocklist_pb.ListEntriesRequest(page_size=_PAGE, bank=bank)
-        request.state = state or 0  # type: ignore[assignment]
-        async for response in self._pages(self._blocklist.ListEntries, request):
-            for message in response.entries:
-                yield entry_from_wire(message)
-
-    async def approve_entry(
-        self, entry_id: str, *, why: str = "", request_id: str | None = None
-    ) -> Entry:
-        """Brings an entry into use that another person proposed."""
-        request = blocklist_pb.ApproveEntryRequest(
-            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
-        )
-        response = await self._unary(self._blocklist.ApproveEntry, request)
-        return entry_from_wire(response.entry)
-
-    async def withdraw_entry(
-        self, entry_id: str, *, why: str = "", request_id: str | None = None
-    ) -> Entry:
-        """Takes an entry out of use, or declines one that is pending."""
-        request = blocklist_pb.WithdrawEntryRequest(
-            request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
-        )
-        response = await self._unary(self._blocklist.WithdrawEntry, request)
-        return entry_from_wire(response.entry)
+    # Changes
 
     async def watch_changes(
         self, after_revision: int = 0, *, resume_token: str = ""
@@ -403,8 +322,7 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
 
         async def call(timeout: float | None) -> tuple[Any, Any]:
             responses = self._blocklist.WatchChanges(request)
-            # A connection that died without a word is told by its silence.
-            allowed = min(timeout or _SILENCE_SECONDS, _SILENCE_SECONDS)
+            allowed = min(timeout or SILENCE_SECONDS, SILENCE_SECONDS)
             return responses, await _next(responses, allowed)
 
         while True:
@@ -413,7 +331,7 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
                 while True:
                     yield watched_from_wire(response)
                     request.after_revision, request.resume_token = 0, response.resume_token
-                    response = await _next(responses, _SILENCE_SECONDS)
+                    response = await _next(responses, SILENCE_SECONDS)
             except aio.AioRpcError as failed:
                 error = error_from_call(failed)
                 if not isinstance(error, Unavailable):
@@ -429,14 +347,6 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
         return await self._until_answered(
             lambda timeout: method(request, timeout=timeout), timeout_seconds, can_repeat=True
         )
-
-    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncGenerator[Any]:
-        while True:
-            response = await self._unary(method, request)
-            yield response
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def _upload(
         self,
@@ -494,16 +404,9 @@ class AsyncClient(AccessCalls, ImportCalls, ReviewCalls):
 
 async def _next(responses: Any, seconds: float) -> Any:
     """The next response of a stream that has no end."""
-    try:
-        response = await asyncio.wait_for(responses.read(), seconds)
-    except TimeoutError:
-        response = aio.EOF
+    response = await next_of(responses, seconds)
     if response is aio.EOF:
-        responses.cancel()
-        nothing = aio.Metadata()
-        raise aio.AioRpcError(
-            grpc.StatusCode.UNAVAILABLE, nothing, nothing, "nothing more was heard"
-        )
+        raise broken_off(responses)
     return response
 
 

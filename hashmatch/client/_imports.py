@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._paging import Cursor
 from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import Provenance
 from hashmatch.model.verdicts import Kind
@@ -16,8 +18,6 @@ from hashmatch.wire.records import provenance_to_wire
 
 __all__ = ["ImportCalls"]
 
-_PAGE = 200
-
 
 class ImportCalls:
     """A part of `hashmatch.client.AsyncClient`."""
@@ -25,7 +25,7 @@ class ImportCalls:
     _blocklist: Any
     _unary: Callable[..., Any]
     _upload: Callable[..., Any]
-    _pages: Callable[..., AsyncGenerator[Any]]
+    _items: Callable[..., AsyncGenerator[Any]]
 
     async def import_entries(
         self,
@@ -73,12 +73,18 @@ class ImportCalls:
         request = pb.GetImportRequest(import_id=import_id)
         return _import(await self._unary(self._blocklist.GetImport, request))
 
-    async def list_imports(self) -> AsyncGenerator[Import]:
+    def list_imports(
+        self, *, since: datetime.datetime | None = None, cursor: Cursor | None = None
+    ) -> AsyncGenerator[Import]:
         """Imports, newest first, without their problems."""
-        request = pb.ListImportsRequest(page_size=_PAGE)
-        async for response in self._pages(self._blocklist.ListImports, request):
-            for message in response.imports:
-                yield import_from_wire(message)
+        return self._items(
+            self._blocklist.ListImports,
+            pb.ListImportsRequest(),
+            "imports",
+            import_from_wire,
+            cursor=cursor,
+            since=since,
+        )
 
     async def approve_import(
         self, import_id: str, *, why: str = "", request_id: str | None = None

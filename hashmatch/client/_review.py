@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from hashmatch.client._paging import Cursor
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Entry
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
@@ -16,8 +17,6 @@ from hashmatch.wire.records import entry_from_wire, timestamp
 
 __all__ = ["ReviewCalls"]
 
-_PAGE = 200
-
 
 class ReviewCalls:
     """A part of `hashmatch.client.AsyncClient`."""
@@ -25,30 +24,28 @@ class ReviewCalls:
     _blocklist: Any
     _review: Any
     _unary: Callable[..., Any]
-    _pages: Callable[..., AsyncGenerator[Any]]
+    _items: Callable[..., AsyncGenerator[Any]]
 
     async def get_case(self, case_id: str) -> Case:
         """One case."""
         response = await self._unary(self._review.GetCase, pb.GetCaseRequest(case_id=case_id))
         return case_from_wire(response.case)
 
-    async def list_cases(
+    def list_cases(
         self,
         *,
         state: CaseState | None = None,
         case_type: CaseType | None = None,
         since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> AsyncGenerator[Case]:
         """Cases, newest first."""
         request = pb.ListCasesRequest(
-            page_size=_PAGE,
             state=int(state or 0),  # type: ignore[arg-type]
             type=int(case_type or 0),  # type: ignore[arg-type]
             created_since=None if since is None else timestamp(since),
         )
-        async for response in self._pages(self._review.ListCases, request):
-            for message in response.cases:
-                yield case_from_wire(message)
+        return self._items(self._review.ListCases, request, "cases", case_from_wire, cursor=cursor)
 
     async def decide_case(
         self,

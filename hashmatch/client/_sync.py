@@ -13,8 +13,10 @@ import grpc
 
 from hashmatch.client._async import AsyncClient
 from hashmatch.client._media import MediaSource, Progress
+from hashmatch.client._paging import Cursor
 from hashmatch.model.callers import Caller, KnownCaller, Role
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.exports import ExportedEntry
 from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import (
     AuditRow,
@@ -149,10 +151,16 @@ class Client:
         return self._run(self._client.get_screening(screening_id))
 
     def list_screenings(
-        self, *, verdict: Verdict | None = None, since: datetime.datetime | None = None
+        self,
+        *,
+        verdict: Verdict | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> Iterator[Screening]:
         """See `AsyncClient.list_screenings`."""
-        return self._iterate(self._client.list_screenings(verdict=verdict, since=since))
+        return self._iterate(
+            self._client.list_screenings(verdict=verdict, since=since, cursor=cursor)
+        )
 
     def create_bank(
         self,
@@ -182,9 +190,15 @@ class Client:
         """See `AsyncClient.get_bank`."""
         return self._run(self._client.get_bank(bank))
 
-    def list_banks(self, *, state: BankState | None = None) -> Iterator[Bank]:
+    def list_banks(
+        self,
+        *,
+        state: BankState | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> Iterator[Bank]:
         """See `AsyncClient.list_banks`."""
-        return self._iterate(self._client.list_banks(state=state))
+        return self._iterate(self._client.list_banks(state=state, since=since, cursor=cursor))
 
     def update_bank(
         self,
@@ -274,9 +288,18 @@ class Client:
         """See `AsyncClient.get_entry`."""
         return self._run(self._client.get_entry(entry_id))
 
-    def list_entries(self, *, bank: str = "", state: EntryState | None = None) -> Iterator[Entry]:
+    def list_entries(
+        self,
+        *,
+        bank: str = "",
+        state: EntryState | None = None,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> Iterator[Entry]:
         """See `AsyncClient.list_entries`."""
-        return self._iterate(self._client.list_entries(bank=bank, state=state))
+        return self._iterate(
+            self._client.list_entries(bank=bank, state=state, since=since, cursor=cursor)
+        )
 
     def approve_entry(
         self, entry_id: str, *, why: str = "", request_id: str | None = None
@@ -295,6 +318,22 @@ class Client:
     ) -> Iterator[BlocklistChange | Checkpoint]:
         """See `AsyncClient.watch_changes`."""
         return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
+
+    def export_entries(
+        self,
+        bank: str,
+        *,
+        state: EntryState | None = EntryState.ACTIVE,
+        kinds: Collection[Kind] = (),
+        since: datetime.datetime | None = None,
+        resume_token: str = "",
+    ) -> Iterator[ExportedEntry]:
+        """See `AsyncClient.export_entries`."""
+        return self._iterate(
+            self._client.export_entries(
+                bank, state=state, kinds=kinds, since=since, resume_token=resume_token
+            )
+        )
 
     def import_entries(
         self,
@@ -332,9 +371,14 @@ class Client:
         """See `AsyncClient.get_import`."""
         return self._run(self._client.get_import(import_id))
 
-    def list_imports(self) -> Iterator[Import]:
+    def list_imports(
+        self,
+        *,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> Iterator[Import]:
         """See `AsyncClient.list_imports`."""
-        return self._iterate(self._client.list_imports())
+        return self._iterate(self._client.list_imports(since=since, cursor=cursor))
 
     def approve_import(
         self, import_id: str, *, why: str = "", request_id: str | None = None
@@ -372,9 +416,14 @@ class Client:
             )
         )
 
-    def list_callers(self) -> Iterator[KnownCaller]:
+    def list_callers(
+        self,
+        *,
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
+    ) -> Iterator[KnownCaller]:
         """See `AsyncClient.list_callers`."""
-        return self._iterate(self._client.list_callers())
+        return self._iterate(self._client.list_callers(since=since, cursor=cursor))
 
     def revoke_caller(self, caller: str, *, request_id: str | None = None) -> KnownCaller:
         """See `AsyncClient.revoke_caller`."""
@@ -394,9 +443,12 @@ class Client:
         state: CaseState | None = None,
         case_type: CaseType | None = None,
         since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> Iterator[Case]:
         """See `AsyncClient.list_cases`."""
-        found = self._client.list_cases(state=state, case_type=case_type, since=since)
+        found = self._client.list_cases(
+            state=state, case_type=case_type, since=since, cursor=cursor
+        )
         return self._iterate(found)
 
     def decide_case(
@@ -419,11 +471,16 @@ class Client:
         return self._run(self._client.release_entry(entry_id, why=why, request_id=request_id))
 
     def list_audit_rows(
-        self, *, actor: str = "", subject: str = "", since: datetime.datetime | None = None
+        self,
+        *,
+        actor: str = "",
+        subject: str = "",
+        since: datetime.datetime | None = None,
+        cursor: Cursor | None = None,
     ) -> Iterator[AuditRow]:
         """See `AsyncClient.list_audit_rows`."""
         return self._iterate(
-            self._client.list_audit_rows(actor=actor, subject=subject, since=since)
+            self._client.list_audit_rows(actor=actor, subject=subject, since=since, cursor=cursor)
         )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

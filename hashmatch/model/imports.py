@@ -45,6 +45,7 @@ class ProblemCode(enum.IntEnum):
     QUALITY = 10
     TIME = 11
     TEXT = 12
+    VIEW = 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashmatch.model.verdicts import Kind, Part, Turn
+from hashmatch.model.views import part_of, turn_of, view_code
 
 __all__ = ["MAX_SIGNALS", "EntrySignals", "Signals", "has_turn", "part_of", "turn_of", "view_code"]
 
@@ -20,21 +21,6 @@ MAX_SIGNALS: Final = 4_000_000
 
 # Times beyond this are nonsense: a hundred days, in ms.
 _MAX_PTS_MS: Final = 100 * 24 * 3600 * 1000
-
-
-def view_code(part: Part, turn: Turn = Turn.NONE) -> int:
-    """The byte that stands for a view: the part in the upper five bits, the turn in three."""
-    return part << 3 | (turn - 1)
-
-
-def part_of(view: int) -> Part:
-    """The part of a view's byte. Raises ``ValueError`` if there is no such part."""
-    return Part(view >> 3)
-
-
-def turn_of(view: int) -> Turn:
-    """The turn of a view's byte."""
-    return Turn((view & 7) + 1)
 
 
 def has_turn(views: npt.NDArray[np.uint8], turn: Turn) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import InvalidField
+from hashmatch.exporting import EntryPart, Exports
 from hashmatch.importing import Imports, ListSaid
 from hashmatch.model.imports import Format
 from hashmatch.model.records import Provenance
@@ -25,12 +27,13 @@ from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload
 from hashmatch.store.blocklist import BankEdit, NewEntry
+from hashmatch.store.exports import Asked
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
 from hashmatch.wire.imports import import_to_wire
 from hashmatch.wire.records import bank_to_wire, entry_to_wire, watched_to_wire
-from hashmatch.wire.signals import signals_from_wire
+from hashmatch.wire.signals import brief_to_wire, signals_from_wire
 
 __all__ = ["BlocklistService"]
 
@@ -38,16 +41,20 @@ _LONGEST_LABEL: Final = 64
 _LONGEST_REFERENCE: Final = 256
 _LONGEST_NOTE: Final = 2000
 _LONGEST_LANGUAGE: Final = 35
+_LONGEST_TOKEN: Final = 64
 _MOST_SEVERE: Final = 4
 
 
 class BlocklistService(pb_grpc.BlocklistServiceServicer):
     """See blocklist_service.proto."""
 
-    def __init__(self, blocklist: Blocklist, imports: Imports, feed: ChangeFeed) -> None:
-        """Serves one `Blocklist`, its imports, and the feed of its changes."""
+    def __init__(
+        self, blocklist: Blocklist, imports: Imports, exports: Exports, feed: ChangeFeed
+    ) -> None:
+        """Serves one `Blocklist`, what comes and goes as lists, and the feed of its changes."""
         self._blocklist = blocklist
         self._imports = imports
+        self._exports = exports
         self._feed = feed
 
     async def CreateBank(
@@ -282,6 +289,44 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         async with contextlib.aclosing(self._feed.watch(after, caller=current_caller())) as feed:
             async for told in feed:
                 yield watched_to_wire(told)
+
+    async def ExportEntries(
+        self, request: pb.ExportEntriesRequest, context: Any
+    ) -> AsyncGenerator[pb.ExportEntriesResponse]:
+        """See the proto."""
+        since_ms = None
+        if request.HasField("created_since"):
+            since = fields.instant("created_since", request.created_since)
+            since_ms = round(since.timestamp() * 1000)
+        asked = Asked(
+            optional_from_wire(EntryState, request.state, "state"),
+            frozenset(from_wire(Kind, kind, "kinds") for kind in request.kinds),
+            since_ms,
+        )
+        read = self._exports.read(
+            fields.required("bank", request.bank),
+            asked,
+            fields.text("resume_token", request.resume_token, _LONGEST_TOKEN),
+            caller=current_caller(),
+        )
+        async with contextlib.aclosing(read) as found:
+            async for parts in found:
+                # Thousands of hashes: others would wait meanwhile.
+                yield await asyncio.to_thread(_exported, parts)
+
+
+def _exported(parts: Sequence[EntryPart]) -> pb.ExportEntriesResponse:
+    return pb.ExportEntriesResponse(
+        entries=[
+            pb.ExportedEntry(
+                entry=entry_to_wire(each.entry),
+                signals=[brief_to_wire(signals) for signals in each.signals],
+                continues=each.continues,
+                resume_token=each.resume_token,
+            )
+            for each in parts
+        ]
+    )
 
 
 def _new_entry(

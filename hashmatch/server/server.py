@@ -14,6 +14,7 @@ from hashmatch.access import Access
 from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
+from hashmatch.exporting import Exports
 from hashmatch.importing import Imports
 from hashmatch.review import Review
 from hashmatch.screening import Screenings
@@ -65,6 +66,7 @@ class Server:
         screenings: Screenings,
         blocklist: Blocklist,
         imports: Imports,
+        exports: Exports,
         feed: ChangeFeed,
         review: Review,
         access: Access,
@@ -83,7 +85,7 @@ class Server:
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, imports, feed), self._server
+            BlocklistService(blocklist, imports, exports, feed), self._server
         )
         review_grpc.add_ReviewServiceServicer_to_server(ReviewService(review), self._server)
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)

@@ -297,6 +297,8 @@ class _ProblemCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemCo
     """Its time is none."""
     PROBLEM_CODE_TEXT: _ProblemCode.ValueType  # 12
     """Its reference or label is too long, or has a character that cannot be printed."""
+    PROBLEM_CODE_VIEW: _ProblemCode.ValueType  # 13
+    """The view of its frame is not known."""
 
 class ProblemCode(_ProblemCode, metaclass=_ProblemCodeEnumTypeWrapper):
     """What is wrong with a line."""
@@ -327,6 +329,8 @@ PROBLEM_CODE_TIME: ProblemCode.ValueType  # 11
 """Its time is none."""
 PROBLEM_CODE_TEXT: ProblemCode.ValueType  # 12
 """Its reference or label is too long, or has a character that cannot be printed."""
+PROBLEM_CODE_VIEW: ProblemCode.ValueType  # 13
+"""The view of its frame is not known."""
 Global___ProblemCode: _TypeAlias = ProblemCode  # noqa: Y015
 
 class _ChangeType:
@@ -2064,3 +2068,107 @@ class ReleaseEntryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseEntryResponse: _TypeAlias = ReleaseEntryResponse  # noqa: Y015
+
+@_typing.final
+class ExportEntriesRequest(_message.Message):
+    """Which entries to export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BANK_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    CREATED_SINCE_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    bank: _builtins.str
+    """The bank's id or name."""
+    state: Global___EntryState.ValueType
+    """Only entries in this state; all if unspecified."""
+    resume_token: _builtins.str
+    """That of the last entry that was received; empty to begin."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Kind.ValueType]:
+        """Only hashes of these kinds; entries that have none of them come without any. All if empty."""
+
+    @_builtins.property
+    def created_since(self) -> _timestamp_pb2.Timestamp:
+        """Only entries made at or after this instant; all if absent."""
+
+    def __init__(
+        self,
+        *,
+        bank: _builtins.str = ...,
+        state: Global___EntryState.ValueType = ...,
+        kinds: _abc.Iterable[_common_pb2.Kind.ValueType] | None = ...,
+        created_since: _timestamp_pb2.Timestamp | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "created_since", b"created_since", "kinds", b"kinds", "resume_token", b"resume_token", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEntriesRequest: _TypeAlias = ExportEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ExportEntriesResponse(_message.Message):
+    """The next entries. About a megabyte at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportedEntry]:
+        """Not empty."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___ExportedEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEntriesResponse: _TypeAlias = ExportEntriesResponse  # noqa: Y015
+
+@_typing.final
+class ExportedEntry(_message.Message):
+    """An entry, with all of its hashes or the next part of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
+    CONTINUES_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    continues: _builtins.bool
+    """True if the next one has more hashes of this entry."""
+    resume_token: _builtins.str
+    """Asks for what comes after this. Opaque."""
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """The entry."""
+
+    @_builtins.property
+    def signals(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Signals]:
+        """Its hashes, one message a kind. A kind may come in several parts, one after the other."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+        signals: _abc.Iterable[_common_pb2.Signals] | None = ...,
+        continues: _builtins.bool = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["continues", b"continues", "entry", b"entry", "resume_token", b"resume_token", "signals", b"signals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportedEntry: _TypeAlias = ExportedEntry  # noqa: Y015

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class BlocklistServiceStub:
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -128,11 +129,17 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.FromString,
                 _registered_method=True)
+        self.ExportEntries = channel.unary_stream(
+                '/hashmatch.v1.BlocklistService/ExportEntries',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class BlocklistServiceServicer:
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -272,6 +279,15 @@ class BlocklistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportEntries(self, request, context):
+        """Tells the entries of a bank with their hashes, in the order in which they were made, and ends.
+        Who asked is written into the audit trail. After a broken connection give the newest
+        resume_token: nothing is left out and nothing comes twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BlocklistServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -365,6 +381,11 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.SerializeToString,
             ),
+            'ExportEntries': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportEntries,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'hashmatch.v1.BlocklistService', rpc_method_handlers)
@@ -375,7 +396,8 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class BlocklistService:
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -856,6 +878,33 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/WatchChanges',
             hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.WatchChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/ExportEntries',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class BlocklistServiceStub:
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -86,11 +87,17 @@ class BlocklistServiceStub:
     in between comes once more and changes nothing. After a broken connection give the newest
     resume_token: nothing is lost and nothing comes twice.
     """
+    ExportEntries: _grpc.UnaryStreamMultiCallable[_blocklist_service_pb2.ExportEntriesRequest, _blocklist_service_pb2.ExportEntriesResponse]
+    """Tells the entries of a bank with their hashes, in the order in which they were made, and ends.
+    Who asked is written into the audit trail. After a broken connection give the newest
+    resume_token: nothing is left out and nothing comes twice.
+    """
 
 @_typing.type_check_only
 class BlocklistServiceAsyncStub(BlocklistServiceStub):
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -145,10 +152,16 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     in between comes once more and changes nothing. After a broken connection give the newest
     resume_token: nothing is lost and nothing comes twice.
     """
+    ExportEntries: _aio.UnaryStreamMultiCallable[_blocklist_service_pb2.ExportEntriesRequest, _blocklist_service_pb2.ExportEntriesResponse]  # type: ignore[assignment]
+    """Tells the entries of a bank with their hashes, in the order in which they were made, and ends.
+    Who asked is written into the audit trail. After a broken connection give the newest
+    resume_token: nothing is left out and nothing comes twice.
+    """
 
 class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
-    one revision of the blocklist and takes effect at once. Hashes go in and never come out.
+    one revision of the blocklist and takes effect at once. Hashes go in, and come out by ExportEntries
+    alone.
 
     Wherever a bank is named, its id or its name will do.
     """
@@ -308,6 +321,17 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         page, watch the changes after it, and put each in the place of what was there; what was listed
         in between comes once more and changes nothing. After a broken connection give the newest
         resume_token: nothing is lost and nothing comes twice.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportEntries(
+        self,
+        request: _blocklist_service_pb2.ExportEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_blocklist_service_pb2.ExportEntriesResponse], _abc.AsyncIterator[_blocklist_service_pb2.ExportEntriesResponse]]:
+        """Tells the entries of a bank with their hashes, in the order in which they were made, and ends.
+        Who asked is written into the audit trail. After a broken connection give the newest
+        resume_token: nothing is left out and nothing comes twice.
         """
 
 def add_BlocklistServiceServicer_to_server(servicer: BlocklistServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

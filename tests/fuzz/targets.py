@@ -47,6 +47,7 @@ from hashmatch.errors import (
     Unavailable,
 )
 from hashmatch.exchange.lists import Item, ListReader
+from hashmatch.exporting import EntryPart
 from hashmatch.importing import Imports
 from hashmatch.index import snapshot as files
 from hashmatch.index.live import Snapshot
@@ -79,6 +80,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
+from hashmatch.model.views import VIEWS
 from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
@@ -88,12 +90,14 @@ from hashmatch.server.screening_service import ScreeningService
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
+from hashmatch.store.exports import Asked
 from hashmatch.store.history import Position
 from hashmatch.v1 import access_service_pb2 as access_pb
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.wire import records as wire
+from hashmatch.wire.exports import exported_from_wire
 from hashmatch.wire.signals import signals_from_wire, signals_to_wire
 from hashmatch.wire.status import DETAILS_KEY, error_from_call, status_details
 
@@ -256,6 +260,20 @@ class _Feed:
         yield Checkpoint(0, _NOW, "")
 
 
+class _Exports:
+    """Likewise, for those who export."""
+
+    async def read(
+        self, bank: str, asked: Asked, resume_token: str, *, caller: Caller
+    ) -> AsyncGenerator[Sequence[EntryPart]]:
+        for each in (bank, asked, resume_token):
+            _assert_storable(each)
+        assert not caller.roles  # Nobody was asked.
+        if bank:
+            raise _Reached
+        yield ()
+
+
 # Never looked for in the store.
 _COMPARED_ALONE: Final = ("etag",)
 
@@ -264,9 +282,10 @@ _blocklist: Final[Any] = _Behind(Blocklist)
 _access: Final[Any] = _Behind(Access)
 _imports: Final[Any] = _Behind(Imports)
 _feed: Final[Any] = _Feed()
+_exports: Final[Any] = _Exports()
 _SERVICES: Final = (
     (screening_pb, "ScreeningService", ScreeningService(_screenings)),
-    (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _imports, _feed)),
+    (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _imports, _exports, _feed)),
     (access_pb, "AccessService", AccessService(_access)),
 )
 
@@ -558,6 +577,18 @@ def _request_seeds() -> list[bytes]:
         ),
         ("WatchChanges", [blocklist_pb.WatchChangesRequest(after_revision=7)]),
         ("WatchChanges", [blocklist_pb.WatchChangesRequest(resume_token=f"{'0f' * 16}.7.3")]),
+        (
+            "ExportEntries",
+            [
+                blocklist_pb.ExportEntriesRequest(
+                    bank="swords",
+                    state=blocklist_pb.ENTRY_STATE_ACTIVE,
+                    kinds=[pb.KIND_PDQ],
+                    created_since=Timestamp(seconds=1_700_000_000),
+                    resume_token=f"ent_{'0' * 26}.7",
+                )
+            ],
+        ),
     ]
     # Methods that came later begin with an empty request.
     named = {name for name, _ in messages}
@@ -581,6 +612,7 @@ _READ: Final[Mapping[str, Callable[[Any], object]]] = {
     "Bank": wire.bank_from_wire,
     "Entry": wire.entry_from_wire,
     "WatchChangesResponse": wire.watched_from_wire,
+    "ExportedEntry": exported_from_wire,
 }
 
 
@@ -662,6 +694,24 @@ def _answer_seeds() -> list[bytes]:
         ("GetEntry", blocklist_pb.GetEntryResponse(entry=told)),
         ("ListEntries", blocklist_pb.ListEntriesResponse(entries=[told], revision=7)),
         *[("WatchChanges", wire.watched_to_wire(each)) for each in changes],
+        (
+            "ExportEntries",
+            blocklist_pb.ExportEntriesResponse(
+                entries=[
+                    blocklist_pb.ExportedEntry(
+                        entry=told,
+                        signals=[
+                            pb.Signals(
+                                kind=pb.KIND_MD5,
+                                digests=bytes(range(16)),
+                                views=[pb.View(part=pb.PART_FULL, turn=pb.TURN_NONE)],
+                            )
+                        ],
+                        resume_token="a token",
+                    )
+                ]
+            ),
+        ),
     ]
     return [name.encode() + b"\n" + message.SerializeToString() for name, message in messages]
 
@@ -886,7 +936,8 @@ def lists(data: bytes) -> None:
             assert made.kind in (Kind.PDQ, Kind.MD5)
             assert len(made.digest) == made.kind.width
             assert 50 <= made.quality <= 100
-            assert 0 <= made.pts_ms < 2**40
+            assert abs(made.pts_ms) <= 100 * 24 * 3600 * 1000
+            assert made.view in VIEWS.values()
 
 
 def _list_seeds() -> list[bytes]:
@@ -898,6 +949,8 @@ def _list_seeds() -> list[bytes]:
         f"\0# a list\n{md5}\n{md5.upper()}\n".encode(),
         f"\0000,100,{pdq},0.0\n30,99,{pdq},1.001\n".encode(),
         b"\0[" + json.dumps({"indicator": {"indicator": md5, "type": "HASH_MD5"}}).encode() + b"]",
+        f"\0entry_id,pdq,pts_ms,frame_view\ne1,{pdq},0,full\ne1,{pdq},900,inset\n".encode(),
+        b"\0" + json.dumps({"entry_id": "e", "md5": md5, "frame_view": "full"}).encode() + b"\n",
     ]
 
 

@@ -1,0 +1,44 @@
+"""Exported entries, as clients read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hashmatch.errors import Internal
+from hashmatch.model.exports import BEST_QUALITY, ExportedEntry, Hash
+from hashmatch.model.verdicts import Kind, Part, Turn
+from hashmatch.model.views import FULL, view_code
+from hashmatch.v1 import blocklist_service_pb2 as pb
+from hashmatch.v1 import common_pb2
+from hashmatch.wire.enums import known
+from hashmatch.wire.records import entry_from_wire
+
+__all__ = ["exported_from_wire"]
+
+
+def exported_from_wire(message: pb.ExportedEntry) -> ExportedEntry:
+    """A message as a record. Raises `Internal` if it cannot be one."""
+    return ExportedEntry(
+        entry_from_wire(message.entry),
+        tuple(each for signals in message.signals for each in _hashes(signals)),
+        message.continues,
+        message.resume_token,
+    )
+
+
+def _hashes(signals: common_pb2.Signals) -> Iterator[Hash]:
+    kind = known(Kind, signals.kind)
+    count, rest = divmod(len(signals.digests), kind.width)
+    columns = (signals.quality, signals.pts_ms, signals.views)
+    if rest or any(len(column) not in (0, count) for column in columns):
+        raise Internal("the server sent hashes whose columns do not fit together")
+    digests, width = signals.digests, kind.width
+    return map(
+        Hash,
+        [kind] * count,
+        [digests[at : at + width] for at in range(0, count * width, width)],
+        signals.quality or [BEST_QUALITY] * count,
+        signals.pts_ms or [0] * count,
+        [view_code(known(Part, each.part), known(Turn, each.turn)) for each in signals.views]
+        or [FULL] * count,
+    )
