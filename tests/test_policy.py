@@ -213,6 +213,19 @@ def test_surest_evidence_comes_first() -> None:
     assert [bool(each.segments) for each in evidence] == [False, True, True, True, False, True]
 
 
+def test_what_many_entries_share_says_little_of_which_it_is() -> None:
+    """A reviewer would be shown another film with the same title card first."""
+    card = [match(seq, t) for seq in range(2, 22, 2) for t in (0, 1000, 2000)]
+    film = [match(8, t, distance=16) for t in (3000, 4000)]
+    evidence = weigh([matches(Kind.PDQ, *card, *film)], BANKS, refs(*range(2, 22, 2)))
+    assert len(evidence) == 10
+    assert evidence[0].entry.entry_id == "ent_8"
+    # Even if each frame of another is nearer.
+    worse = [match(10, 3000, distance=28)]
+    both = [matches(Kind.PDQ, *card[:15], *card[18:], *film, *worse)]
+    assert weigh(both, BANKS, refs(*range(2, 22, 2)))[0].entry.entry_id == "ent_8"
+
+
 def test_a_flood_of_matches_never_hides_a_blocking_one() -> None:
     """An upload could avoid BLOCK by matching many entries of a reviewing bank."""
     found = [matches(Kind.PDQ, *(match(seq) for seq in range(1, 601, 2)), match(2, distance=31))]

@@ -78,29 +78,29 @@ def weigh(
     number; ``sha256`` is the upload's, empty if not known; ``quarantined`` are sequence numbers of
     entries. What acts comes first, and blocking banks before others; then the very file; then the
     entry whose frames match best in sum, where a frame counts as many bits as it is nearer than the
-    threshold. Squares of frames count where they agree; where they are no nearer than those of two
-    films of one place, they lead to REVIEW.
+    threshold, and less if other entries have it too. Squares of frames count where they agree;
+    where they are no nearer than those of two films of one place, they lead to REVIEW.
     """
     agreed = agreed or {}
     sifted = sift(matches, banks)
     found = [
-        (over, seq, banks[int(one.bank[0])], one)
+        (over, seq, banks[int(one.bank[0])], one, sharers)
         for over, some in ((False, sifted.counting), (True, sifted.overruled))
         for each in some
-        for seq, one in _by_entry(each)
+        for seq, one, sharers in _by_entry(each)
         if each.kind is not Kind.PDQ_PATCH or (seq in agreed and not over)
     ]
-    told = {(one.kind, seq) for over, seq, _, one in found if not over}
+    told = {(one.kind, seq) for over, seq, _, one, _ in found if not over}
     found = [each for each in found if not each[0] or (each[3].kind, each[1]) not in told]
     ranked = []
-    for over, seq, bank, one in found:
+    for over, seq, bank, one, sharers in found:
         score: int | None
         if one.kind is Kind.PDQ_PATCH:
             score, nearness = round(agreed[seq].score), agreed[seq].nearness
             asked = bank.action if agreed[seq].same else Action.REVIEW
         else:
             score, asked = _score(one, (scores or {}).get(seq)), bank.action
-            nearness = _nearness(one, bank.thresholds[one.kind])
+            nearness = _nearness(one, bank.thresholds[one.kind], sharers)
         held = seq in quarantined
         action, effect = standing(bank, asked, score, sha256, quarantined=held)
         does = _Does(action, Effect.OVERRULED if over else effect, score, held)
@@ -131,11 +131,15 @@ class _Does(NamedTuple):
     quarantined: bool
 
 
-def _by_entry(matches: Matches) -> Iterator[tuple[int, Matches]]:
+def _by_entry(matches: Matches) -> Iterator[tuple[int, Matches, npt.NDArray[np.int64]]]:
+    """Those of each entry, and how many entries each of their frames matches."""
+    pairs = np.unique(np.stack([matches.media_pts_ms, matches.entry]), axis=1)
+    frames, entries = np.unique(pairs[0], return_counts=True)
+    sharers = entries[np.searchsorted(frames, matches.media_pts_ms)]
     by_entry = np.argsort(matches.entry, kind="stable")
     seqs, starts = np.unique(matches.entry[by_entry], return_index=True)
     for seq, own in zip(seqs.tolist(), np.split(by_entry, starts[1:]), strict=False):
-        yield seq, matches.select(own)
+        yield seq, matches.select(own), sharers[own]
 
 
 def _score(matches: Matches, of_several: int | None) -> int | None:
@@ -145,14 +149,15 @@ def _score(matches: Matches, of_several: int | None) -> int | None:
     return of_several or int(frame_score(matches.distance.min(keepdims=True))[0])
 
 
-def _nearness(matches: Matches, threshold: int) -> float:
+def _nearness(matches: Matches, threshold: int, sharers: npt.NDArray[np.int64]) -> float:
     """By how much one entry's matches are nearer than the threshold, in sum: each frame by its
-    nearest, whichever of the entry's is meant.
+    nearest, whichever of the entry's is meant, and by an n-th if n entries share it: a title card
+    says little of which film follows it.
     """
-    frames, frame = np.unique(matches.media_pts_ms, return_inverse=True)
+    frames, first, frame = np.unique(matches.media_pts_ms, return_index=True, return_inverse=True)
     least = np.full(len(frames), threshold, np.int64)
     np.minimum.at(least, frame, matches.distance)
-    return float((threshold + 1 - least).sum()) / (threshold + 1)
+    return float(((threshold + 1 - least) / sharers[first]).sum()) / (threshold + 1)
 
 
 def _of_frames(matches: Matches, does: _Does, bank: Bank, entry: EntryRef) -> Evidence:
