@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.plain import PlainClient
 from hashmatch.client import AsyncClient
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Verdict
@@ -104,7 +105,9 @@ class Load:
 async def open_loop(
     client: AsyncClient, samples: Sequence[Sample], rate: float, seconds: float, seed: int = 0
 ) -> Load:
-    """Sends ``rate`` uploads a second for ``seconds``, by chance (Poisson), and waits for all."""
+    """Sends ``rate`` uploads a second for ``seconds``, by chance (Poisson), and waits for all.
+    ``client`` must let as many begin at once: else a server that stalls is sent less.
+    """
     rng = np.random.default_rng(seed)
     arrivals = np.cumsum(rng.exponential(1 / rate, round(rate * seconds)))
     chosen = rng.integers(0, len(samples), len(arrivals))
@@ -113,7 +116,7 @@ async def open_loop(
 
     async def arrive(at: float, sample: Sample) -> None:
         await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-        await _upload(client, sample, load, began)
+        await _upload(client, sample, _new(sample.data), load, began)
 
     await asyncio.gather(
         *(arrive(at, samples[which]) for at, which in zip(arrivals, chosen, strict=True))
@@ -134,18 +137,20 @@ async def closed_loop(
 
     async def repeat() -> None:
         while time.monotonic() - began < seconds:
-            await _upload(client, next(turns), load, began)
+            sample = next(turns)
+            await _upload(client, sample, _new(sample.data), load, began)
 
     await asyncio.gather(*(repeat() for _ in range(concurrency)))
     return load, len(load.answers) / (time.monotonic() - began)
 
 
-async def flood(client: AsyncClient, samples: Sequence[Sample], count: int) -> Load:
+async def flood(client: AsyncClient | PlainClient, samples: Sequence[Sample], count: int) -> Load:
     """Sends ``count`` uploads at the same moment."""
     load = Load()
-    began = time.monotonic()
     turns = itertools.islice(itertools.cycle(samples), count)
-    await asyncio.gather(*(_upload(client, sample, load, began) for sample in turns))
+    ready = [(sample, _new(sample.data)) for sample in turns]
+    began = time.monotonic()
+    await asyncio.gather(*(_upload(client, *each, load, began) for each in ready))
     return load
 
 
@@ -161,8 +166,9 @@ def _new(data: bytes) -> bytes:
     return data + chance  # Images end where they say.
 
 
-async def _upload(client: AsyncClient, sample: Sample, load: Load, began: float) -> None:
-    data = _new(sample.data)
+async def _upload(
+    client: AsyncClient | PlainClient, sample: Sample, data: bytes, load: Load, began: float
+) -> None:
     arrived = time.monotonic() - began
     last_byte = arrived
     load.sent += 1

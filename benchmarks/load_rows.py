@@ -9,6 +9,7 @@ from typing import Final
 
 from benchmarks.harness import Row, row
 from benchmarks.load import Load, Sample, closed_loop, flood, open_loop
+from benchmarks.plain import PlainClient
 from hashmatch.client import AsyncClient
 
 __all__ = ["load_rows"]
@@ -29,7 +30,7 @@ async def load_rows(
     seconds: float,
     ordinary: str,
 ) -> list[Row]:
-    """``service_throughput``, ``service_latency_*`` and ``service_flood_p99``.
+    """``service_throughput``, ``service_latency_*``, ``service_flood_p99`` and ``..._plain_p99``.
 
     The server at ``address`` refuses nothing, that at ``ordinary`` has the settings of every day.
     ``single`` gives the seconds that one upload takes in one thread without a server. After a
@@ -42,8 +43,14 @@ async def load_rows(
     each_upload: list[float] = []
     latencies: dict[int, list[Load]] = {part: [] for part in _PARTS}
     floods: list[Load] = []
+    plain: list[Load] = []  # Of a client that holds nothing back.
     rising: dict[int, float] = {}
-    async with AsyncClient(address) as client, AsyncClient(ordinary) as flooded:
+    async with (
+        # Nothing is held back where arrivals must not wait for answers.
+        AsyncClient(address, max_beginning=_FLOOD) as client,
+        AsyncClient(ordinary) as flooded,
+        PlainClient(ordinary) as other,
+    ):
         for concurrency in _CONCURRENCIES:
             load, rising[concurrency] = await closed_loop(client, samples, concurrency, seconds)
             loads.append(load)
@@ -57,6 +64,7 @@ async def load_rows(
                 load = await open_loop(client, samples, rate * part / 100, seconds, seed=number)
                 latencies[part].append(load)
             floods.append(await flood(flooded, samples, _FLOOD))
+            plain.append(await flood(other, samples, _FLOOD))
     cores = os.cpu_count() or 1
     rows = [
         row(
@@ -71,15 +79,20 @@ async def load_rows(
     ]
     for part in _PARTS:
         rows += _latency(part, latencies[part], yardsticks)
-    return [*rows, _flood_row(floods, latencies[max(_PARTS)])]
+    busy = latencies[max(_PARTS)]
+    return [
+        *rows,
+        _flood_row("service_flood_p99", "", floods, busy),
+        _flood_row("service_flood_plain_p99", " by plain gRPC", plain, busy),
+    ]
 
 
-def _flood_row(floods: Sequence[Load], busy: Sequence[Load]) -> Row:
+def _flood_row(name: str, how: str, floods: Sequence[Load], busy: Sequence[Load]) -> Row:
     """What is taken of a flood is answered nearly as soon as at high load; the rest is refused."""
     answered = sum(len(load.answers) for load in floods)
     return row(
-        "service_flood_p99",
-        f"{_FLOOD} uploads at once: last byte to verdict, 99th percentile",
+        name,
+        f"{_FLOOD} uploads at once{how}: last byte to verdict, 99th percentile",
         f"at {max(_PARTS)} % load",
         [load.percentiles(99)[0] for load in floods],
         [max(1e-4, load.percentiles(99)[0]) for load in busy],

@@ -45,7 +45,7 @@ from hashmatch.tasks import meanwhile
 __all__ = ["Running", "run", "running"]
 
 _TELL_SECONDS: Final = 1.0
-_WAITING_A_WORKER: Final = 6
+_WAITING_A_WORKER: Final = 4
 _COMPACT_SECONDS: Final = 3600.0
 _EXPIRE_SECONDS: Final = 1.0
 

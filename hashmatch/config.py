@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Most uploads that wait for a worker; a single caller's may be half of them. "
-        "0: six for each worker. Beyond: OVERLOADED.",
+        "0: four for each worker. Beyond: OVERLOADED.",
     )
     upload_idle_seconds: float = pydantic.Field(
         30.0,

@@ -18,7 +18,7 @@ from hashmatch.config import Settings
 from hashmatch.model import records, signals, verdicts
 
 CLIENT = {
-    "__init__": "server *timeout_seconds *credentials *token",
+    "__init__": "server *timeout_seconds *credentials *token *max_beginning",
     "add_entry": "bank media *reference *label *provenance *expire_time *request_id "
     "*timeout_seconds *progress",
     "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",

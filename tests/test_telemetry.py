@@ -65,6 +65,12 @@ def logged(level: str) -> list[dict[str, Any]]:
     return lines(done.stderr)
 
 
+def test_a_log_that_cannot_be_written_fails_nothing() -> None:
+    """On a full disk every refusal would be a fault of the server."""
+    with Path("/dev/full").open("w") as full:
+        subprocess.run([sys.executable, "-c", CODE, "INFO"], stderr=full, check=True)
+
+
 def test_a_line_is_one_object() -> None:
     """A collector of logs could not read them."""
     loud, failed = logged("INFO")

@@ -23,12 +23,13 @@ from hashmatch.client._connection import (
 )
 from hashmatch.client._entries import EntryCalls
 from hashmatch.client._exports import ExportCalls
+from hashmatch.client._gate import Gate
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.client._paging import Cursor, PagingCalls
 from hashmatch.client._review import ReviewCalls
 from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
-from hashmatch.errors import Unavailable
+from hashmatch.errors import Overloaded, Unavailable
 from hashmatch.model.records import (
     Bank,
     BankPolicy,
@@ -68,7 +69,10 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
-    because every call that changes something carries a ``request_id``. All methods raise
+    because every call that changes something carries a ``request_id``. Once a server has refused
+    some uploads in a row because they are too many, others wait in line here, unsent, for their
+    turn; those that may not wait so long (``timeout_seconds`` is 0, or less than the delay that the
+    server asked for) are refused at once by the same error. All methods raise
     `hashmatch.errors.HashmatchError`.
     """
 
@@ -79,6 +83,7 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls
         timeout_seconds: float = 120.0,
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
+        max_beginning: int = 16,
     ) -> None:
         """``server`` is ``HOST:PORT``; by default the variable ``HASHMATCH_SERVER``, then
         127.0.0.1:50051. Where a name has several addresses, or for
@@ -87,11 +92,15 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls
         as it takes. ``credentials`` are those of TLS, by default of the files that the variables
         ``HASHMATCH_CA``, ``HASHMATCH_CERTIFICATE`` and ``HASHMATCH_KEY`` name; without, the
         connection is not encrypted. ``token`` shows who calls, by default the variable
-        ``HASHMATCH_TOKEN``, then the file that ``HASHMATCH_TOKEN_FILE`` names.
+        ``HASHMATCH_TOKEN``, then the file that ``HASHMATCH_TOKEN_FILE`` names. So many uploads
+        as ``max_beginning`` are sent at once without being known to be taken, which takes
+        milliseconds each; others wait for their turn. A proxy that keeps initial metadata back
+        makes it so many uploads in all.
         """
         self.server = target = server_named(server)
         token = own_token(token)
         self._timeout_seconds = timeout_seconds
+        self._gate = Gate(max_beginning)
         self._channel = open_channel(target, credentials)
         self._screening = authorized(screening_grpc.ScreeningServiceStub(self._channel), token)
         self._blocklist = authorized(blocklist_grpc.BlocklistServiceStub(self._channel), token)
@@ -149,7 +158,9 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls
                 async for chunk in reader.chunks(progress):
                     yield screening_pb.ScreenUploadRequest(chunk=chunk)
 
-            return self._screening.ScreenUpload(messages(), timeout=timeout)  # type: ignore[no-any-return]
+            return self._gate.answer(
+                lambda left: self._screening.ScreenUpload(messages(), timeout=left), timeout
+            )
 
         response = await self._upload(media, call, timeout_seconds)
         return screening_from_wire(response.screening)
@@ -382,24 +393,28 @@ class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             try:
-                return await call(deadline and max(0.001, deadline - time.monotonic()))
-            except aio.AioRpcError as failed:
-                error = error_from_call(failed)
-                pause = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - to spread retries
-                if isinstance(error, Unavailable) and error.reason not in (
-                    "UNREACHABLE",
-                    "DEADLINE",
-                ):
+                return await _answered(call(deadline and max(0.001, deadline - time.monotonic())))
+            except Unavailable as error:
+                spread = random.uniform(0.5, 1.0)  # noqa: S311 - of retries
+                pause = backoff * spread
+                if isinstance(error, Overloaded):  # The gate sees to it that not all come again.
+                    pause = error.retry_after_ms / 1000
+                elif error.reason not in ("UNREACHABLE", "DEADLINE"):
                     pause = max(pause, error.retry_after_ms / 1000)
-                if (
-                    not can_repeat
-                    or deadline is None
-                    or not isinstance(error, Unavailable)
-                    or time.monotonic() + pause >= deadline
-                ):
-                    raise error from failed
+                if not can_repeat or deadline is None or time.monotonic() + pause >= deadline:
+                    raise
+                if isinstance(error, Overloaded):
+                    pause *= 0.0 if self._gate.is_closed else 0.5 + spread
+                else:
+                    backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
             await asyncio.sleep(pause)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+
+
+async def _answered(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except aio.AioRpcError as failed:
+        raise error_from_call(failed) from failed
 
 
 async def _next(responses: Any, seconds: float) -> Any:

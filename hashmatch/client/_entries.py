@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from hashmatch.client._gate import Gate
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.client._paging import Cursor
 from hashmatch.model.records import Entry, Provenance
@@ -22,6 +23,7 @@ class EntryCalls:
     """A part of `hashmatch.client.AsyncClient`."""
 
     _blocklist: Any
+    _gate: Gate
     _unary: Callable[..., Any]
     _upload: Callable[..., Any]
     _items: Callable[..., AsyncGenerator[Any]]
@@ -59,7 +61,9 @@ class EntryCalls:
                 async for chunk in reader.chunks(progress):
                     yield pb.CreateEntryFromMediaRequest(chunk=chunk)
 
-            return self._blocklist.CreateEntryFromMedia(messages(), timeout=timeout)  # type: ignore[no-any-return]
+            return self._gate.answer(
+                lambda left: self._blocklist.CreateEntryFromMedia(messages(), timeout=left), timeout
+            )
 
         response = await self._upload(media, call, timeout_seconds)
         return entry_from_wire(response.entry)

@@ -49,6 +49,7 @@ class Client:
         timeout_seconds: float = 120.0,
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
+        max_beginning: int = 16,
     ) -> None:
         """See `AsyncClient`."""
         self._loop = asyncio.new_event_loop()
@@ -59,7 +60,11 @@ class Client:
 
         async def connect() -> AsyncClient:
             return AsyncClient(
-                server, timeout_seconds=timeout_seconds, credentials=credentials, token=token
+                server,
+                timeout_seconds=timeout_seconds,
+                credentials=credentials,
+                token=token,
+                max_beginning=max_beginning,
             )
 
         self._client = self._run(connect())

@@ -25,7 +25,7 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
-from hashmatch.server.uploads import open_upload
+from hashmatch.server.uploads import open_upload, told_when_taken
 from hashmatch.store.blocklist import BankEdit, NewEntry
 from hashmatch.store.exports import Asked
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -135,7 +135,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.change_request(header, header.request_id),
             fields.required("bank", header.bank),
             _new_entry(header, ()),
-            chunks,
+            told_when_taken(chunks, context),
             fields.size_bytes(header.size_bytes),
             caller=current_caller(),
         )

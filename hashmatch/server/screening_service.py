@@ -11,7 +11,7 @@ from hashmatch.model.verdicts import Verdict
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
-from hashmatch.server.uploads import open_upload
+from hashmatch.server.uploads import open_upload, told_when_taken
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import optional_from_wire
@@ -40,7 +40,9 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         header, chunks = await open_upload(request_iterator)
         size = fields.size_bytes(header.size_bytes)
         request = fields.identified(header.request_id, f"upload {size}")
-        screening = await self._screenings.screen(request, chunks, size, caller=current_caller())
+        screening = await self._screenings.screen(
+            request, told_when_taken(chunks, context), size, caller=current_caller()
+        )
         return pb.ScreenUploadResponse(screening=screening_to_wire(screening))
 
     async def ScreenImage(

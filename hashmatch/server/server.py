@@ -48,6 +48,10 @@ _SERVICES: Final = (
 # is refused by gRPC itself.
 _MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + 64 * 1024
 
+# Calls that came and that no handler has seen yet. What is beyond that gRPC itself cancels, and
+# says neither why nor when to come again: by chance beyond 1000, were it not told otherwise.
+_MOST_PENDING: Final = 4000
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -77,6 +81,8 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),
+                ("grpc.server.max_pending_requests", _MOST_PENDING),
+                ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
             ],
         )
         self._feed = feed

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from hashmatch.errors import InvalidField, StreamOrder, UploadTooSlow
+from hashmatch.wire.status import TAKEN_KEY
 
-__all__ = ["MAX_CHUNK_BYTES", "open_upload"]
+__all__ = ["MAX_CHUNK_BYTES", "open_upload", "told_when_taken"]
 
 MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
 _HEADER_SECONDS: Final = 30.0
@@ -28,6 +29,13 @@ async def open_upload(messages: AsyncIterator[Any]) -> tuple[Any, AsyncIterator[
     if message is not None and message.WhichOneof("part") == "header":
         return message.header, _chunks(messages)
     raise StreamOrder("the first message of an upload must be its header")
+
+
+async def told_when_taken(chunks: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    """The same. Nobody asks for them before the upload has a place: so the caller is told then."""
+    await context.send_initial_metadata(((TAKEN_KEY, "1"),))
+    async for chunk in chunks:
+        yield chunk
 
 
 async def _chunks(messages: AsyncIterator[Any]) -> AsyncIterator[bytes]:

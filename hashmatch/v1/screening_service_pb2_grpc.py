@@ -80,6 +80,8 @@ class ScreeningServiceServicer:
     def ScreenUpload(self, request_iterator, context):
         """Screens a video or an image sent in pieces. The first message is the header, all others are
         chunks. The answer may come before the last chunk was sent: then stop sending.
+        Initial metadata with "hashmatch-taken" come as soon as the upload has a place: until then it
+        may be refused with OVERLOADED, and a caller with many begins no more than a few at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

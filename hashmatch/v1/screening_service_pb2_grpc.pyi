@@ -40,6 +40,8 @@ class ScreeningServiceStub:
     ScreenUpload: _grpc.StreamUnaryMultiCallable[_screening_service_pb2.ScreenUploadRequest, _screening_service_pb2.ScreenUploadResponse]
     """Screens a video or an image sent in pieces. The first message is the header, all others are
     chunks. The answer may come before the last chunk was sent: then stop sending.
+    Initial metadata with "hashmatch-taken" come as soon as the upload has a place: until then it
+    may be refused with OVERLOADED, and a caller with many begins no more than a few at once.
     """
     ScreenImage: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ScreenImageRequest, _screening_service_pb2.ScreenImageResponse]
     """Screens a small image (up to 16 MiB) sent in one message."""
@@ -68,6 +70,8 @@ class ScreeningServiceAsyncStub(ScreeningServiceStub):
     ScreenUpload: _aio.StreamUnaryMultiCallable[_screening_service_pb2.ScreenUploadRequest, _screening_service_pb2.ScreenUploadResponse]  # type: ignore[assignment]
     """Screens a video or an image sent in pieces. The first message is the header, all others are
     chunks. The answer may come before the last chunk was sent: then stop sending.
+    Initial metadata with "hashmatch-taken" come as soon as the upload has a place: until then it
+    may be refused with OVERLOADED, and a caller with many begins no more than a few at once.
     """
     ScreenImage: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ScreenImageRequest, _screening_service_pb2.ScreenImageResponse]  # type: ignore[assignment]
     """Screens a small image (up to 16 MiB) sent in one message."""
@@ -99,6 +103,8 @@ class ScreeningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_screening_service_pb2.ScreenUploadResponse, _abc.Awaitable[_screening_service_pb2.ScreenUploadResponse]]:
         """Screens a video or an image sent in pieces. The first message is the header, all others are
         chunks. The answer may come before the last chunk was sent: then stop sending.
+        Initial metadata with "hashmatch-taken" come as soon as the upload has a place: until then it
+        may be refused with OVERLOADED, and a caller with many begins no more than a few at once.
         """
 
     @_abc_1.abstractmethod

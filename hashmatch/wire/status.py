@@ -13,10 +13,13 @@ from google.rpc import error_details_pb2, status_pb2
 from hashmatch import errors
 from hashmatch.errors import HashmatchError
 
-__all__ = ["DETAILS_KEY", "code_of", "error_from_call", "status_details"]
+__all__ = ["DETAILS_KEY", "TAKEN_KEY", "code_of", "error_from_call", "status_details"]
 
 # Where gRPC carries a google.rpc.Status.
 DETAILS_KEY: Final = "grpc-status-details-bin"
+
+# Initial metadata: an upload has a place. One that is refused has none of it.
+TAKEN_KEY: Final = "hashmatch-taken"
 
 _DOMAIN: Final = "hashmatch"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,12 +35,19 @@ def media(number: int) -> tuple[bytes, Verdict]:
     return clip([1, 2]) + number.to_bytes(8, "big"), Verdict.NO_MATCH
 
 
-async def test_each_is_answered_right_or_refused(server: RunningServer, tmp_path: Path) -> None:
+def refusals(server: RunningServer) -> int:
+    """Uploads that the server has refused, as its log says."""
+    return server.log.read_text().count('"reason": "OVERLOADED"')
+
+
+# The second is a caller that holds nothing back.
+@pytest.mark.parametrize("max_beginning", [16, UPLOADS])
+async def test_each_is_answered_right_or_refused(server: RunningServer, max_beginning: int) -> None:
     """A flood would lose uploads, pass some that it never looked at, or end the server."""
     outcomes: list[str] = []
+    made = [media(number) for number in range(UPLOADS)]
 
-    async def upload(client: AsyncClient, number: int) -> None:
-        data, expected = media(number)
+    async def upload(client: AsyncClient, data: bytes, expected: Verdict) -> None:
         try:
             screening = await client.screen(data, timeout_seconds=0)
         except HashmatchError as error:
@@ -50,18 +56,26 @@ async def test_each_is_answered_right_or_refused(server: RunningServer, tmp_path
             right = screening.verdict in (expected, Verdict.INCONCLUSIVE)
             outcomes.append("answered" if right else f"wrong: {screening.verdict.name}")
 
-    async with AsyncClient(server.address) as client:
-        await asyncio.gather(*(upload(client, number) for number in range(UPLOADS)))
+    async with AsyncClient(server.address, max_beginning=max_beginning) as client:
+        before = {each.screening_id async for each in client.list_screenings()}
+        refused_before = refusals(server)
+        await asyncio.gather(*(upload(client, *each) for each in made))
         assert len(outcomes) == UPLOADS
-        assert set(outcomes) <= {"answered", "OVERLOADED", "UNREACHABLE"}
+        assert set(outcomes) <= {"answered", "OVERLOADED"}
         assert outcomes.count("answered") >= 6
         assert outcomes.count("OVERLOADED") > UPLOADS / 2
+        answered = {each.screening_id async for each in client.list_screenings()} - before
+        assert len(answered) == outcomes.count("answered")
+        refused = refusals(server) - refused_before
+        if max_beginning < UPLOADS:  # The client knows by itself what comes of the others.
+            assert refused < UPLOADS / 10
+        else:
+            assert refused == UPLOADS - len(answered)
         # It is as before.
-        for number in range(3):
-            data, expected = media(number)
+        for data, expected in made[:3]:
             assert (await client.screen(data, timeout_seconds=60)).verdict is expected
-        stored = [each async for each in client.list_screenings()]
-        assert len(stored) == outcomes.count("answered") + 3
+        stored = {each.screening_id async for each in client.list_screenings()}
+        assert len(stored - before - answered) == 3
 
 
 async def test_who_is_refused_gets_his_turn(server: RunningServer) -> None:
