@@ -99,15 +99,19 @@ def shown(client: Client, some: Digests) -> list[Verdict]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def client(
+def importing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Client]:
-    """Of a server on each sort of database."""
+) -> Iterator[RunningServer]:
+    """A server on each sort of database."""
     settings = {"database": postgres().new()} if request.param == "postgresql" else {}
-    with (
-        serving(tmp_path_factory.mktemp("imports"), **settings) as server,
-        Client(server.address, timeout_seconds=120) as connected,
-    ):
+    with serving(tmp_path_factory.mktemp("imports"), **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(importing: RunningServer) -> Iterator[Client]:
+    """Of that server."""
+    with Client(importing.address, timeout_seconds=120) as connected:
         yield connected
 
 
@@ -323,13 +327,17 @@ def test_an_import_takes_two_persons_where_an_entry_does(tmp_path: Path) -> None
                 ayu.approve_import(second.import_id)
 
 
-def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(client: Client, bank: str) -> None:
+def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(
+    importing: RunningServer, client: Client, bank: str
+) -> None:
     """The rest of a poisoned list would come into use after it was withdrawn."""
-    text = hexes(digests(14, 25_000)).encode()
+    source = _Stopping(hexes(digests(14, 25_000)).encode())
     made = []
 
     def import_all() -> None:
-        made.append(client.import_entries(bank, _Slow(text), kind=Kind.PDQ))
+        # A client of its own: this source holds up all that its client does.
+        with Client(importing.address, timeout_seconds=120) as own:
+            made.append(own.import_entries(bank, source, kind=Kind.PDQ))
 
     thread = threading.Thread(target=import_all)
     thread.start()
@@ -340,6 +348,7 @@ def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(client: Client, ban
     (begun,) = [each for each in client.list_imports() if each.bank_name == bank]
     assert begun.state is ImportState.UNFINISHED
     client.withdraw_import(begun.import_id)
+    source.go_on.set()
     thread.join()
     assert [each.state for each in made] == [ImportState.WITHDRAWN]
     assert client.get_bank(bank).active_entries == 0
@@ -373,6 +382,21 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
         assert client.get_bank("b").active_entries == len(some)
         assert client.withdraw_import(made.import_id).state is ImportState.WITHDRAWN
         assert client.get_bank("b").active_entries == 0
+
+
+class _Stopping(io.BytesIO):
+    """A file whose last third comes when it is let go on."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.go_on = threading.Event()
+        self._third = len(data) * 2 // 3
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        size = min(size or 1 << 16, 1 << 16)
+        if self.tell() + size > self._third:
+            assert self.go_on.wait(60)
+        return super().read(size)
 
 
 class _Slow(io.BytesIO):
