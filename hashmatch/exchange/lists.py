@@ -141,8 +141,10 @@ class ListReader:
         except Bad as bad:
             found.append(ImportProblem(self.lines, bad.code, str(bad)))
         else:
-            if read is not None:
+            if read is not None and (read.entry or self._open):
                 self._take(read, found)
+            elif read is not None:
+                found.append(read)
 
     def _take(self, item: Item, found: _Read) -> None:
         """Alone, or with the lines before it that are of the same entry."""
