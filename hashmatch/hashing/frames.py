@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from hashmatch.hashing import patches, pdq
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 
-__all__ = ["FrameBatch", "hash_frames"]
+__all__ = ["FrameBatch", "hash_frames", "upright_squares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ _UPRIGHT: Final = np.zeros(1, np.int64)
 # out most turned as well: hashes of squares that differ by two degrees are 30 to 50 bits apart.
 _OF_UPLOAD: Final = (patches.Look(40),)
 _OF_ENTRY: Final = (patches.Look(64), patches.Look(24, tilt=4), patches.Look(24, tilt=-4))
+
+
+# Of frames of an entry that are there for a moment: most of what there is of it is them.
+_OF_FLEETING: Final = (patches.Look(64),)
 
 
 @functools.cache
@@ -128,13 +132,29 @@ def _is_rich(luma: npt.NDArray[Any]) -> bool:
 
 def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:
     looks, mirrored = (_OF_UPLOAD, False) if turns else (_OF_ENTRY, True)
+    made = [
+        _squares(batch, luma, int(pts_ms), looks, mirrored=mirrored)
+        for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True)
+    ]
+    return [each for each in made if len(each)]
+
+
+def upright_squares(batch: FrameBatch) -> Signals:
+    """Squares of a batch of one frame as they are: neither mirrored nor turned; as many as of an
+    entry's frames, or none.
+    """
+    return _squares(batch, batch.luma[0], int(batch.pts_ms[0]), _OF_FLEETING, mirrored=False)
+
+
+def _squares(
+    batch: FrameBatch,
+    luma: npt.NDArray[Any],
+    pts_ms: int,
+    looks: Sequence[patches.Look],
+    *,
+    mirrored: bool,
+) -> Signals:
     views = np.array([view_code(batch.part, turn) for turn in _BOTH], np.uint8)
-    made = []
-    for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True):
-        digests, quality, flipped = patches.digests(luma, looks, mirrored=mirrored)
-        if len(digests):
-            times = np.full(len(digests), pts_ms, np.int64)
-            made.append(
-                Signals(Kind.PDQ_PATCH, digests, quality, times, views[flipped.astype(np.int64)])
-            )
-    return made
+    digests, quality, flipped = patches.digests(luma, looks, mirrored=mirrored)
+    times = np.full(len(digests), pts_ms, np.int64)
+    return Signals(Kind.PDQ_PATCH, digests, quality, times, views[flipped.astype(np.int64)])

@@ -29,14 +29,14 @@ def row_product(terms: int, columns: int) -> Any:
     if columns % _LANES:
         raise ValueError(f"{columns} columns; a multiple of {_LANES} is needed")
 
-    def product(_: Any, left: Any, matrix: Any, out: Any, i: Any) -> tuple[Any, Any]:
+    def product(_: Any, left: Any, matrix: Any, out: Any, i: Any) -> Any:
         arrays = left, matrix, out
         if any(not _is_plain(each) for each in arrays):
-            return None, None  # Numba tells the caller which types there is no version for.
+            return None  # Numba tells the caller which types there is no version for.
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            made = zip(signature.args, arguments, strict=True)
-            data = [context.make_array(kind)(context, builder, each).data for kind, each in [*made][:3]]
+            made = zip(signature.args[:3], arguments[:3], strict=True)
+            data = [context.make_array(kind)(context, builder, each).data for kind, each in made]
             _generate(builder, data, arguments[3], terms, columns)
             return context.get_dummy_value()
 

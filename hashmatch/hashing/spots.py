@@ -112,46 +112,51 @@ def _bell(sigma: float) -> _Floats:
 
 @kernel
 def _resized(plane, rows_at, row_weights, columns_at, column_weights):  # type: ignore[no-untyped-def]
-    """Weights by row, and by column turned; two of them at a time, added in their order."""
-    width = plane.shape[1]
+    """Weights by row, and by column turned."""
     rows, columns = len(rows_at), columns_at.shape[1]
     out = np.empty((rows, columns), np.float32)
-    line = np.empty(width, np.float32)
+    line = np.empty(plane.shape[1], np.float32)
     for i in range(rows):
-        for k in range(0, row_weights.shape[1], 2):
-            one, row = row_weights[i, k], plane[rows_at[i, k]]
-            # Zero times the same row, where there is no other.
-            other, next_row = np.float32(0), row
-            if k + 1 < row_weights.shape[1]:
-                other, next_row = row_weights[i, k + 1], plane[rows_at[i, k + 1]]
-            if k == 0:
-                for x in range(width):
-                    line[x] = one * np.float32(row[x]) + other * np.float32(next_row[x])
-            elif one or other:
-                for x in range(width):
-                    total = line[x] + one * np.float32(row[x])
-                    line[x] = total + other * np.float32(next_row[x])
-        made = out[i]
-        for k in range(0, column_weights.shape[0], 2):
-            weights, places = column_weights[k], columns_at[k]
-            if k == 0 and k + 1 < column_weights.shape[0]:
-                next_weights, next_places = column_weights[k + 1], columns_at[k + 1]
-                for j in range(columns):
-                    made[j] = (
-                        weights[j] * line[places[j]] + next_weights[j] * line[next_places[j]]
-                    )
-            elif k == 0:
-                for j in range(columns):
-                    made[j] = weights[j] * line[places[j]]
-            elif k + 1 < column_weights.shape[0]:
-                next_weights, next_places = column_weights[k + 1], columns_at[k + 1]
-                for j in range(columns):
-                    total = made[j] + weights[j] * line[places[j]]
-                    made[j] = total + next_weights[j] * line[next_places[j]]
-            else:
-                for j in range(columns):
-                    made[j] += weights[j] * line[places[j]]
+        _rows_joined(plane, rows_at[i], row_weights[i], line)
+        _columns_joined(line, columns_at, column_weights, out[i])
     return out
+
+
+@kernel
+def _rows_joined(plane, places, weights, out):  # type: ignore[no-untyped-def]
+    """A sum of rows; two of them at a time, added in their order."""
+    last = len(places) - 1
+    for k in range(0, len(places), 2):
+        one, row = weights[k], plane[places[k]]
+        # Nothing of the same row, where there is no other.
+        other = weights[k + 1] if k < last else np.float32(0)
+        next_row = plane[places[min(k + 1, last)]]
+        if k == 0:
+            for x in range(len(out)):
+                out[x] = one * np.float32(row[x]) + other * np.float32(next_row[x])
+        elif one or other:
+            for x in range(len(out)):
+                total = out[x] + one * np.float32(row[x])
+                out[x] = total + other * np.float32(next_row[x])
+
+
+@kernel
+def _columns_joined(line, places, weights, out):  # type: ignore[no-untyped-def]
+    """Of each place a sum of some of a line; two of them at a time, added in their order."""
+    count = len(places)
+    first, own = places[0], weights[0]
+    for j in range(len(out)):
+        out[j] = own[j] * line[first[j]]
+    for k in range(1, count - 1, 2):
+        one, other = places[k], places[k + 1]
+        own, next_to = weights[k], weights[k + 1]
+        for j in range(len(out)):
+            total = out[j] + own[j] * line[one[j]]
+            out[j] = total + next_to[j] * line[other[j]]
+    if count % 2 == 0:
+        one, own = places[count - 1], weights[count - 1]
+        for j in range(len(out)):
+            out[j] += own[j] * line[one[j]]
 
 
 @kernel

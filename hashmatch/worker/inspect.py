@@ -12,6 +12,7 @@ import numpy as np
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
+from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image, video
 from hashmatch.media.formats import Family, sniff
@@ -94,6 +95,7 @@ class _Shown:
     sought_ms: int | None = None  # When an inset was sought last.
     gain: float = 1.0  # Of the luma of its frames.
     patched_ms: int | None = None  # When its squares were hashed last.
+    fleeting: FleetingFrames = field(default_factory=FleetingFrames)
     # The newest frame since whose squares were not: they are, where the next comes late.
     left_out: Chosen[FrameBatch] | None = None
 
@@ -176,14 +178,16 @@ class _Hasher:
         return hashed
 
     def _patches(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
-        """Squares of a frame, unless those before were of just now."""
+        """Squares of a frame, unless those before were of just now, and it shows them too."""
         if Kind.PDQ_PATCH not in self._job.kinds:
             return []
-        gap_ms = _ENTRY_PATCHES_MS if self._job.density.every_frame else _UPLOAD_PATCHES_MS
+        is_entry = self._job.density.every_frame
+        gap_ms = _ENTRY_PATCHES_MS if is_entry else _UPLOAD_PATCHES_MS
         since_ms = gap_ms if shown.patched_ms is None else abs(each.pts_ms - shown.patched_ms)
+        fleeting = shown.fleeting.offer(each.frame) if is_entry else []
         if since_ms < gap_ms:
             shown.left_out = each
-            return []
+            return fleeting
         late = since_ms > MAX_GAP_MS
         hashed = self._patches_left_out(shown) if late else []
         shown.patched_ms, shown.left_out = each.pts_ms, None
