@@ -79,8 +79,11 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     and turned ones too where they are not (an entry): so what is done for every upload is little.
     """
     wanted = {kind for kind in kinds if not kind.exact}
-    if batch.part is Part.INSET and not _is_rich(batch.luma[0]):
-        return []
+    if batch.part is Part.INSET:
+        rich = _are_rich(batch.luma)
+        if not rich.any():
+            return []
+        batch = replace(batch, luma=batch.luma[rich], pts_ms=batch.pts_ms[rich])
     squares = _patches(batch, turns) if Kind.PDQ_PATCH in wanted else []
     if not wanted & {Kind.PDQ, Kind.PHASH}:
         return squares
@@ -116,18 +119,21 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     return hashed + squares
 
 
-def _is_rich(luma: npt.NDArray[Any]) -> bool:
-    """False if one row of a plane, brighter and darker, tells nearly all of it."""
-    if min(luma.shape) < _GRID:
-        return False
-    grid = luma.astype(np.float32)
-    for axis, length in enumerate(luma.shape):
+def _are_rich(luma: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Of planes ``[n, h, w]``, bool ``[n]``: False if one row of it, brighter and darker, tells
+    nearly all.
+    """
+    if min(luma.shape[1:]) < _GRID:
+        return np.zeros(len(luma), np.bool_)
+    grids = luma.astype(np.float32)
+    for axis, length in enumerate(luma.shape[1:], 1):
         first = np.arange(_GRID) * length // _GRID
-        sums = np.add.reduceat(grid, first, axis=axis)
+        sums = np.add.reduceat(grids, first, axis=axis)
         counts = np.diff(first, append=length).astype(np.float32)
-        grid = sums / (counts[:, None] if axis == 0 else counts)
-    _, alike = pdq.of_grids(np.ascontiguousarray(grid)[None], _UPRIGHT)
-    return bool(alike[0] < _ALIKE)
+        grids = sums / (counts[:, None] if axis == 1 else counts)
+    _, alike = pdq.of_grids(np.ascontiguousarray(grids), _UPRIGHT)
+    rich: npt.NDArray[np.bool_] = alike < _ALIKE
+    return rich
 
 
 def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:

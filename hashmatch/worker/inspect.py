@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -136,7 +137,7 @@ class _Hasher:
             last += self._of_insets(shown, shown.insets.finish())
             self._tally.costs.hash_s += time.perf_counter() - began
             if last:
-                self._emit(last, self._tally)
+                self._emit(list(Signals.concatenate(last)), self._tally)
 
     def _hash(self, shown: _Shown, chosen: list[Chosen[FrameBatch]]) -> None:
         for each in chosen:
@@ -154,7 +155,8 @@ class _Hasher:
                 self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
             hashed += self._insets(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
-            self._emitted += max(map(len, Signals.concatenate(hashed)), default=0)
+            hashed = list(Signals.concatenate(hashed))  # So that each kind is searched once.
+            self._emitted += max(map(len, hashed), default=0)
             if self._emitted > MAX_SIGNALS:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
@@ -171,9 +173,12 @@ class _Hasher:
 
     def _of_insets(self, shown: _Shown, insets: list[Inset]) -> list[Signals]:
         hashed = []
-        for inset in insets:
-            times = np.array([inset.pts_ms], np.int64)
-            batch = FrameBatch(inset.luma, times, Part.INSET, shown.gain)
+        # Those of one rectangle follow each other.
+        for _, each in itertools.groupby(insets, lambda inset: inset.luma.shape):
+            some = list(each)
+            luma = np.concatenate([inset.luma for inset in some])
+            times = np.array([inset.pts_ms for inset in some], np.int64)
+            batch = FrameBatch(luma, times, Part.INSET, shown.gain)
             hashed += hash_frames(batch, self._whole_kinds, turns=self._job.turns)
         return hashed
 
