@@ -14,6 +14,7 @@ from hashmatch.hashing import pdq
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Kind, Part, Turn
+from hashmatch.sampling import insets
 from hashmatch.sampling.insets import Inset, InsetFinder
 from tests.support import PATIENT
 
@@ -172,3 +173,25 @@ def test_what_is_one_row_over_and_over_is_not_hashed() -> None:
     assert hashes(np.full((90, 120), 77, np.uint8)) == 0
     assert hashes(film(1, 90, 120, frames=1)[0]) == len(Turn)
     assert hashes(film(1, 90, 120, frames=1)[0][:20]) == 0
+
+
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_a_large_frame_is_made_of_means(step: int) -> None:
+    """An edge would be elsewhere than in the frame, or have another strength."""
+    rng = np.random.default_rng(step)
+    luma = rng.integers(0, 256, (40 * step + step - 1, 61 * step + 1)).astype(np.uint8)
+    squares = luma[: 40 * step, : 61 * step].reshape(40, step, 61, step)
+    assert np.array_equal(insets._means(luma, step), np.floor(squares.mean(axis=(1, 3)) + 0.5))
+
+
+@pytest.mark.parametrize("shape", [(3, 9), (5, 10), (7, 40)])
+def test_edges_are_compared_with_the_lines_beside_them(shape: tuple[int, int]) -> None:
+    """Written out for speed; each place has the same neighbours."""
+    edges = np.random.default_rng(0).integers(0, 900, shape).astype(np.int32)
+    sums = insets._sums(edges, 8)
+    stands_out = np.zeros((shape[0] + 1, shape[1]))
+    for at in range(1, shape[1]):
+        apart = [at + side * away for away in (2, 3, 4) for side in (-1, 1)]
+        beside = edges[:, [each for each in apart if 1 <= each < shape[1]]].mean(axis=1)
+        stands_out[1:, at] = (edges[:, at] - beside) / (edges[:, at] + beside + 32)
+    assert sums == pytest.approx(np.cumsum(stands_out, axis=0), abs=1e-5)

@@ -192,6 +192,28 @@ def test_squares_end_where_the_frame_does(tilt: int) -> None:
         assert 100 <= squares.min() <= squares.max() <= 110
 
 
+@pytest.mark.parametrize("shape", [(200, 320), (320, 131)])
+def test_upright_squares_are_those_turned_by_nothing(shape: tuple[int, int]) -> None:
+    """An upload's are made in another way than most of an entry's; one bit apart, and a copy is
+    farther from its entry.
+    """
+    rng = np.random.default_rng(1)
+    plane = rng.uniform(0, 255, shape).astype(np.float32)
+    scales = np.geomspace(1.5, 15, 50)
+    room = (1 - patches._OVERHANG) * patches._REACH * scales
+    places = [rng.uniform(room, side - 1 - room) for side in (shape[1], shape[0])]
+    found = np.stack([*places, scales], axis=1).astype(np.float32)
+    squares = patches._squares(plane, found, 0)
+    turned = np.full_like(squares, np.nan)
+    levels = np.maximum(0, np.round(np.log2(patches._FINENESS * patches._REACH * scales / 32)))
+    for level in range(int(levels.max()) + 1):
+        plane = patches._halved(plane) if level else plane
+        which = np.flatnonzero(levels == level)
+        patches._sample(patches._framed(plane), found, which, 2.0**level, 1.0, 0.0, turned)
+    assert levels.max() > 0
+    assert np.array_equal(squares, turned)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("shape", [(90, 120), (720, 1280), (1000, 300), (120, 480)])
 def test_any_plane_is_taken(shape: tuple[int, int], dtype: type) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from hashmatch.hashing import patches, pdq
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 
-__all__ = ["FrameBatch", "hash_frames"]
+__all__ = ["FrameBatch", "hash_frames", "upright_squares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ _OF_UPLOAD: Final = (patches.Look(40),)
 _OF_ENTRY: Final = (patches.Look(64), patches.Look(24, tilt=4), patches.Look(24, tilt=-4))
 
 
+# Of frames of an entry that are there for a moment: most of what there is of it is them.
+_OF_FLEETING: Final = (patches.Look(64),)
+
+
 @functools.cache
 def _views(part: Part, turns: int) -> npt.NDArray[np.uint8]:
     return np.array([view_code(part, turn) for turn in list(Turn)[:turns]], np.uint8)
@@ -75,8 +79,11 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     and turned ones too where they are not (an entry): so what is done for every upload is little.
     """
     wanted = {kind for kind in kinds if not kind.exact}
-    if batch.part is Part.INSET and not _is_rich(batch.luma[0]):
-        return []
+    if batch.part is Part.INSET:
+        rich = _are_rich(batch.luma)
+        if not rich.any():
+            return []
+        batch = replace(batch, luma=batch.luma[rich], pts_ms=batch.pts_ms[rich])
     squares = _patches(batch, turns) if Kind.PDQ_PATCH in wanted else []
     if not wanted & {Kind.PDQ, Kind.PHASH}:
         return squares
@@ -112,29 +119,48 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     return hashed + squares
 
 
-def _is_rich(luma: npt.NDArray[Any]) -> bool:
-    """False if one row of a plane, brighter and darker, tells nearly all of it."""
-    if min(luma.shape) < _GRID:
-        return False
-    grid = luma.astype(np.float32)
-    for axis, length in enumerate(luma.shape):
+def _are_rich(luma: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Of planes ``[n, h, w]``, bool ``[n]``: False if one row of it, brighter and darker, tells
+    nearly all.
+    """
+    if min(luma.shape[1:]) < _GRID:
+        return np.zeros(len(luma), np.bool_)
+    grids = luma.astype(np.float32)
+    for axis, length in enumerate(luma.shape[1:], 1):
         first = np.arange(_GRID) * length // _GRID
-        sums = np.add.reduceat(grid, first, axis=axis)
+        sums = np.add.reduceat(grids, first, axis=axis)
         counts = np.diff(first, append=length).astype(np.float32)
-        grid = sums / (counts[:, None] if axis == 0 else counts)
-    _, alike = pdq.of_grids(np.ascontiguousarray(grid)[None], _UPRIGHT)
-    return bool(alike[0] < _ALIKE)
+        grids = sums / (counts[:, None] if axis == 1 else counts)
+    _, alike = pdq.of_grids(np.ascontiguousarray(grids), _UPRIGHT)
+    rich: npt.NDArray[np.bool_] = alike < _ALIKE
+    return rich
 
 
 def _patches(batch: FrameBatch, turns: bool) -> list[Signals]:
     looks, mirrored = (_OF_UPLOAD, False) if turns else (_OF_ENTRY, True)
+    made = [
+        _squares(batch, luma, int(pts_ms), looks, mirrored=mirrored)
+        for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True)
+    ]
+    return [each for each in made if len(each)]
+
+
+def upright_squares(batch: FrameBatch) -> Signals:
+    """Squares of a batch of one frame as they are: neither mirrored nor turned; as many as of an
+    entry's frames, or none.
+    """
+    return _squares(batch, batch.luma[0], int(batch.pts_ms[0]), _OF_FLEETING, mirrored=False)
+
+
+def _squares(
+    batch: FrameBatch,
+    luma: npt.NDArray[Any],
+    pts_ms: int,
+    looks: Sequence[patches.Look],
+    *,
+    mirrored: bool,
+) -> Signals:
     views = np.array([view_code(batch.part, turn) for turn in _BOTH], np.uint8)
-    made = []
-    for luma, pts_ms in zip(batch.luma, batch.pts_ms, strict=True):
-        digests, quality, flipped = patches.digests(luma, looks, mirrored=mirrored)
-        if len(digests):
-            times = np.full(len(digests), pts_ms, np.int64)
-            made.append(
-                Signals(Kind.PDQ_PATCH, digests, quality, times, views[flipped.astype(np.int64)])
-            )
-    return made
+    digests, quality, flipped = patches.digests(luma, looks, mirrored=mirrored)
+    times = np.full(len(digests), pts_ms, np.int64)
+    return Signals(Kind.PDQ_PATCH, digests, quality, times, views[flipped.astype(np.int64)])

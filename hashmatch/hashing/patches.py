@@ -180,7 +180,10 @@ def _squares(plane: _Floats, found: _Floats, tilt: int) -> _Floats:
     for level in range(int(levels.max(initial=-1)) + 1):
         plane = _halved(plane) if level else plane
         which = np.flatnonzero(levels == level)
-        _sample(_framed(plane), found, which, 2.0**level, math.cos(turn), math.sin(turn), grids)
+        if tilt:
+            _sample(_framed(plane), found, which, 2.0**level, math.cos(turn), math.sin(turn), grids)
+        else:
+            _sample_upright(plane, found, which, 2.0**level, grids)
     return grids
 
 
@@ -189,11 +192,60 @@ def _halved(plane):  # type: ignore[no-untyped-def]
     rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
     out = np.empty((rows, columns), np.float32)
     for y in range(rows):
-        above, below = plane[2 * y], plane[2 * y + 1]
+        above, below, made = plane[2 * y], plane[2 * y + 1], out[y]
         for x in range(columns):
             total = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]
-            out[y, x] = np.float32(0.25) * np.float32(total)
+            made[x] = np.float32(0.25) * total
     return out
+
+
+@kernel
+def _sample_upright(plane, found, which, pixel, grids):  # type: ignore[no-untyped-def]
+    """What `_sample` gives for a tilt of nothing, to the bit, in half the time: all rows of a
+    square look at the same columns.
+    """
+    height, width = plane.shape
+    side = grids.shape[1]
+    # Of numbers that might be below nothing, each would be looked at once more.
+    first, second = np.empty((2, side), np.uint32)
+    right = np.empty(side, np.float32)
+    lines = np.empty((2, side), np.float32)
+    for n in which:
+        column = (found[n, 0] + 0.5) / pixel - 0.5 + _FRAME
+        row = (found[n, 1] + 0.5) / pixel - 0.5 + _FRAME
+        half = _REACH * found[n, 2] / pixel
+        step = 2 * half / side
+        left = np.float32(column + (0.5 * step - half))
+        for j in range(side):
+            at = left + np.float32(j) * np.float32(step)
+            place = np.int32(at)
+            right[j] = at - np.float32(place)
+            first[j] = min(max(place - _FRAME, 0), width - 1)
+            second[j] = min(max(place + 1 - _FRAME, 0), width - 1)
+        under, held = 0, -1  # Of the two lines the lower one, and the row that it is of.
+        for i in range(side):
+            at = np.float32(row + ((i + 0.5) * step - half))
+            top = np.int32(at)
+            below = at - np.float32(top)
+            higher = min(max(top - _FRAME, 0), height - 1)
+            lower = min(max(top + 1 - _FRAME, 0), height - 1)
+            if higher == held:
+                under = 1 - under
+            else:
+                _between(plane[higher], first, second, right, lines[1 - under])
+            _between(plane[lower], first, second, right, lines[under])
+            held = lower
+            over_line, under_line, made = lines[1 - under], lines[under], grids[n, i]
+            for j in range(side):
+                made[j] = over_line[j] + below * (under_line[j] - over_line[j])
+
+
+@kernel
+def _between(line, first, second, right, out):  # type: ignore[no-untyped-def]
+    """Values of a line between two places each, ``right`` parts of the way to the second."""
+    for j in range(len(out)):
+        value = line[first[j]]
+        out[j] = value + right[j] * (line[second[j]] - value)
 
 
 @kernel

@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hashmatch.hashing.rows import row_product
 from hashmatch.kernels import kernel
 
 __all__ = [
@@ -359,15 +360,31 @@ def _quality(grid, gain):  # type: ignore[no-untyped-def]
     return min(100, total // _QUALITY_DIVISOR)
 
 
+_WHOLE_ROWS, _WHOLE_COLUMNS = row_product(SIDE, SIDE), row_product(SIDE, FREQUENCIES)
+_HALF_ROWS = row_product(2 * FREQUENCIES, 2 * FREQUENCIES)
+_HALF_COLUMNS = row_product(2 * FREQUENCIES, FREQUENCIES)
+
+
 @kernel
 def _transform(grid, dct, half, transform):  # type: ignore[no-untyped-def]
     """``transform = D @ grid @ D.T``; ``dct`` is (D, D.T)."""
     rows, columns = dct
-    half[:] = 0
-    transform[:] = 0
-    for i in range(FREQUENCIES):
-        _add_product(rows[i], grid, half[i])
-        _add_product(half[i], columns, transform[i])
+    if len(grid) == SIDE:
+        for i in range(FREQUENCIES):
+            _WHOLE_ROWS(rows, grid, half, i)
+        for i in range(FREQUENCIES):
+            _WHOLE_COLUMNS(half, columns, transform, i)
+    elif len(grid) == 2 * FREQUENCIES:
+        for i in range(FREQUENCIES):
+            _HALF_ROWS(rows, grid, half, i)
+        for i in range(FREQUENCIES):
+            _HALF_COLUMNS(half, columns, transform, i)
+    else:
+        half[:] = 0
+        transform[:] = 0
+        for i in range(FREQUENCIES):
+            _add_product(rows[i], grid, half[i])
+            _add_product(half[i], columns, transform[i])
 
 
 @kernel
@@ -438,8 +455,9 @@ def _threshold(transform, turn, out):  # type: ignore[no-untyped-def]
     for i in range(BITS):
         keys[i] ^= np.uint32(0xFFFFFFFF) if keys[i] >> 31 else np.uint32(0x80000000)
     median = _at_place(keys, BITS // 2 - 1)
-    out[:] = 0
-    for bit in range(BITS):
+    for byte in range(DIGEST_BYTES):
+        eight = np.uint32(0)
+        for bit in range(8):
+            eight |= np.uint32(keys[8 * byte + bit] > median) << np.uint32(bit)
         # The first coefficient is the last bit of the digest.
-        place = BITS - 1 - bit
-        out[place // 8] |= np.uint8(keys[bit] > median) << np.uint8(7 - place % 8)
+        out[DIGEST_BYTES - 1 - byte] = eight

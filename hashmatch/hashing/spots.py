@@ -64,39 +64,25 @@ def find(plane: _Floats, most: int, inside: float) -> _Floats:
     At most ``most``: of each cell of the frame the most pronounced, then the next of each, and so
     on. They are at least ``inside`` scales from the frame's edges.
     """
-    responses = []
-    # Variances add up: blurred once more by its own sigma, a plane is a step coarser.
-    bell, wider = _bell(_SIGMA), _bell(_SIGMA * _STEP)
-    own = _blurred(plane, bell, 1)
-    for _ in range(_OCTAVES):
-        coarser = _blurred(own, bell, 1)
-        responses += [_response(own, _SIGMA), _response(coarser, _SIGMA * _STEP)]
-        own = _blurred(coarser, wider, 2)
     candidates = np.empty((_MOST_CANDIDATES, 4), np.float32)
-    count = 0
-    for number in range(1, len(responses) - 1):
-        # Two scales are of one size; the next is of half of it.
-        below, at, above = responses[number - 1 : number + 2]
-        count = _maxima(below, at, above, number, plane.shape, inside, candidates, count)
-    return _spread(candidates[:count], plane.shape, most)
-
-
-def _spread(candidates: _Floats, shape: tuple[int, int], most: int) -> _Floats:
-    """The most pronounced ones, by cells."""
-    strongest = candidates[np.argsort(-candidates[:, 3], kind="stable")]
-    height, width = shape
-    rows, columns = (max(1, round(_CELLS * side / max(shape))) for side in (height, width))
-    row = np.minimum(rows - 1, (strongest[:, 1] * (rows / height)).astype(np.int64))
-    column = np.minimum(columns - 1, (strongest[:, 0] * (columns / width)).astype(np.int64))
-    cell = row * columns + column
-    # How many of its cell are before it.
-    by_cell = np.argsort(cell, kind="stable")
-    first = np.searchsorted(cell[by_cell], np.arange(rows * columns))
-    before = np.empty(len(cell), np.int64)
-    before[by_cell] = np.arange(len(cell)) - first[cell[by_cell]]
+    count = _candidates(plane, _bell(_SIGMA), _bell(_SIGMA * _STEP), inside, candidates)
+    height, width = plane.shape
+    rows, columns = (max(1, round(_CELLS * side / max(height, width))) for side in (height, width))
     share = math.ceil(most / (rows * columns))
-    chosen: _Floats = strongest[np.argsort(before // share, kind="stable")[:most], :3]
+    strongest = _strongest_first(candidates[:count])
+    chosen: _Floats = _spread(strongest, height, width, rows, columns, share)[:most]
     return chosen
+
+
+def _strongest_first(candidates: _Floats) -> _Floats:
+    """In the order of how pronounced they are, else as they came. Values are above nothing, so
+    their bits are in the order of unsigned integers.
+    """
+    bits = np.ascontiguousarray(candidates[:, 3]).view(np.uint32)
+    keys = (~bits).astype(np.uint64) << np.uint64(32) | np.arange(len(bits), dtype=np.uint64)
+    keys.sort()
+    ordered: _Floats = candidates[(keys & np.uint64(0xFFFFFFFF)).astype(np.int64)]
+    return ordered
 
 
 @functools.lru_cache(maxsize=64)
@@ -127,52 +113,113 @@ def _bell(sigma: float) -> _Floats:
 @kernel
 def _resized(plane, rows_at, row_weights, columns_at, column_weights):  # type: ignore[no-untyped-def]
     """Weights by row, and by column turned."""
-    width = plane.shape[1]
     rows, columns = len(rows_at), columns_at.shape[1]
-    out = np.zeros((rows, columns), np.float32)
-    line = np.empty(width, np.float32)
+    out = np.empty((rows, columns), np.float32)
+    line = np.empty(plane.shape[1], np.float32)
     for i in range(rows):
-        line[:] = 0
-        for k in range(row_weights.shape[1]):
-            weight = row_weights[i, k]
-            if weight:
-                row = plane[rows_at[i, k]]
-                for x in range(width):
-                    line[x] += weight * np.float32(row[x])
-        made = out[i]
-        for k in range(column_weights.shape[0]):
-            for j in range(columns):
-                made[j] += column_weights[k, j] * line[columns_at[k, j]]
+        _rows_joined(plane, rows_at[i], row_weights[i], line)
+        _columns_joined(line, columns_at, column_weights, out[i])
     return out
 
 
 @kernel
-def _blurred(plane, bell, step):  # type: ignore[no-untyped-def]
-    """By a Gaussian, its edges repeated; each ``step``-th row and column of it.
+def _rows_joined(plane, places, weights, out):  # type: ignore[no-untyped-def]
+    """A sum of rows; two of them at a time, added in their order."""
+    last = len(places) - 1
+    for k in range(0, len(places), 2):
+        one, row = weights[k], plane[places[k]]
+        # Nothing of the same row, where there is no other.
+        other = weights[k + 1] if k < last else np.float32(0)
+        next_row = plane[places[min(k + 1, last)]]
+        if k == 0:
+            for x in range(len(out)):
+                out[x] = one * np.float32(row[x]) + other * np.float32(next_row[x])
+        elif one or other:
+            for x in range(len(out)):
+                total = out[x] + one * np.float32(row[x])
+                out[x] = total + other * np.float32(next_row[x])
 
-    Taps are written out, and rows taken two pairs at a time: so it is done eight pixels at once.
+
+@kernel
+def _columns_joined(line, places, weights, out):  # type: ignore[no-untyped-def]
+    """Of each place a sum of some of a line; two of them at a time, added in their order."""
+    count = len(places)
+    first, own = places[0], weights[0]
+    for j in range(len(out)):
+        out[j] = own[j] * line[first[j]]
+    for k in range(1, count - 1, 2):
+        one, other = places[k], places[k + 1]
+        own, next_to = weights[k], weights[k + 1]
+        for j in range(len(out)):
+            total = out[j] + own[j] * line[one[j]]
+            out[j] = total + next_to[j] * line[other[j]]
+    if count % 2 == 0:
+        one, own = places[count - 1], weights[count - 1]
+        for j in range(len(out)):
+            out[j] += own[j] * line[one[j]]
+
+
+@kernel
+def _candidates(plane, bell, wider, inside, found):  # type: ignore[no-untyped-def]
+    """Writes the largest values of all places and scales to ``found``: column, row, scale and
+    value. Returns how many there are.
+
+    Variances add up: blurred once more by its own sigma, a plane is a step coarser. Of the finest
+    scale values are only made where they are looked at.
     """
+    fine, coarse = np.float32(_SIGMA**4), np.float32((_SIGMA * _STEP) ** 4)
+    count = 0
+    own = _blurred(plane, bell)
+    coarser = _blurred(own, bell)
+    below, at = own, _responses(coarser, coarse)
+    for octave in range(1, _OCTAVES):
+        finest = fine if octave == 1 else np.float32(0)
+        own = _halved(coarser, wider)
+        above = _responses(own, fine)
+        number = 2 * octave - 1
+        count = _maxima(below, finest, at, above, number, plane.shape, inside, found, count)
+        coarser = _blurred(own, bell)
+        below, at, above = at, above, _responses(coarser, coarse)
+        none = np.float32(0)
+        count = _maxima(below, none, at, above, number + 1, plane.shape, inside, found, count)
+        below, at = at, above
+    return count
+
+
+@kernel
+def _down(plane, bell, y, line):  # type: ignore[no-untyped-def]
+    """One row of a plane blurred by column, its edges repeated.
+
+    Rows are taken two pairs at a time: so it is done many pixels at once.
+    """
+    last, width = plane.shape[0] - 1, plane.shape[1]
+    own, above, below = plane[y], plane[max(y - 1, 0)], plane[min(y + 1, last)]
+    middle, next_to = bell[0], bell[1]
+    for x in range(width):
+        line[x] = middle * own[x] + next_to * (above[x] + below[x])
+    for k in range(2, _TAPS, 2):
+        one, other = bell[k], bell[k + 1]
+        above, below = plane[max(y - k, 0)], plane[min(y + k, last)]
+        higher, lower = plane[max(y - k - 1, 0)], plane[min(y + k + 1, last)]
+        for x in range(width):
+            line[x] += one * (above[x] + below[x]) + other * (higher[x] + lower[x])
+
+
+@kernel
+def _blurred(plane, bell):  # type: ignore[no-untyped-def]
+    """By a Gaussian, its edges repeated. Taps are written out, see `_down`."""
     height, width = plane.shape
-    out = np.empty(((height + step - 1) // step, (width + step - 1) // step), np.float32)
+    out = np.empty((height, width), np.float32)
     padded = np.empty(width + 2 * _TAPS, np.float32)
-    blurred = np.empty(width, np.float32)
     line = padded[_TAPS : _TAPS + width]
     b0, b1, b2, b3, b4, b5, b6, b7 = bell
-    for i in range(len(out)):
-        y = i * step
-        own, above, below = plane[y], plane[max(y - 1, 0)], plane[min(y + 1, height - 1)]
-        for x in range(width):
-            line[x] = b0 * own[x] + b1 * (above[x] + below[x])
-        for k in range(2, _TAPS, 2):
-            one, other = bell[k], bell[k + 1]
-            above, below = plane[max(y - k, 0)], plane[min(y + k, height - 1)]
-            higher, lower = plane[max(y - k - 1, 0)], plane[min(y + k + 1, height - 1)]
-            for x in range(width):
-                line[x] += one * (above[x] + below[x]) + other * (higher[x] + lower[x])
+    for y in range(height):
+        _down(plane, bell, y, line)
         padded[:_TAPS] = line[0]
         padded[_TAPS + width :] = line[width - 1]
+        made = out[y]
         for x in range(width):
-            blurred[x] = (
+            made[x] = (
                 b0 * padded[x + 7]
                 + b1 * (padded[x + 6] + padded[x + 8])
                 + b2 * (padded[x + 5] + padded[x + 9])
@@ -182,27 +229,62 @@ def _blurred(plane, bell, step):  # type: ignore[no-untyped-def]
                 + b6 * (padded[x + 1] + padded[x + 13])
                 + b7 * (padded[x] + padded[x + 14])
             )
-        out[i] = blurred[::step]
     return out
 
 
 @kernel
-def _response(plane, sigma):  # type: ignore[no-untyped-def]
-    """The determinant of the Hessian, times the fourth power of the scale: comparable with others.
-    The outermost pixels have none.
+def _halved(plane, bell):  # type: ignore[no-untyped-def]
+    """Every second row and column of what `_blurred` gives."""
+    height, width = plane.shape
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    out = np.empty((rows, columns), np.float32)
+    padded = np.empty(2 * (columns + _TAPS), np.float32)
+    even, odd = np.empty((2, columns + _TAPS), np.float32)
+    line = padded[_TAPS : _TAPS + width]
+    b0, b1, b2, b3, b4, b5, b6, b7 = bell
+    for i in range(rows):
+        _down(plane, bell, 2 * i, line)
+        padded[:_TAPS] = line[0]
+        padded[_TAPS + width :] = line[width - 1]
+        for x in range(columns + _TAPS):
+            even[x] = padded[2 * x]
+            odd[x] = padded[2 * x + 1]
+        made = out[i]
+        for x in range(columns):
+            made[x] = (
+                b0 * odd[x + 3]
+                + b1 * (even[x + 3] + even[x + 4])
+                + b2 * (odd[x + 2] + odd[x + 4])
+                + b3 * (even[x + 2] + even[x + 5])
+                + b4 * (odd[x + 1] + odd[x + 5])
+                + b5 * (even[x + 1] + even[x + 6])
+                + b6 * (odd[x] + odd[x + 6])
+                + b7 * (even[x] + even[x + 7])
+            )
+    return out
+
+
+@kernel
+def _response(above, own, below, x, norm):  # type: ignore[no-untyped-def]
+    """The determinant of the Hessian in the middle of three rows, one to the right of ``x``; times
+    ``norm``, the fourth power of the scale: so it is comparable with others.
     """
+    twice = own[x + 1] + own[x + 1]
+    xx = own[x] - twice + own[x + 2]
+    yy = above[x + 1] - twice + below[x + 1]
+    xy = np.float32(0.25) * (below[x + 2] - below[x] - above[x + 2] + above[x])
+    return norm * (xx * yy - xy * xy)
+
+
+@kernel
+def _responses(plane, norm):  # type: ignore[no-untyped-def]
+    """Of each place. The outermost pixels have none."""
     height, width = plane.shape
     out = np.zeros((height, width), np.float32)
-    norm = np.float32(sigma**4)
-    quarter = np.float32(0.25)
     for y in range(1, height - 1):
-        above, own, below = plane[y - 1], plane[y], plane[y + 1]
-        for x in range(1, width - 1):
-            twice = own[x] + own[x]
-            xx = own[x - 1] - twice + own[x + 1]
-            yy = above[x] - twice + below[x]
-            xy = quarter * (below[x + 1] - below[x - 1] - above[x + 1] + above[x - 1])
-            out[y, x] = norm * (xx * yy - xy * xy)
+        above, own, below, made = plane[y - 1], plane[y], plane[y + 1], out[y, 1:]
+        for x in range(width - 2):
+            made[x] = _response(above, own, below, x, norm)
     return out
 
 
@@ -216,62 +298,117 @@ def _peak(before, own, after):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _most_near(response, y, x):  # type: ignore[no-untyped-def]
-    """The largest value at a place and around it."""
-    height, width = response.shape
+def _most_near(values, norm, y, x):  # type: ignore[no-untyped-def]
+    """The largest response at a place and around it, at least nothing. ``values`` are responses;
+    where ``norm`` is above nothing, they are what responses are made of.
+    """
+    height, width = values.shape
     largest = np.float32(0)
-    for i in range(max(0, y - 1), min(height, y + 2)):
-        for j in range(max(0, x - 1), min(width, x + 2)):
-            largest = max(largest, response[i, j])
+    if norm:
+        for i in range(max(1, y - 1), min(height - 1, y + 2)):
+            above, own, below = values[i - 1], values[i], values[i + 1]
+            for j in range(max(0, x - 2), min(width - 2, x + 1)):
+                largest = max(largest, _response(above, own, below, j, norm))
+    else:
+        for i in range(max(0, y - 1), min(height, y + 2)):
+            for j in range(max(0, x - 1), min(width, x + 2)):
+                largest = max(largest, values[i, j])
     return largest
 
 
 @kernel
-def _largest(response, y, x):  # type: ignore[no-untyped-def]
-    """Whether nothing within two pixels is larger."""
-    value = response[y, x]
-    for i in range(y - 2, y + 3):
-        for j in range(x - 2, x + 3):
-            if response[i, j] > value:
-                return False
-    return True
+def _larger(one, other):  # type: ignore[no-untyped-def]
+    return one if one > other else other
 
 
 @kernel
-def _maxima(below, own, above, number, shape, inside, found, count):  # type: ignore[no-untyped-def]
-    """Adds what is largest of all around it, also at the next finer scale and the next coarser."""
-    octave = number // 2
-    size = 2**octave
+def _mark(own, y, most, marks):  # type: ignore[no-untyped-def]
+    """Marks the places of a row that have nothing larger within two pixels, 1 or 0 each. The first
+    mark is of the third place.
+    """
+    least = np.float32(_LEAST_RESPONSE)
+    higher, above, at, below, lower = own[y - 2], own[y - 1], own[y], own[y + 1], own[y + 2]
+    for x in range(len(at)):
+        pairs = _larger(_larger(higher[x], lower[x]), _larger(above[x], below[x]))
+        most[x] = _larger(pairs, at[x])
+    # Indices that might be below nothing would be looked up one by one.
+    for x in range(len(at) - 4):
+        pairs = _larger(_larger(most[x], most[x + 4]), _larger(most[x + 1], most[x + 3]))
+        value = at[x + 2]
+        marks[x] = (value > least) & (value >= _larger(pairs, most[x + 2]))
+
+
+@kernel
+def _maxima(below, norm, own, above, number, shape, inside, found, count):  # type: ignore[no-untyped-def]
+    """Adds what is largest of all around it, also at the next finer scale and the next coarser.
+    ``norm`` is that of ``below``, see `_most_near`. Two scales are of one size; the next is of half
+    of it.
+    """
+    size = 2 ** (number // 2)
     sigma = _SIGMA * _STEP**number
     height, width = own.shape
-    least = np.float32(_LEAST_RESPONSE)
-    # Most places have a larger neighbour: they are left out many at once.
-    candidate = np.zeros(width, np.bool_)
+    most = np.empty(width, np.float32)
+    # Most places have a larger neighbour: they are left out eight at once.
+    marks = np.zeros((width + 7) // 8 * 8, np.uint8)
+    eight = marks.view(np.uint64)
     for y in range(2, height - 2):
-        before, at, after = own[y - 1], own[y], own[y + 1]
-        for x in range(2, width - 2):
-            around = max(at[x - 1], at[x + 1], before[x], after[x])
-            candidate[x] = (at[x] > least) & (at[x] >= around)
-        for x in range(2, width - 2):
-            if not candidate[x] or not _largest(own, y, x):
+        _mark(own, y, most, marks)
+        for word in range(len(eight)):
+            if not eight[word]:
                 continue
-            value = own[y, x]
-            if number % 2:
-                finer, coarser = _most_near(below, y, x), _most_near(above, y // 2, x // 2)
-            else:
-                finer = _most_near(
-                    below, min(2 * y, below.shape[0] - 1), min(2 * x, below.shape[1] - 1)
-                )
-                coarser = _most_near(above, y, x)
-            if finer > value or coarser > value or count == len(found):
-                continue
-            column = (x + _peak(own[y, x - 1], value, own[y, x + 1])) * size
-            row = (y + _peak(own[y - 1, x], value, own[y + 1, x])) * size
-            scale = sigma * _STEP ** _peak(finer, value, coarser)
-            room = inside * scale
-            if not (room <= column <= shape[1] - 1 - room and room <= row <= shape[0] - 1 - room):
-                continue
-            found[count, 0], found[count, 1] = column, row
-            found[count, 2], found[count, 3] = scale, value
-            count += 1
+            for place in range(8 * word, 8 * word + 8):
+                if not marks[place]:
+                    continue
+                x = place + 2
+                value = own[y, x]
+                if number % 2:
+                    below_y, below_x, above_y, above_x = y, x, y // 2, x // 2
+                else:
+                    below_y = min(2 * y, below.shape[0] - 1)
+                    below_x = min(2 * x, below.shape[1] - 1)
+                    above_y, above_x = y, x
+                if above[above_y, above_x] > value or count == len(found):
+                    continue
+                coarser = _most_near(above, np.float32(0), above_y, above_x)
+                if coarser > value:
+                    continue
+                finer = _most_near(below, norm, below_y, below_x)
+                if finer > value:
+                    continue
+                column = (x + _peak(own[y, x - 1], value, own[y, x + 1])) * size
+                row = (y + _peak(own[y - 1, x], value, own[y + 1, x])) * size
+                scale = sigma * _STEP ** _peak(finer, value, coarser)
+                room = inside * scale
+                if not (
+                    room <= column <= shape[1] - 1 - room and room <= row <= shape[0] - 1 - room
+                ):
+                    continue
+                found[count, 0], found[count, 1] = column, row
+                found[count, 2], found[count, 3] = scale, value
+                count += 1
     return count
+
+
+@kernel
+def _spread(strongest, height, width, rows, columns, share):  # type: ignore[no-untyped-def]
+    """Of what lies in ``rows`` times ``columns`` cells first the ``share`` first of each, then the
+    next of each, and so on; without their values.
+    """
+    down, across = np.float32(rows / height), np.float32(columns / width)
+    before = np.zeros(rows * columns, np.int64)
+    rounds = np.empty(len(strongest), np.int64)
+    starts = np.zeros(len(strongest) + 2, np.int64)
+    for n in range(len(strongest)):
+        row = min(rows - 1, np.int64(strongest[n, 1] * down))
+        column = min(columns - 1, np.int64(strongest[n, 0] * across))
+        cell = row * columns + column
+        rounds[n] = before[cell] // share
+        before[cell] += 1
+        starts[rounds[n] + 1] += 1
+    for turn in range(1, len(starts)):
+        starts[turn] += starts[turn - 1]
+    out = np.empty((len(strongest), 3), np.float32)
+    for n in range(len(strongest)):
+        out[starts[rounds[n]]] = strongest[n, :3]
+        starts[rounds[n]] += 1
+    return out

@@ -56,9 +56,10 @@ def _scan(queries, digests, radius, out):  # type: ignore[no-untyped-def]
             found = scan_one(queries, q, digests, radius, out, found)
         return found
     turned = np.zeros((USUAL_WORDS, _BLOCK), np.uint64)
+    looked_at = USUAL_WORDS // 2 if radius <= _HALF else USUAL_WORDS
     for first in range(0, digests.shape[0], _BLOCK):
         block = digests[first : first + _BLOCK]
-        for w in range(USUAL_WORDS):
+        for w in range(looked_at):
             for d in range(block.shape[0]):
                 turned[w, d] = block[d, w]
         for q in range(queries.shape[0]):

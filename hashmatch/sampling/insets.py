@@ -152,15 +152,27 @@ def _means(luma, step):  # type: ignore[no-untyped-def]
     out = np.empty((rows, columns), np.uint8)
     half = np.float32(0.5)
     part = np.float32(1) / np.float32(step * step)
+    down = np.empty(columns * step, np.int32)
+    totals = np.empty(columns, np.int32)
     for y in range(rows):
-        totals = np.zeros(columns, np.int32)
-        for below in range(step):
+        line = luma[y * step]
+        for x in range(len(down)):
+            down[x] = line[x]
+        for below in range(1, step):
             line = luma[y * step + below]
+            for x in range(len(down)):
+                down[x] += np.int32(line[x])
+        if step == 2:  # The usual one; known to the compiler, many are added at once.
+            for x in range(columns):
+                totals[x] = down[2 * x] + down[2 * x + 1]
+        else:
+            totals[:] = 0
             for beside in range(step):
                 for x in range(columns):
-                    totals[x] += np.int32(line[x * step + beside])
+                    totals[x] += down[x * step + beside]
+        made = out[y]
         for x in range(columns):
-            out[y, x] = np.uint8(np.float32(totals[x]) * part + half)
+            made[x] = np.uint8(np.float32(totals[x]) * part + half)
     return out
 
 
@@ -168,11 +180,13 @@ def _means(luma, step):  # type: ignore[no-untyped-def]
 def _add_edges(plane, across, down):  # type: ignore[no-untyped-def]
     """How far each pixel is from the one on its left, and from the one above it."""
     for y in range(plane.shape[0]):
-        for x in range(1, plane.shape[1]):
-            across[y, x] += abs(np.int32(plane[y, x]) - np.int32(plane[y, x - 1]))
+        line, beside = plane[y], across[y, 1:]
+        for x in range(len(line) - 1):
+            beside[x] += abs(np.int32(line[x + 1]) - np.int32(line[x]))
     for y in range(1, plane.shape[0]):
-        for x in range(plane.shape[1]):
-            down[y, x] += abs(np.int32(plane[y, x]) - np.int32(plane[y - 1, x]))
+        above, line, total = plane[y - 1], plane[y], down[y]
+        for x in range(len(line)):
+            total[x] += abs(np.int32(line[x]) - np.int32(above[x]))
 
 
 @kernel
@@ -187,12 +201,15 @@ def _sums(edges, frames):  # type: ignore[no-untyped-def]
     ends = (range(1, _FARTHEST + 1), range(positions - _FARTHEST, positions))
     for line in range(lines):
         own, before, after = edges[line], out[line], out[line + 1]
-        for at in range(_FARTHEST + 1, positions - _FARTHEST):
-            beside = 0
-            for apart in range(_NEAREST, _FARTHEST + 1):
-                beside += own[at - apart] + own[at + apart]
-            mean, edge = np.float32(beside) * inner, np.float32(own[at])
-            after[at] = before[at] + (edge - mean) / (edge + mean + noise)
+        # From the first that is looked at: indices that might be below nothing would be looked up
+        # one by one. The second to the fourth on either side are written out for the same reason.
+        middle, sums = own[1 + _FARTHEST :], before[1 + _FARTHEST :]
+        made, around = after[1 + _FARTHEST :], own[1:]
+        for x in range(positions - 2 * _FARTHEST - 1):
+            beside = around[x] + around[x + 1] + around[x + 2]
+            beside += around[x + 6] + around[x + 7] + around[x + 8]
+            mean, edge = np.float32(beside) * inner, np.float32(middle[x])
+            made[x] = sums[x] + (edge - mean) / (edge + mean + noise)
         for end in ends:
             for at in end:  # Where some of them are outside.
                 beside, count = 0, 0

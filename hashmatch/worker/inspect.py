@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
+from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image, video
 from hashmatch.media.formats import Family, sniff
@@ -94,6 +96,7 @@ class _Shown:
     sought_ms: int | None = None  # When an inset was sought last.
     gain: float = 1.0  # Of the luma of its frames.
     patched_ms: int | None = None  # When its squares were hashed last.
+    fleeting: FleetingFrames = field(default_factory=FleetingFrames)
     # The newest frame since whose squares were not: they are, where the next comes late.
     left_out: Chosen[FrameBatch] | None = None
 
@@ -134,7 +137,7 @@ class _Hasher:
             last += self._of_insets(shown, shown.insets.finish())
             self._tally.costs.hash_s += time.perf_counter() - began
             if last:
-                self._emit(last, self._tally)
+                self._emit(list(Signals.concatenate(last)), self._tally)
 
     def _hash(self, shown: _Shown, chosen: list[Chosen[FrameBatch]]) -> None:
         for each in chosen:
@@ -152,7 +155,8 @@ class _Hasher:
                 self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
             hashed += self._insets(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
-            self._emitted += max(map(len, Signals.concatenate(hashed)), default=0)
+            hashed = list(Signals.concatenate(hashed))  # So that each kind is searched once.
+            self._emitted += max(map(len, hashed), default=0)
             if self._emitted > MAX_SIGNALS:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
@@ -169,21 +173,26 @@ class _Hasher:
 
     def _of_insets(self, shown: _Shown, insets: list[Inset]) -> list[Signals]:
         hashed = []
-        for inset in insets:
-            times = np.array([inset.pts_ms], np.int64)
-            batch = FrameBatch(inset.luma, times, Part.INSET, shown.gain)
+        # Those of one rectangle follow each other.
+        for _, each in itertools.groupby(insets, lambda inset: inset.luma.shape):
+            some = list(each)
+            luma = np.concatenate([inset.luma for inset in some])
+            times = np.array([inset.pts_ms for inset in some], np.int64)
+            batch = FrameBatch(luma, times, Part.INSET, shown.gain)
             hashed += hash_frames(batch, self._whole_kinds, turns=self._job.turns)
         return hashed
 
     def _patches(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
-        """Squares of a frame, unless those before were of just now."""
+        """Squares of a frame, unless those before were of just now, and it shows them too."""
         if Kind.PDQ_PATCH not in self._job.kinds:
             return []
-        gap_ms = _ENTRY_PATCHES_MS if self._job.density.every_frame else _UPLOAD_PATCHES_MS
+        is_entry = self._job.density.every_frame
+        gap_ms = _ENTRY_PATCHES_MS if is_entry else _UPLOAD_PATCHES_MS
         since_ms = gap_ms if shown.patched_ms is None else abs(each.pts_ms - shown.patched_ms)
+        fleeting = shown.fleeting.offer(each.frame) if is_entry else []
         if since_ms < gap_ms:
             shown.left_out = each
-            return []
+            return fleeting
         late = since_ms > MAX_GAP_MS
         hashed = self._patches_left_out(shown) if late else []
         shown.patched_ms, shown.left_out = each.pts_ms, None
