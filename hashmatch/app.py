@@ -23,6 +23,7 @@ from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
 from hashmatch.oidc import Issuer, IssuerSettings
+from hashmatch.preview import Previews
 from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
@@ -34,6 +35,7 @@ from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
+from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
@@ -119,6 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             Imports(ImportStore(database), blocklist_store, replica),
             ChangeFeed(history, replica, audit),
             access,
+            Previews(PreviewStore(database), blocklist_store, replica, audit),
         )
         credentials = _tls(settings)
         _observe(settings, workers, admission, replica)

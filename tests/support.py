@@ -59,6 +59,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
+from hashmatch.preview import Previews
 from hashmatch.replica import Replica
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
@@ -69,6 +70,7 @@ from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
+from hashmatch.store.previews import PreviewStore
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 
@@ -251,6 +253,7 @@ class Parts:
     imports: Imports
     feed: ChangeFeed
     access: Access
+    previews: Previews
 
     @classmethod
     async def make(
@@ -283,6 +286,7 @@ class Parts:
             Imports(ImportStore(database), store, replica),
             ChangeFeed(History(database), replica, Audit(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
+            Previews(PreviewStore(database), store, replica, Audit(database)),
         )
 
     async def bank(

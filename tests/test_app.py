@@ -108,7 +108,12 @@ async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:
         parts = await Parts.make(tmp_path, none)
         with pytest.raises(ConfigInvalid):
             await Server(
-                parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access
+                parts.screenings,
+                parts.blocklist,
+                parts.imports,
+                parts.feed,
+                parts.access,
+                parts.previews,
             ).start("no-such-host.invalid:0")
         parts.database.close()
 

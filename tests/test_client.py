@@ -535,7 +535,9 @@ async def test_a_server_that_comes_late_is_waited_for(
     call = connect(address, timeout_seconds=30)
     upload = asyncio.create_task(call("screen", CLIP, request_id="an-id"))
     await asyncio.sleep(0.5)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -550,7 +552,9 @@ async def test_a_server_that_dies_half_way_is_waited_for(
 ) -> None:
     """Likewise, for what was half sent; and nothing would be stored twice."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     address = await server.start("127.0.0.1:0")
     half_sent, may_go_on = threading.Event(), threading.Event()
 
@@ -568,7 +572,9 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     await server.stop(0)
     may_go_on.set()
     assert not upload.done()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     await server.start(address)
     screened = await upload
     [stored] = (await parts.screenings.list(0, 10, None, None)).items
@@ -602,7 +608,9 @@ async def test_changes_are_watched_over_restarts_of_the_server(
     """After each update a copy of the blocklist would have lost a change, or taken one twice."""
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     address = await server.start("127.0.0.1:0")
     heard: list[str] = []
     tokens = []
@@ -619,7 +627,12 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                 await stopping
                 feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
                 server = Server(
-                    parts.screenings, parts.blocklist, parts.imports, feed, parts.access
+                    parts.screenings,
+                    parts.blocklist,
+                    parts.imports,
+                    feed,
+                    parts.access,
+                    parts.previews,
                 )
                 await server.start(address)
             await parts.blocklist.create_entry(
@@ -655,7 +668,9 @@ async def test_a_feed_that_falls_silent_is_asked_again(
     monkeypatch.setattr("hashmatch.client._async._SILENCE_SECONDS", 0.3)
     parts = await Parts.make(tmp_path, sandbox)
     await parts.bank()
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     async with contextlib.aclosing(watched(call)) as told:
         heard = [await anext(told) for _ in range(4)]
@@ -676,7 +691,9 @@ async def test_a_feed_that_cannot_go_on_says_so(
     for _ in range(3):
         await parts.bank()
     History(parts.database).compact(2**50)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     call = connect(await server.start("127.0.0.1:0"), timeout_seconds=30)
     cases: list[tuple[dict[str, Any], type[errors.HashmatchError], dict[str, str]]] = [
         ({"after_revision": 1}, errors.ChangesCompacted, {"oldest_revision": "2"}),
@@ -696,7 +713,9 @@ async def test_a_feed_that_cannot_go_on_says_so(
 async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     """After a flood of near-duplicates nobody could list the screenings any more."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
     for _ in range(100):

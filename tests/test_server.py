@@ -71,7 +71,14 @@ class Door:
     ) -> Door:
         """A server that serves."""
         parts = await Parts.make(folder, sandbox, budget=budget)
-        server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+        server = Server(
+            parts.screenings,
+            parts.blocklist,
+            parts.imports,
+            parts.feed,
+            parts.access,
+            parts.previews,
+        )
         address = await server.start("127.0.0.1:0")
         await server.serve(ready=True)
         return cls(server, parts, address)
@@ -831,7 +838,9 @@ async def test_requests_are_welcome_once_the_server_serves(
 ) -> None:
     """A load balancer would send uploads to a server that is starting or stopping."""
     parts = await Parts.make(tmp_path, sandbox)
-    server = Server(parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access)
+    server = Server(
+        parts.screenings, parts.blocklist, parts.imports, parts.feed, parts.access, parts.previews
+    )
     address = await server.start("127.0.0.1:0")
     async with aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -23,6 +23,7 @@ from hashmatch.client._connection import (
 )
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._previews import PreviewCalls
 from hashmatch.errors import Unavailable
 from hashmatch.model.records import (
     Bank,
@@ -66,7 +67,7 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, ImportCalls):
+class AsyncClient(AccessCalls, ImportCalls, PreviewCalls):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,
@@ -294,12 +295,13 @@ class AsyncClient(AccessCalls, ImportCalls):
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Entry:
-        """Makes an entry of a video or an image, which is hashed and not kept. It is pending until
-        another person approves it, if the bank is one of two persons.
+        """Makes an entry of a video or an image, which is hashed and not kept. It is
+        ``pending`` until it is approved, if that is asked for or the bank takes two persons.
         """
         header = blocklist_pb.CreateEntryFromMediaHeader(
             request_id=request_id or _new_request_id(),
@@ -308,6 +310,7 @@ class AsyncClient(AccessCalls, ImportCalls):
             label=label,
             provenance=None if provenance is None else provenance_to_wire(provenance),
             expire_time=None if expire_time is None else timestamp(expire_time),
+            pending=pending,
         )
 
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
@@ -332,6 +335,7 @@ class AsyncClient(AccessCalls, ImportCalls):
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
     ) -> Entry:
         """Makes an entry of hashes; else as `add_entry`."""
@@ -343,6 +347,7 @@ class AsyncClient(AccessCalls, ImportCalls):
             signals=signals,
             provenance=None if provenance is None else provenance_to_wire(provenance),
             expire_time=None if expire_time is None else timestamp(expire_time),
+            pending=pending,
         )
         response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
         return entry_from_wire(response.entry)
@@ -366,7 +371,7 @@ class AsyncClient(AccessCalls, ImportCalls):
     async def approve_entry(
         self, entry_id: str, *, why: str = "", request_id: str | None = None
     ) -> Entry:
-        """Brings an entry into use that another person proposed."""
+        """Brings an entry into use that waits; see ApproveEntry."""
         request = blocklist_pb.ApproveEntryRequest(
             request_id=request_id or _new_request_id(), entry_id=entry_id, why=why
         )

@@ -15,6 +15,7 @@ from hashmatch.blocklist import Blocklist
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
 from hashmatch.importing import Imports
+from hashmatch.preview import Previews
 from hashmatch.screening import Screenings
 from hashmatch.server.access_interceptor import AccessInterceptor
 from hashmatch.server.access_service import AccessService
@@ -58,6 +59,7 @@ class Server:
         imports: Imports,
         feed: ChangeFeed,
         access: Access,
+        previews: Previews,
     ) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
@@ -73,7 +75,7 @@ class Server:
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, imports, feed), self._server
+            BlocklistService(blocklist, imports, feed, previews), self._server
         )
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
