@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import functools
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,8 @@ _EVIDENCE: Final = 10  # Of each.
 _BLOCK: Final = 500
 _HASHES_AT_ONCE: Final = 10_000
 
+_AT_WORK_SECONDS: Final = 0.02
+
 _MOST_REFS: Final = 10_000
 
 _VIEW: Final = view_code(Part.FULL)
@@ -63,8 +66,8 @@ T = TypeVar("T")
 class Previews:
     """One per server; for use within one event loop.
 
-    A preview takes a thread of its own, which gives up the GIL while it searches and reads. In
-    memory are the index of what is previewed (250 bytes a hash while it is made), ten thousand
+    A preview takes a thread of its own, which gives up the GIL while it searches and reads, and half
+    of one core's time. In memory are the index of what is previewed (250 bytes a hash while it is made), ten thousand
     hashes that are searched at once or all of one upload that has more, and what that found.
     """
 
@@ -127,6 +130,7 @@ class Previews:
                 except asyncio.CancelledError:
                     work.stop.set()
                     await asyncio.wait({done})
+                    done.exception()  # Nobody is to be told.
                     raise
 
 
@@ -145,9 +149,11 @@ class _Work:
         self._blocklist = blocklist
         self._live = live
         self._caller = caller
+        self._rested = 0.0
 
     def run(self, previewed: Previewed, screenings: int, benign: bool) -> Preview:
         """Raises `_Stopped` after `stop` was set, and what the store raises."""
+        self._rested = time.thread_time()
         with self._store.candidate(previewed) as found:
             judge = _Judge(found, self._indexed(found), self._live, self._blocklist)
         uploads, harmless = _Tally[PreviewedScreening](), _Tally[PreviewedBenign]()
@@ -171,7 +177,12 @@ class _Work:
             benign_samples=harmless.samples(),
         )
 
-    def _check(self) -> None:
+    def _go_on(self) -> None:
+        """Rests for as long as it was at work: uploads need the cores more. Raises `_Stopped`."""
+        worked = time.thread_time() - self._rested
+        if worked >= _AT_WORK_SECONDS:
+            self.stop.wait(worked)
+            self._rested = time.thread_time()
         if self.stop.is_set():
             raise _Stopped
 
@@ -188,14 +199,14 @@ class _Work:
         snapshot = snapshot.with_entries(0, found.bank_seq, found.entries)
         snapshot = snapshot.with_signals(self._watched(found.signals))
         while (begun := snapshot.begin_compaction()) is not None:
-            self._check()
+            self._go_on()
             snapshot, work = begun
             snapshot = snapshot.end_compaction(work.run())
         return snapshot
 
     def _watched(self, parts: Iterable[EntrySignals]) -> Iterator[EntrySignals]:
         for part in parts:
-            self._check()
+            self._go_on()
             yield part
 
     def _newest(self, count: int) -> Iterator[list[Seen]]:
@@ -218,13 +229,13 @@ class _Work:
             having = sizes.get(kind, {})
             some = {seq: count for seq, count in having.items() if kind in kinds[seq]}
             for seqs in _batches(some):
-                self._check()
+                self._go_on()
                 for part in self._store.joined(of, kind, seqs):
                     near.update(judge.near(part))
         for each in block:
             tally.compare(judge.kinds, kinds[each.seq], whole=each.whole)
             if each.seq in near:
-                self._check()
+                self._go_on()
                 signals = self._store.signals(of, each.seq)
                 same = [one for one in signals if one.kind in kinds[each.seq]]
                 judged = judge.judged(same, each, overruled=of is Of.SCREENING)

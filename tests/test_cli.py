@@ -59,12 +59,14 @@ COMMANDS = [
     ["entry", "list"],
     ["entry", "show"],
     ["entry", "approve"],
+    ["entry", "preview"],
     ["entry", "withdraw"],
     ["import"],
     ["import", "add"],
     ["import", "list"],
     ["import", "show"],
     ["import", "approve"],
+    ["import", "preview"],
     ["import", "withdraw"],
 ]
 

@@ -19,11 +19,14 @@ from hashmatch.model import records, signals, verdicts
 
 CLIENT = {
     "__init__": "server *timeout_seconds *credentials *token",
-    "add_entry": "bank media *reference *label *provenance *expire_time *request_id "
+    "add_entry": "bank media *reference *label *provenance *expire_time *pending *request_id "
     "*timeout_seconds *progress",
-    "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",
-    "import_entries": "bank source *format *kind *dry_run *reference *label *provenance "
+    "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *pending "
+    "*request_id",
+    "import_entries": "bank source *format *kind *dry_run *pending *reference *label *provenance "
     "*request_id *timeout_seconds *progress",
+    "preview_entry": "entry_id *screenings *benign *timeout_seconds",
+    "preview_import": "import_id *screenings *benign *timeout_seconds",
     "get_import": "import_id",
     "list_imports": "",
     "approve_import": "import_id *why *request_id",
@@ -213,13 +216,16 @@ COMMANDS = {
     "bank archive": "--json --server BANK",
     "entry": "",
     "entry add": "--bank --category --expires --json --label --language --legal-basis --note "
-    "--reference --server --severity --source --timeout FILES",
+    "--pending --reference --server --severity --source --timeout FILES",
+    "entry preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "entry show": "--json --server ID",
     "entry approve": "--json --server --why ID",
     "entry list": "--bank --json --limit --server --state",
     "import": "",
     "import add": "--all-problems --bank --category --dry-run --format --json --kind --label "
-    "--legal-basis --note --reference --request-id --server --severity --source --timeout FILE",
+    "--legal-basis --note --pending --reference --request-id --server --severity --source "
+    "--timeout FILE",
+    "import preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "import list": "--json --limit --server",
     "import show": "--json --server ID",
     "import approve": "--json --server --why ID",
