@@ -66,9 +66,10 @@ T = TypeVar("T")
 class Previews:
     """One per server; for use within one event loop.
 
-    A preview takes a thread of its own, which gives up the GIL while it searches and reads, and half
-    of one core's time. In memory are the index of what is previewed (250 bytes a hash while it is made), ten thousand
-    hashes that are searched at once or all of one upload that has more, and what that found.
+    A preview takes a thread of its own, which gives up the GIL while it searches and reads, and
+    half of one core's time. In memory are the index of what is previewed (220 bytes a hash while
+    it is made), ten thousand hashes that are searched at once or all of one upload that has more,
+    and what these found.
     """
 
     def __init__(

@@ -34,12 +34,12 @@ Benign = Annotated[
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for all of it.")]
 
 _ROWS: Final = {
-    "compared": lambda tally: tally.compared,
-    "compared in part": lambda tally: tally.partly_compared,
-    "not compared": lambda tally: tally.not_compared,
-    "would block": lambda tally: tally.would_block,
-    "would hold for review": lambda tally: tally.would_review,
-    "match without effect": lambda tally: tally.without_effect,
+    "compared": "compared",
+    "compared in part": "partly_compared",
+    "not compared": "not_compared",
+    "would block": "would_block",
+    "would hold for review": "would_review",
+    "match without effect": "without_effect",
 }
 
 
@@ -49,8 +49,9 @@ def print_preview(preview: Preview, context: Context) -> None:
         print_json({"preview": message_json(preview_to_wire(preview))})
         return
     rows = table("", "SCREENINGS", "BENIGN")
-    for name, count in _ROWS.items():
-        rows.add_row(name, f"{count(preview.screenings)}", f"{count(preview.benign)}")
+    for name, counted in _ROWS.items():
+        both = (f"{getattr(each, counted)}" for each in (preview.screenings, preview.benign))
+        rows.add_row(name, *both)
     rows.add_row("newly held", f"{preview.screenings.newly_held}", "", style="bold")
     if preview.screenings.newly_passed:
         rows.add_row("no longer held", f"{preview.screenings.newly_passed}", "", style="bold red")
