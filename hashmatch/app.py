@@ -25,6 +25,7 @@ from hashmatch.index import bands
 from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
 from hashmatch.oidc import Issuer, IssuerSettings
+from hashmatch.preview import Previews
 from hashmatch.replica import Replica
 from hashmatch.review import Review
 from hashmatch.sandbox import Sandbox, WorkerLimits
@@ -39,6 +40,7 @@ from hashmatch.store.database import Database
 from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
+from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
@@ -127,6 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ChangeFeed(history, replica, audit),
             Review(CaseStore(database)),
             access,
+            Previews(PreviewStore(database), blocklist_store, replica, audit),
         )
         credentials = _tls(settings)
         _observe(settings, workers, admission, replica)

@@ -11,7 +11,7 @@ from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, Permissi
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.index.live import usable
 from hashmatch.intake import Intake, Looks
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import NOBODY, Caller, Role
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
@@ -175,10 +175,15 @@ class Blocklist:
         self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
     ) -> Entry:
         """Raises `EntryNotFound`, `EntryNotPending`, `SecondPersonNeeded`, `BankArchived`,
-        `PermissionDenied`, `RequestIdReused`.
+        `RequestIdReused`; `PermissionDenied` for another's bank, and to one who is no approver
+        unless he could have brought it into use when he made it.
         """
-        if caller.banks is not None:
-            await self.get_entry(entry_id, caller=caller)
+        approver = Role.APPROVER in caller.roles
+        if caller.banks is not None or not approver:
+            found = await self.get_entry(entry_id, caller=caller)
+            bank = await self.get_bank(found.ref.bank_id)
+            if not approver and not caller.may_approve_own(bank.activation, found.proposed_by):
+                raise PermissionDenied
         entry = await asyncio.to_thread(self._store.approve_entry, request, entry_id, why)
         await self._replica.current()
         return entry

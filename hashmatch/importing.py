@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hashmatch.errors import ListReversed, PermissionDenied
 from hashmatch.exchange.lists import Item, ListReader
 from hashmatch.index.live import Snapshot, usable
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import NOBODY, Caller, Role
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Bank, Page, Provenance
 from hashmatch.model.signals import Signals
@@ -48,7 +48,8 @@ _Digests = npt.NDArray[np.uint8]
 @dataclasses.dataclass(frozen=True, slots=True)
 class ListSaid:
     """What is said of a list beside its lines: ``form`` and ``kind`` where it does not say them
-    itself, what to call the one entry of a list that is one, and why its entries are there.
+    itself, what to call the one entry of a list that is one, and why its entries are there. They
+    are ``pending`` whatever the bank asks for, or as it does.
     """
 
     form: Format | None = None
@@ -56,6 +57,7 @@ class ListSaid:
     reference: str = ""
     label: str = ""
     provenance: Provenance = dataclasses.field(default_factory=Provenance)
+    pending: bool = False
 
 
 class Imports:
@@ -127,7 +129,13 @@ class Imports:
             work.would_create += len(places)
         else:
             _, withdrawn = await asyncio.to_thread(
-                self._store.add, begun.import_id, actor, made, usable, work.known
+                self._store.add,
+                begun.import_id,
+                actor,
+                made,
+                usable,
+                work.known,
+                pending=work.said.pending,
             )
         work.counts = dataclasses.replace(
             work.counts,
@@ -139,9 +147,13 @@ class Imports:
         self, request: Request, import_id: str, why: str = "", *, caller: Caller = NOBODY
     ) -> Import:
         """Brings all its pending entries into use. Raises `ImportNotFound`, `EntryNotPending`,
-        `SecondPersonNeeded`, `BankArchived`, `PermissionDenied`.
+        `SecondPersonNeeded`, `BankArchived`; `PermissionDenied` as `Blocklist.approve_entry`.
         """
-        await self.get(import_id, caller=caller)
+        found = await self.get(import_id, caller=caller)
+        if Role.APPROVER not in caller.roles:
+            bank = await asyncio.to_thread(self._blocklist.get_bank, found.bank_id)
+            if not caller.may_approve_own(bank.activation, found.proposed_by):
+                raise PermissionDenied
         approved = await asyncio.to_thread(self._store.approve, request, import_id, why)
         await self._replica.current()
         return approved

@@ -292,17 +292,10 @@ class Screenings:
         yield from _kind_doubts(snapshot, kinds, versions)
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason], sha256: bytes) -> Judgement:
-        matches, snapshot = search.matches, search.snapshot
-        agreed, scores = await asyncio.to_thread(
-            lambda: (
-                policy.agreements(matches, search.squares, snapshot),
-                policy.scores(matches, snapshot),
-            )
+        found = await asyncio.to_thread(
+            policy.Found.of, search.matches, search.squares, search.snapshot
         )
-        refs = await self._replica.entry_refs(policy.matched_entries(matches, agreed))
-        evidence = policy.weigh(
-            matches, snapshot.banks, refs, agreed, sha256, snapshot.quarantined, scores
-        )
+        evidence = found.evidence(await self._replica.entry_refs(found.entries), sha256)
         return policy.judge(evidence, doubts)
 
 

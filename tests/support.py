@@ -62,6 +62,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
+from hashmatch.preview import Previews
 from hashmatch.replica import Replica
 from hashmatch.review import Review
 from hashmatch.sandbox import Sandbox, WorkerLimits
@@ -76,6 +77,7 @@ from hashmatch.store.database import Database
 from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
+from hashmatch.store.previews import PreviewStore
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 
@@ -260,6 +262,7 @@ class Parts:
     feed: ChangeFeed
     review: Review
     access: Access
+    previews: Previews
 
     @classmethod
     async def make(
@@ -295,6 +298,7 @@ class Parts:
             ChangeFeed(History(database), replica, Audit(database)),
             Review(CaseStore(database)),
             Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
+            Previews(PreviewStore(database), store, replica, Audit(database)),
         )
 
     def server(self) -> Server:
@@ -307,6 +311,7 @@ class Parts:
             self.feed,
             self.review,
             self.access,
+            self.previews,
         )
 
     async def bank(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,15 +11,18 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from hashmatch import cli
+from hashmatch.cli import output
 from hashmatch.cli.screening import EXIT_CODES
 from hashmatch.client import Client
 from hashmatch.exchange.files import ListFile
@@ -67,12 +71,14 @@ COMMANDS = [
     ["entry", "list"],
     ["entry", "show"],
     ["entry", "approve"],
+    ["entry", "preview"],
     ["entry", "withdraw"],
     ["import"],
     ["import", "add"],
     ["import", "list"],
     ["import", "show"],
     ["import", "approve"],
+    ["import", "preview"],
     ["import", "withdraw"],
 ]
 
@@ -958,3 +964,14 @@ def test_states_and_kinds_are_all_known_to_the_options() -> None:
         )
         assert done.object["bank"]["kinds"][0]["kind"] == f"KIND_{kind.name}"
         run("bank", "archive", name)
+
+
+def test_what_takes_long_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a preview would take it for stuck; or a log would fill with its dots."""
+    monkeypatch.setattr(output, "_LATE_SECONDS", 0.05)
+    for terminal, pause, told in ((True, 0.3, True), (True, 0.0, False), (False, 0.3, False)):
+        shown = io.StringIO()
+        monkeypatch.setattr(output, "stderr", Console(file=shown, force_terminal=terminal))
+        with output.waiting("comparing"):
+            time.sleep(pause)
+        assert ("comparing" in shown.getvalue()) is told

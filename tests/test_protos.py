@@ -214,7 +214,9 @@ def test_whatever_changes_state_takes_a_request_id(
     changing = 0
     for method in methods:
         has_id = "request_id" in first_fields(method, messages)
-        assert has_id != method.name.startswith(("Get", "List", "Watch", "Export")), method.name
+        assert has_id != method.name.startswith(("Get", "List", "Watch", "Export", "Preview")), (
+            method.name
+        )
         changing += has_id
     assert changing >= 9
 

@@ -19,12 +19,15 @@ from hashmatch.model import records, signals, verdicts
 
 CLIENT = {
     "__init__": "server *timeout_seconds *credentials *token *max_beginning",
-    "add_entry": "bank media *reference *label *provenance *expire_time *request_id "
+    "add_entry": "bank media *reference *label *provenance *expire_time *pending *request_id "
     "*timeout_seconds *progress",
-    "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *request_id",
-    "import_entries": "bank source *format *kind *dry_run *reference *label *provenance "
+    "add_entry_from_signals": "bank signals *reference *label *provenance *expire_time *pending "
+    "*request_id",
+    "import_entries": "bank source *format *kind *dry_run *pending *reference *label *provenance "
     "*request_id *timeout_seconds *progress",
     "export_entries": "bank *state *kinds *since *resume_token",
+    "preview_entry": "entry_id *screenings *benign *timeout_seconds",
+    "preview_import": "import_id *screenings *benign *timeout_seconds",
     "get_import": "import_id",
     "list_imports": "*since *cursor",
     "approve_import": "import_id *why *request_id",
@@ -228,15 +231,17 @@ COMMANDS = {
     "bank archive": "--json --server BANK",
     "entry": "",
     "entry add": "--bank --category --expires --json --label --language --legal-basis --note "
-    "--reference --server --severity --source --timeout FILES",
+    "--pending --reference --server --severity --source --timeout FILES",
+    "entry preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "entry show": "--json --server ID",
     "entry approve": "--json --server --why ID",
     "entry export": "--format --json --kind --output --server --since --state -o BANK",
     "entry list": "--after --bank --json --limit --server --since --state",
     "import": "",
     "import add": "--all-problems --bank --category --dry-run --format --json --kind --label "
-    "--language --legal-basis --note --reference --request-id --server --severity --source "
-    "--timeout FILE",
+    "--language --legal-basis --note --pending --reference --request-id --server --severity "
+    "--source --timeout FILE",
+    "import preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "import list": "--after --json --limit --server --since",
     "import show": "--json --server ID",
     "import approve": "--json --server --why ID",

@@ -103,7 +103,7 @@ def test_a_wide_bank_blocks_by_several_frames(entry: Signals, action: Action) ->
     found = [snapshot.search(flipped(entry, 45))]
     several = scores(found, snapshot)
     refs = {7: EntryRef("ent_7", "", "", "", "")}
-    (evidence,) = weigh(found, snapshot.banks, refs, scores=several)
+    (evidence,) = weigh(found, snapshot.banks, refs, of_several=several)
     assert (evidence.action, evidence.score) == (action, several[7])
     # What is near enough by itself is not looked at any closer.
     near = [snapshot.search(flipped(entry, 20))]

@@ -213,9 +213,7 @@ class _Blocklist:
         snapshot = self.snapshots[step]
         signals = of_step(step, looked.signals, entry=False)
         matches = [found for each in signals if len(found := snapshot.search(each))]
-        agreed = policy.agreements(matches, signals, snapshot)
-        scores = policy.scores(matches, snapshot)
-        evidence = policy.weigh(matches, snapshot.banks, self.refs, agreed, scores=scores)
+        evidence = policy.Found.of(matches, signals, snapshot).evidence(self.refs, b"")
         return policy.judge(evidence, looked.reasons)
 
     def outcome(self, case: Case, looked: _Looked) -> Outcome:

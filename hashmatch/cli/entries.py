@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from hashmatch.cli import options
+from hashmatch.cli import options, previews
 from hashmatch.cli.options import (
     After,
     AsJson,
@@ -34,6 +34,7 @@ from hashmatch.cli.output import (
     stdout,
     table,
     upload_progress,
+    waiting,
 )
 from hashmatch.client import Cursor
 from hashmatch.errors import Conflict, UploadMismatch
@@ -64,6 +65,9 @@ def entry_add(
     expires: Annotated[
         str, typer.Option(help="Out of use from then on: RFC 3339, or 12h, 90d from now.")
     ] = "",
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Wait for approval, to be previewed before.")
+    ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one file.")] = 600.0,
     server: Server = None,
     as_json: AsJson = False,
@@ -88,6 +92,7 @@ def entry_add(
                             label=label,
                             provenance=provenance,
                             expire_time=expire_time,
+                            pending=pending,
                             timeout_seconds=timeout,
                             progress=progress,
                         )
@@ -172,10 +177,29 @@ def entry_approve(
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring an entry into use that another person proposed."""
+    """Bring an entry into use that waits: another's, or one's own in a bank of one person."""
     shared = options.of(context, server, as_json)
     with options.connected(shared) as client:
         _print_entries([client.approve_entry(entry_id, why=why)], shared)
+
+
+@app.command("preview")
+def entry_preview(
+    context: typer.Context,
+    entry_id: Annotated[str, typer.Argument(metavar="ID")],
+    screenings: previews.Screenings = 1000,
+    benign: previews.Benign = True,
+    timeout: previews.Timeout = 600.0,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an entry would have matched, before it does: uploads of late, and harmless ones."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client, waiting("comparing"):
+        preview = client.preview_entry(
+            entry_id, screenings=screenings, benign=benign, timeout_seconds=timeout
+        )
+    previews.print_preview(preview, shared)
 
 
 @app.command("withdraw")

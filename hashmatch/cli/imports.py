@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from hashmatch.cli import options
+from hashmatch.cli import options, previews
 from hashmatch.cli.options import (
     After,
     AsJson,
@@ -34,6 +34,7 @@ from hashmatch.cli.output import (
     stdout,
     table,
     upload_progress,
+    waiting,
 )
 from hashmatch.client import Cursor
 from hashmatch.model.imports import Format, Import
@@ -68,6 +69,9 @@ def add(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would come of it.")
+    ] = False,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Wait for approval, to be previewed before.")
     ] = False,
     reference: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
     label: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
@@ -105,6 +109,7 @@ def add(
                     format=chosen,
                     kind=of_kind,
                     dry_run=dry_run,
+                    pending=pending,
                     reference=reference,
                     label=label,
                     provenance=provenance,
@@ -160,10 +165,29 @@ def approve(
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring all its entries into use; another person than who imported them."""
+    """Bring all its entries into use: another's, or one's own in a bank of one person."""
     shared = options.of(context, server, as_json)
     with options.connected(shared) as client:
         _print([client.approve_import(import_id, why=why)], shared)
+
+
+@app.command("preview")
+def preview(
+    context: typer.Context,
+    import_id: ImportId,
+    screenings: previews.Screenings = 1000,
+    benign: previews.Benign = True,
+    timeout: previews.Timeout = 600.0,
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what its entries would have matched, before they do: uploads of late, harmless ones."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client, waiting("comparing"):
+        found = client.preview_import(
+            import_id, screenings=screenings, benign=benign, timeout_seconds=timeout
+        )
+    previews.print_preview(found, shared)
 
 
 @app.command("withdraw")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ __all__ = [
     "VERDICT_STYLES",
     "Context",
     "counting",
+    "describe",
     "failed",
     "listed",
     "message_json",
@@ -46,9 +48,12 @@ __all__ = [
     "stdout",
     "table",
     "upload_progress",
+    "waiting",
 ]
 
 T = TypeVar("T")
+
+_LATE_SECONDS = 2.0
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -230,3 +235,19 @@ def upload_progress(what: str) -> Iterator[Any]:
     ) as progress:
         task = progress.add_task(plain(what))
         yield lambda sent, total: progress.update(task, completed=sent, total=total or None)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says that something goes on, on a terminal only, once it has taken two seconds."""
+    status = stderr.status(what)
+    late = threading.Timer(_LATE_SECONDS, status.start)
+    if stderr.is_terminal:
+        late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        if stderr.is_terminal:
+            late.join()
+        status.stop()

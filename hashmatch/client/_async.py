@@ -27,6 +27,7 @@ from hashmatch.client._gate import Gate
 from hashmatch.client._imports import ImportCalls
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.client._paging import Cursor, PagingCalls
+from hashmatch.client._previews import PreviewCalls
 from hashmatch.client._review import ReviewCalls
 from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
 from hashmatch.errors import Overloaded, Unavailable
@@ -65,7 +66,9 @@ _SERVING: Final = b"\x08\x01"
 T = TypeVar("T")
 
 
-class AsyncClient(AccessCalls, EntryCalls, ImportCalls, ExportCalls, ReviewCalls, PagingCalls):
+class AsyncClient(
+    AccessCalls, EntryCalls, ImportCalls, ExportCalls, PreviewCalls, ReviewCalls, PagingCalls
+):
     """One connection to a server, for use within one event loop; safe for concurrent calls.
 
     Calls are tried again while the server is away or full, until their deadline: that is safe,

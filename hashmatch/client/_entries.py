@@ -37,12 +37,13 @@ class EntryCalls:
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Entry:
-        """Makes an entry of a video or an image, which is hashed and not kept. It is pending until
-        another person approves it, if the bank is one of two persons.
+        """Makes an entry of a video or an image, which is hashed and not kept. It is
+        ``pending`` until it is approved, if that is asked for or the bank takes two persons.
         """
         header = pb.CreateEntryFromMediaHeader(
             request_id=request_id or str(uuid.uuid4()),
@@ -51,6 +52,7 @@ class EntryCalls:
             label=label,
             provenance=None if provenance is None else provenance_to_wire(provenance),
             expire_time=None if expire_time is None else timestamp(expire_time),
+            pending=pending,
         )
 
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
@@ -77,6 +79,7 @@ class EntryCalls:
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
     ) -> Entry:
         """Makes an entry of hashes; else as `add_entry`."""
@@ -88,6 +91,7 @@ class EntryCalls:
             signals=signals,
             provenance=None if provenance is None else provenance_to_wire(provenance),
             expire_time=None if expire_time is None else timestamp(expire_time),
+            pending=pending,
         )
         response = await self._unary(self._blocklist.CreateEntryFromSignals, request)
         return entry_from_wire(response.entry)
@@ -121,7 +125,7 @@ class EntryCalls:
     async def approve_entry(
         self, entry_id: str, *, why: str = "", request_id: str | None = None
     ) -> Entry:
-        """Brings an entry into use that another person proposed."""
+        """Brings an entry into use that waits; see ApproveEntry."""
         request = pb.ApproveEntryRequest(
             request_id=request_id or str(uuid.uuid4()), entry_id=entry_id, why=why
         )

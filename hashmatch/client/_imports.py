@@ -35,6 +35,7 @@ class ImportCalls:
         format: Format | None = None,  # noqa: A002 - what it is called everywhere else
         kind: Kind | None = None,
         dry_run: bool = False,
+        pending: bool = False,
         reference: str = "",
         label: str = "",
         provenance: Provenance | None = None,
@@ -44,7 +45,8 @@ class ImportCalls:
     ) -> Import:
         """Makes entries of a list of hashes: a path, bytes, or an open file. Lines that are broken
         are told and left out; what the bank has already stays as it is. With ``dry_run`` nothing
-        is imported: it tells what would come of it.
+        is imported: it tells what would come of it. With ``pending`` its entries wait for approval
+        in any bank.
         """
         header = pb.ImportEntriesHeader(
             request_id=request_id or str(uuid.uuid4()),
@@ -55,6 +57,7 @@ class ImportCalls:
             reference=reference,
             label=label,
             provenance=None if provenance is None else provenance_to_wire(provenance),
+            pending=pending,
         )
 
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
@@ -89,7 +92,7 @@ class ImportCalls:
     async def approve_import(
         self, import_id: str, *, why: str = "", request_id: str | None = None
     ) -> Import:
-        """Brings all pending entries of an import into use that another person made."""
+        """Brings all pending entries of an import into use; see ApproveImport."""
         request = pb.ApproveImportRequest(
             request_id=request_id or str(uuid.uuid4()), import_id=import_id, why=why
         )

@@ -18,6 +18,7 @@ from hashmatch.model.callers import Caller, KnownCaller, Role
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.exports import ExportedEntry
 from hashmatch.model.imports import Format, Import
+from hashmatch.model.previews import Preview
 from hashmatch.model.records import (
     AuditRow,
     Bank,
@@ -246,6 +247,7 @@ class Client:
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
@@ -259,6 +261,7 @@ class Client:
                 label=label,
                 provenance=provenance,
                 expire_time=expire_time,
+                pending=pending,
                 request_id=request_id,
                 timeout_seconds=timeout_seconds,
                 progress=progress,
@@ -274,6 +277,7 @@ class Client:
         label: str = "",
         provenance: Provenance | None = None,
         expire_time: datetime.datetime | None = None,
+        pending: bool = False,
         request_id: str | None = None,
     ) -> Entry:
         """See `AsyncClient.add_entry_from_signals`."""
@@ -285,6 +289,7 @@ class Client:
                 label=label,
                 provenance=provenance,
                 expire_time=expire_time,
+                pending=pending,
                 request_id=request_id,
             )
         )
@@ -348,6 +353,7 @@ class Client:
         format: Format | None = None,  # noqa: A002 - what it is called everywhere else
         kind: Kind | None = None,
         dry_run: bool = False,
+        pending: bool = False,
         reference: str = "",
         label: str = "",
         provenance: Provenance | None = None,
@@ -363,6 +369,7 @@ class Client:
                 format=format,
                 kind=kind,
                 dry_run=dry_run,
+                pending=pending,
                 reference=reference,
                 label=label,
                 provenance=provenance,
@@ -396,6 +403,36 @@ class Client:
     ) -> Import:
         """See `AsyncClient.withdraw_import`."""
         return self._run(self._client.withdraw_import(import_id, why=why, request_id=request_id))
+
+    def preview_entry(
+        self,
+        entry_id: str,
+        *,
+        screenings: int | None = None,
+        benign: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> Preview:
+        """See `AsyncClient.preview_entry`."""
+        return self._run(
+            self._client.preview_entry(
+                entry_id, screenings=screenings, benign=benign, timeout_seconds=timeout_seconds
+            )
+        )
+
+    def preview_import(
+        self,
+        import_id: str,
+        *,
+        screenings: int | None = None,
+        benign: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> Preview:
+        """See `AsyncClient.preview_import`."""
+        return self._run(
+            self._client.preview_import(
+                import_id, screenings=screenings, benign=benign, timeout_seconds=timeout_seconds
+            )
+        )
 
     def create_caller(
         self,

@@ -141,14 +141,15 @@ class ListReader:
         except Bad as bad:
             found.append(ImportProblem(self.lines, bad.code, str(bad)))
         else:
-            if read is not None and (read.entry or self._open):
+            if read is not None:
                 self._take(read, found)
-            elif read is not None:
-                found.append(read)
 
     def _take(self, item: Item, found: _Read) -> None:
         """Alone, or with the lines before it that are of the same entry."""
         before = self._open
+        if before is None and not item.entry:  # Most.
+            found.append(item)
+            return
         if before is None or not item.entry or before.entry != item.entry:
             self._close(found)
             if item.entry:

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from hashmatch.model.verdicts import Activation
+
 __all__ = [
     "NOBODY",
     "TOKEN_PREFIX",
@@ -85,6 +87,10 @@ class Caller:
     def may_touch(self, bank_id: str, bank_name: str) -> bool:
         """True if a bank is one of its own."""
         return self.banks is None or bool(self.banks & {bank_id, bank_name})
+
+    def may_approve_own(self, activation: Activation, proposed_by: str) -> bool:
+        """True if what waits is its own, in a bank where it could have done without waiting."""
+        return activation is Activation.ONE_PERSON and proposed_by == self.caller_id
 
 
 # Where callers are not asked who they are: may do all.

@@ -4,6 +4,7 @@ from hashmatch.policy.agreeing import agreements, matched_entries, scores
 from hashmatch.policy.negative import may_overrule_files
 from hashmatch.policy.squares import Agreement
 from hashmatch.policy.weigh import (
+    Found,
     Judgement,
     judge,
     sure_block,
@@ -12,6 +13,7 @@ from hashmatch.policy.weigh import (
 
 __all__ = [
     "Agreement",
+    "Found",
     "Judgement",
     "agreements",
     "judge",

@@ -9,18 +9,18 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.index.live import Matches
+from hashmatch.index.live import Matches, Snapshot
 from hashmatch.model.records import Bank, EntryRef, Evidence, Reason, Segment
-from hashmatch.model.signals import part_of, turn_of
+from hashmatch.model.signals import Signals, part_of, turn_of
 from hashmatch.model.verdicts import Action, Effect, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.policy import timing
 from hashmatch.policy.acting import always_blocks, standing, strong
-from hashmatch.policy.agreeing import MAX_EVIDENCE
+from hashmatch.policy.agreeing import MAX_EVIDENCE, agreements, matched_entries, scores
 from hashmatch.policy.negative import sift
 from hashmatch.policy.squares import Agreement
 from hashmatch.policy.whole_frames import frame_score
 
-__all__ = ["Judgement", "judge", "sure_block", "weigh"]
+__all__ = ["Found", "Judgement", "judge", "sure_block", "weigh"]
 
 # Frames of one entry in an upload that decide at once. One frame may be chance or a title card
 # that many clips share; three sampled frames are some three seconds.
@@ -39,6 +39,47 @@ class Judgement:
     reasons: tuple[Reason, ...]
     evidence: tuple[Evidence, ...]
     unacted: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that was found of one media in a snapshot: its matches, and what came of a closer look.
+
+    ``agreed`` and ``scores``: see `hashmatch.policy.agreeing`.
+    """
+
+    matches: Sequence[Matches]
+    snapshot: Snapshot
+    agreed: Mapping[int, Agreement]
+    scores: Mapping[int, int]
+
+    @classmethod
+    def of(
+        cls, matches: Sequence[Matches], squares: Iterable[Signals], snapshot: Snapshot
+    ) -> Found:
+        """``matches`` has one of each kind, ``squares`` are the media's in the batches that were
+        searched. Releases the GIL for most of it.
+        """
+        return cls(
+            matches, snapshot, agreements(matches, squares, snapshot), scores(matches, snapshot)
+        )
+
+    @property
+    def entries(self) -> list[int]:
+        """Sequence numbers of the entries whose names `evidence` needs."""
+        return matched_entries(self.matches, self.agreed)
+
+    def evidence(self, names: Mapping[int, EntryRef], sha256: bytes) -> tuple[Evidence, ...]:
+        """See `weigh`."""
+        return weigh(
+            self.matches,
+            self.snapshot.banks,
+            names,
+            self.agreed,
+            sha256,
+            self.snapshot.quarantined,
+            self.scores,
+        )
 
 
 def sure_block(
@@ -70,11 +111,11 @@ def weigh(
     agreed: Mapping[int, Agreement] | None = None,
     sha256: bytes = b"",
     quarantined: Collection[int] = frozenset(),
-    scores: Mapping[int, int] | None = None,
+    of_several: Mapping[int, int] | None = None,
 ) -> tuple[Evidence, ...]:
     """Joins the matches of each entry and kind into evidence, surest first.
 
-    ``banks``, ``entries``, ``agreed`` and ``scores`` (see `hashmatch.policy.agreeing`) by sequence
+    ``banks``, ``entries``, ``agreed`` and ``of_several`` (see `Found`) by sequence
     number; ``sha256`` is the upload's, empty if not known; ``quarantined`` are sequence numbers of
     entries. What acts comes first, and blocking banks before others; then the very file; then the
     entry whose frames match best in sum, where a frame counts as many bits as it is nearer than the
@@ -99,7 +140,7 @@ def weigh(
             score, nearness = round(agreed[seq].score), agreed[seq].nearness
             asked = bank.action if agreed[seq].same else Action.REVIEW
         else:
-            score, asked = _score(one, (scores or {}).get(seq)), bank.action
+            score, asked = _score(one, (of_several or {}).get(seq)), bank.action
             nearness = _nearness(one, bank.thresholds[one.kind], sharers)
         held = seq in quarantined
         action, effect = standing(bank, asked, score, sha256, quarantined=held)

@@ -23,6 +23,7 @@ from hashmatch.model.verdicts import (
     EntryState,
     Kind,
 )
+from hashmatch.preview import DEFAULT_SCREENINGS, MOST_SCREENINGS, Previews
 from hashmatch.server import fields
 from hashmatch.server.access_interceptor import current_caller
 from hashmatch.server.uploads import open_upload, told_when_taken
@@ -32,6 +33,7 @@ from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
 from hashmatch.wire.imports import import_to_wire
+from hashmatch.wire.previews import preview_to_wire
 from hashmatch.wire.records import bank_to_wire, entry_to_wire, watched_to_wire
 from hashmatch.wire.signals import brief_to_wire, signals_from_wire
 
@@ -49,13 +51,21 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     """See blocklist_service.proto."""
 
     def __init__(
-        self, blocklist: Blocklist, imports: Imports, exports: Exports, feed: ChangeFeed
+        self,
+        blocklist: Blocklist,
+        imports: Imports,
+        exports: Exports,
+        feed: ChangeFeed,
+        previews: Previews,
     ) -> None:
-        """Serves one `Blocklist`, what comes and goes as lists, and the feed of its changes."""
+        """Serves one `Blocklist`, what comes and goes as lists, the feed of its changes, and
+        previews of them.
+        """
         self._blocklist = blocklist
         self._imports = imports
         self._exports = exports
         self._feed = feed
+        self._previews = previews
 
     async def CreateBank(
         self, request: pb.CreateBankRequest, context: Any
@@ -230,6 +240,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
                 fields.text("reference", header.reference, _LONGEST_REFERENCE),
                 fields.text("label", header.label, _LONGEST_LABEL),
                 _provenance(header.provenance),
+                header.pending,
             ),
             chunks,
             dry_run=header.dry_run,
@@ -314,6 +325,30 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
                 # Thousands of hashes: others would wait meanwhile.
                 yield await asyncio.to_thread(_exported, parts)
 
+    async def PreviewEntry(
+        self, request: pb.PreviewEntryRequest, context: Any
+    ) -> pb.PreviewEntryResponse:
+        """See the proto."""
+        preview = await self._previews.of_entry(
+            fields.required("entry_id", request.entry_id),
+            _screenings(request),
+            benign=request.benign or not request.HasField("benign"),
+            caller=current_caller(),
+        )
+        return pb.PreviewEntryResponse(preview=preview_to_wire(preview))
+
+    async def PreviewImport(
+        self, request: pb.PreviewImportRequest, context: Any
+    ) -> pb.PreviewImportResponse:
+        """See the proto."""
+        preview = await self._previews.of_import(
+            fields.required("import_id", request.import_id),
+            _screenings(request),
+            benign=request.benign or not request.HasField("benign"),
+            caller=current_caller(),
+        )
+        return pb.PreviewImportResponse(preview=preview_to_wire(preview))
+
 
 def _exported(parts: Sequence[EntryPart]) -> pb.ExportEntriesResponse:
     return pb.ExportEntriesResponse(
@@ -329,6 +364,16 @@ def _exported(parts: Sequence[EntryPart]) -> pb.ExportEntriesResponse:
     )
 
 
+def _screenings(request: pb.PreviewEntryRequest | pb.PreviewImportRequest) -> int:
+    if not request.HasField("screenings"):
+        return DEFAULT_SCREENINGS
+    if not 0 <= request.screenings <= MOST_SCREENINGS:
+        raise InvalidField(
+            "screenings", f"{request.screenings} is not within 0 and {MOST_SCREENINGS}"
+        )
+    return request.screenings
+
+
 def _new_entry(
     said: pb.CreateEntryFromMediaHeader | pb.CreateEntryFromSignalsRequest,
     signals: Sequence[Signals],
@@ -340,6 +385,7 @@ def _new_entry(
         signals,
         provenance=_provenance(said.provenance),
         expire_time=expire,
+        pending=said.pending,
     )
 
 

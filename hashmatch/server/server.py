@@ -16,6 +16,7 @@ from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import ConfigInvalid
 from hashmatch.exporting import Exports
 from hashmatch.importing import Imports
+from hashmatch.preview import Previews
 from hashmatch.review import Review
 from hashmatch.screening import Screenings
 from hashmatch.server.access_interceptor import AccessInterceptor
@@ -74,6 +75,7 @@ class Server:
         feed: ChangeFeed,
         review: Review,
         access: Access,
+        previews: Previews,
     ) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
@@ -91,7 +93,7 @@ class Server:
             ScreeningService(screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, imports, exports, feed), self._server
+            BlocklistService(blocklist, imports, exports, feed, previews), self._server
         )
         review_grpc.add_ReviewServiceServicer_to_server(ReviewService(review), self._server)
         access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)

@@ -92,6 +92,7 @@ class NewEntry:
     reasons: tuple[Reason, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     expire_time: datetime.datetime | None = None
+    pending: bool = False  # Waits for approval, whatever the bank asks for.
 
 
 class BlocklistStore(ChangeLog):
@@ -194,13 +195,13 @@ class BlocklistStore(ChangeLog):
         new: NewEntry,
         usable: Usable,
     ) -> Entry:
-        """In use at once, or pending, as the bank has it. ``usable`` says which hashes are rich
-        enough to match by. Raises `BankNotFound`, `BankArchived`, `RequestIdReused`.
+        """In use at once, or pending, as the bank or ``new`` has it. ``usable`` says which hashes
+        are rich enough to match by. Raises `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             row = open_bank(connection, bank)
-            pending = row.activation == Activation.TWO_PERSON
+            pending = new.pending or row.activation == Activation.TWO_PERSON
             expire = new.expire_time
             coverage = new.coverage
             entry = {
@@ -297,12 +298,12 @@ class BlocklistStore(ChangeLog):
                     f"the entry is {EntryState(row.state).name}; only one that is PENDING can be "
                     "approved"
                 )
+            bank = open_bank(connection, row.bank_id)
             # Where nobody is asked who he is, nobody is a second person.
-            if row.proposed_by == request.actor:
+            if bank.activation == Activation.TWO_PERSON and row.proposed_by == request.actor:
                 raise SecondPersonNeeded(
                     "who proposed an entry cannot approve it; another person has to"
                 )
-            open_bank(connection, row.bank_id)
             _set_state(connection, row.seq, EntryState.ACTIVE, approved_by=request.actor)
             return "entry_approved", row.bank_seq, row.seq
 

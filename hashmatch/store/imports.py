@@ -102,12 +102,19 @@ class ImportStore:
             return _known(connection, open_bank(connection, bank_id).seq)
 
     def add(
-        self, import_id: str, actor: str, some: NewEntries, usable: Usable, known: Known
+        self,
+        import_id: str,
+        actor: str,
+        some: NewEntries,
+        usable: Usable,
+        known: Known,
+        *,
+        pending: bool = False,
     ) -> tuple[int, int]:
         """Adds those that are not in the bank yet, at one revision; returns how many, and how many
-        were withdrawn before. They are pending where the bank takes two persons. ``known`` is
-        brought up to date. Adds nothing to an import that was withdrawn meanwhile. Raises
-        `BankArchived`.
+        were withdrawn before. They are pending if it is asked for, and where the bank takes two
+        persons. ``known`` is brought up to date. Adds nothing to an import that was withdrawn
+        meanwhile. Raises `BankArchived`.
         """
         with self._database.write_in_order() as connection:
             row = connection.execute(_select().where(imports.c.import_id == import_id)).one()
@@ -120,7 +127,7 @@ class ImportStore:
             if not places or row.state != ImportState.UNFINISHED:
                 return 0, withdrawn
             kept = some.take(places)
-            pending = bank.activation == Activation.TWO_PERSON
+            pending = pending or bank.activation == Activation.TWO_PERSON
             what = "entries_proposed" if pending else "entries_created"
             made = ids.new_id(ids.IMPORT)  # Of the block: no caller's request has such an id.
             revision = log_change(connection, Request(f"{made}.block", ""), what, bank.seq)
@@ -196,11 +203,11 @@ class ImportStore:
                     f"the import is {ImportState(row.state).name}; only one that is PENDING can "
                     "be approved"
                 )
-            if row.proposed_by == request.actor:
+            bank = open_bank(connection, row.bank_id)
+            if bank.activation == Activation.TWO_PERSON and row.proposed_by == request.actor:
                 raise SecondPersonNeeded(
                     "who imported a list cannot approve it; another person has to"
                 )
-            open_bank(connection, row.bank_id)
             revision = self._move(
                 connection, request, row, EntryState.PENDING, "entries_approved", why
             )

@@ -54,7 +54,7 @@ class _ActivationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Activation
     ACTIVATION_UNSPECIFIED: _Activation.ValueType  # 0
     """Never sent by the server; in a request to make a bank: ONE_PERSON."""
     ACTIVATION_ONE_PERSON: _Activation.ValueType  # 1
-    """Who makes an entry brings it into use."""
+    """Who makes an entry brings it into use, at once or by approving it."""
     ACTIVATION_TWO_PERSON: _Activation.ValueType  # 2
     """An entry is PENDING until another person approves it."""
 
@@ -64,7 +64,7 @@ class Activation(_Activation, metaclass=_ActivationEnumTypeWrapper):
 ACTIVATION_UNSPECIFIED: Activation.ValueType  # 0
 """Never sent by the server; in a request to make a bank: ONE_PERSON."""
 ACTIVATION_ONE_PERSON: Activation.ValueType  # 1
-"""Who makes an entry brings it into use."""
+"""Who makes an entry brings it into use, at once or by approving it."""
 ACTIVATION_TWO_PERSON: Activation.ValueType  # 2
 """An entry is PENDING until another person approves it."""
 Global___Activation: _TypeAlias = Activation  # noqa: Y015
@@ -244,7 +244,7 @@ class _ImportStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSta
     IMPORT_STATE_UNFINISHED: _ImportState.ValueType  # 1
     """Not all of it has come; what came is in use, or waits."""
     IMPORT_STATE_PENDING: _ImportState.ValueType  # 2
-    """Its entries wait for another person's approval."""
+    """Its entries wait for approval."""
     IMPORT_STATE_ACTIVE: _ImportState.ValueType  # 3
     """Its entries are in use, but for those that were withdrawn one by one."""
     IMPORT_STATE_WITHDRAWN: _ImportState.ValueType  # 4
@@ -258,7 +258,7 @@ IMPORT_STATE_UNSPECIFIED: ImportState.ValueType  # 0
 IMPORT_STATE_UNFINISHED: ImportState.ValueType  # 1
 """Not all of it has come; what came is in use, or waits."""
 IMPORT_STATE_PENDING: ImportState.ValueType  # 2
-"""Its entries wait for another person's approval."""
+"""Its entries wait for approval."""
 IMPORT_STATE_ACTIVE: ImportState.ValueType  # 3
 """Its entries are in use, but for those that were withdrawn one by one."""
 IMPORT_STATE_WITHDRAWN: ImportState.ValueType  # 4
@@ -1102,6 +1102,7 @@ class CreateEntryFromMediaHeader(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -1112,6 +1113,8 @@ class CreateEntryFromMediaHeader(_message.Message):
     """See EntryRef."""
     size_bytes: _builtins.int
     """Size of the file in bytes; 0 if not known. If given, an upload of another size is refused."""
+    pending: _builtins.bool
+    """Makes it PENDING in any bank, so that it can be previewed before it is approved."""
     @_builtins.property
     def provenance(self) -> Global___Provenance:
         """See Entry."""
@@ -1130,10 +1133,11 @@ class CreateEntryFromMediaHeader(_message.Message):
         size_bytes: _builtins.int = ...,
         provenance: Global___Provenance | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "pending", b"pending", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1176,6 +1180,7 @@ class CreateEntryFromSignalsRequest(_message.Message):
     SIGNALS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -1184,6 +1189,8 @@ class CreateEntryFromSignalsRequest(_message.Message):
     """See EntryRef."""
     label: _builtins.str
     """See EntryRef."""
+    pending: _builtins.bool
+    """See CreateEntryFromMediaHeader."""
     @_builtins.property
     def signals(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Signals]:
         """The hashes, one message a kind, of kinds that the bank uses."""
@@ -1206,10 +1213,11 @@ class CreateEntryFromSignalsRequest(_message.Message):
         signals: _abc.Iterable[_common_pb2.Signals] | None = ...,
         provenance: Global___Provenance | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "expire_time", b"expire_time", "label", b"label", "pending", b"pending", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1631,6 +1639,7 @@ class ImportEntriesHeader(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat; see CreateBankRequest."""
     bank: _builtins.str
@@ -1645,6 +1654,8 @@ class ImportEntriesHeader(_message.Message):
     """Of entries whose lines have none; see EntryRef."""
     label: _builtins.str
     """Likewise."""
+    pending: _builtins.bool
+    """Makes its entries PENDING in any bank, so that it can be previewed before it is approved."""
     @_builtins.property
     def provenance(self) -> Global___Provenance:
         """Why its entries are there."""
@@ -1660,10 +1671,11 @@ class ImportEntriesHeader(_message.Message):
         reference: _builtins.str = ...,
         label: _builtins.str = ...,
         provenance: Global___Provenance | None = ...,
+        pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "dry_run", b"dry_run", "format", b"format", "kind", b"kind", "label", b"label", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "dry_run", b"dry_run", "format", b"format", "kind", b"kind", "label", b"label", "pending", b"pending", "provenance", b"provenance", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2172,3 +2184,349 @@ class ExportedEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportedEntry: _TypeAlias = ExportedEntry  # noqa: Y015
+
+@_typing.final
+class PreviewEntryRequest(_message.Message):
+    """Which entry to preview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    SCREENINGS_FIELD_NUMBER: _builtins.int
+    BENIGN_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    """Its id."""
+    screenings: _builtins.int
+    """How many of the newest screenings to compare it with, 0 to 10,000. Absent: 1,000."""
+    benign: _builtins.bool
+    """Whether to compare it with the entries of negative banks. Absent: yes."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        screenings: _builtins.int | None = ...,
+        benign: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_benign", b"_benign", "_screenings", b"_screenings", "benign", b"benign", "screenings", b"screenings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_benign", b"_benign", "_screenings", b"_screenings", "benign", b"benign", "entry_id", b"entry_id", "screenings", b"screenings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__benign: _TypeAlias = _typing.Literal["benign"]  # noqa: Y015
+    _WhichOneofArgType__benign: _TypeAlias = _typing.Literal["_benign", b"_benign"]  # noqa: Y015
+    _WhichOneofReturnType__screenings: _TypeAlias = _typing.Literal["screenings"]  # noqa: Y015
+    _WhichOneofArgType__screenings: _TypeAlias = _typing.Literal["_screenings", b"_screenings"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__benign) -> _WhichOneofReturnType__benign | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__screenings) -> _WhichOneofReturnType__screenings | None: ...
+
+Global___PreviewEntryRequest: _TypeAlias = PreviewEntryRequest  # noqa: Y015
+
+@_typing.final
+class PreviewEntryResponse(_message.Message):
+    """What the entry would have done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preview(self) -> Global___Preview:
+        """The preview."""
+
+    def __init__(
+        self,
+        *,
+        preview: Global___Preview | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewEntryResponse: _TypeAlias = PreviewEntryResponse  # noqa: Y015
+
+@_typing.final
+class PreviewImportRequest(_message.Message):
+    """Which import to preview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    SCREENINGS_FIELD_NUMBER: _builtins.int
+    BENIGN_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Its id."""
+    screenings: _builtins.int
+    """See PreviewEntryRequest."""
+    benign: _builtins.bool
+    """See PreviewEntryRequest."""
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+        screenings: _builtins.int | None = ...,
+        benign: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_benign", b"_benign", "_screenings", b"_screenings", "benign", b"benign", "screenings", b"screenings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_benign", b"_benign", "_screenings", b"_screenings", "benign", b"benign", "import_id", b"import_id", "screenings", b"screenings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__benign: _TypeAlias = _typing.Literal["benign"]  # noqa: Y015
+    _WhichOneofArgType__benign: _TypeAlias = _typing.Literal["_benign", b"_benign"]  # noqa: Y015
+    _WhichOneofReturnType__screenings: _TypeAlias = _typing.Literal["screenings"]  # noqa: Y015
+    _WhichOneofArgType__screenings: _TypeAlias = _typing.Literal["_screenings", b"_screenings"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__benign) -> _WhichOneofReturnType__benign | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__screenings) -> _WhichOneofReturnType__screenings | None: ...
+
+Global___PreviewImportRequest: _TypeAlias = PreviewImportRequest  # noqa: Y015
+
+@_typing.final
+class PreviewImportResponse(_message.Message):
+    """What the import would have done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preview(self) -> Global___Preview:
+        """The preview."""
+
+    def __init__(
+        self,
+        *,
+        preview: Global___Preview | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewImportResponse: _TypeAlias = PreviewImportResponse  # noqa: Y015
+
+@_typing.final
+class PreviewGap(_message.Message):
+    """A kind by which what is previewed matches, and that could not be compared everywhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: _common_pb2.Kind.ValueType
+    """The kind."""
+    count: _builtins.int
+    """How many do not have it, or have it from another version of it."""
+    def __init__(
+        self,
+        *,
+        kind: _common_pb2.Kind.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewGap: _TypeAlias = PreviewGap  # noqa: Y015
+
+@_typing.final
+class PreviewTally(_message.Message):
+    """How many screenings, or benign entries, were compared, and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARED_FIELD_NUMBER: _builtins.int
+    PARTLY_COMPARED_FIELD_NUMBER: _builtins.int
+    NOT_COMPARED_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    WOULD_BLOCK_FIELD_NUMBER: _builtins.int
+    WOULD_REVIEW_FIELD_NUMBER: _builtins.int
+    WITHOUT_EFFECT_FIELD_NUMBER: _builtins.int
+    NEWLY_HELD_FIELD_NUMBER: _builtins.int
+    NEWLY_PASSED_FIELD_NUMBER: _builtins.int
+    compared: _builtins.int
+    """Compared by every kind by which what is previewed matches."""
+    partly_compared: _builtins.int
+    """Compared, but not by every kind, or not looked at as a whole: there may be more that would have
+    matched.
+    """
+    not_compared: _builtins.int
+    """Not compared by any kind: nothing is known of these."""
+    would_block: _builtins.int
+    """Matched: it would have led to BLOCK."""
+    would_review: _builtins.int
+    """Matched: it would have led to REVIEW."""
+    without_effect: _builtins.int
+    """Matched, and nothing would have come of it: a negative bank overrules it, its score is too low,
+    or it is in a negative bank itself.
+    """
+    newly_held: _builtins.int
+    """Of would_block and would_review, those whose newest verdict is NO_MATCH: uploads that would be
+    held from now on. Of screenings alone.
+    """
+    newly_passed: _builtins.int
+    """Of an entry or import of a negative bank: screenings whose newest verdict is BLOCK or REVIEW, and
+    would not be with it. Of screenings alone.
+    """
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewGap]:
+        """Which kinds were missing."""
+
+    def __init__(
+        self,
+        *,
+        compared: _builtins.int = ...,
+        partly_compared: _builtins.int = ...,
+        not_compared: _builtins.int = ...,
+        gaps: _abc.Iterable[Global___PreviewGap] | None = ...,
+        would_block: _builtins.int = ...,
+        would_review: _builtins.int = ...,
+        without_effect: _builtins.int = ...,
+        newly_held: _builtins.int = ...,
+        newly_passed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "gaps", b"gaps", "newly_held", b"newly_held", "newly_passed", b"newly_passed", "not_compared", b"not_compared", "partly_compared", b"partly_compared", "without_effect", b"without_effect", "would_block", b"would_block", "would_review", b"would_review"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewTally: _TypeAlias = PreviewTally  # noqa: Y015
+
+@_typing.final
+class PreviewedScreening(_message.Message):
+    """One screening that would have been matched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCREENING_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    WOULD_BE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    screening_id: _builtins.str
+    """Its id."""
+    verdict: _common_pb2.Verdict.ValueType
+    """Its newest verdict."""
+    would_be: _common_pb2.Verdict.ValueType
+    """What this alone would have led to: BLOCK, REVIEW, or NO_MATCH for nothing."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the media was screened."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Evidence]:
+        """Why, surest first, up to 10. Only of what is previewed."""
+
+    def __init__(
+        self,
+        *,
+        screening_id: _builtins.str = ...,
+        verdict: _common_pb2.Verdict.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        would_be: _common_pb2.Verdict.ValueType = ...,
+        evidence: _abc.Iterable[_common_pb2.Evidence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "evidence", b"evidence", "screening_id", b"screening_id", "verdict", b"verdict", "would_be", b"would_be"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewedScreening: _TypeAlias = PreviewedScreening  # noqa: Y015
+
+@_typing.final
+class PreviewedBenign(_message.Message):
+    """One benign entry that would have been matched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    WOULD_BE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    would_be: _common_pb2.Verdict.ValueType
+    """What this alone would have led to, had it been an upload and no negative bank there: BLOCK,
+    REVIEW, or NO_MATCH for nothing.
+    """
+    @_builtins.property
+    def entry(self) -> _common_pb2.EntryRef:
+        """Which. Of a bank that the caller may not see, without reference and label."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Evidence]:
+        """Why, surest first, up to 10. Media times are those of the benign entry."""
+
+    def __init__(
+        self,
+        *,
+        entry: _common_pb2.EntryRef | None = ...,
+        would_be: _common_pb2.Verdict.ValueType = ...,
+        evidence: _abc.Iterable[_common_pb2.Evidence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "evidence", b"evidence", "would_be", b"would_be"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewedBenign: _TypeAlias = PreviewedBenign  # noqa: Y015
+
+@_typing.final
+class Preview(_message.Message):
+    """What an entry, or all of an import, would have done. No hashes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SCREENINGS_FIELD_NUMBER: _builtins.int
+    SCREENING_SAMPLES_FIELD_NUMBER: _builtins.int
+    BENIGN_FIELD_NUMBER: _builtins.int
+    BENIGN_SAMPLES_FIELD_NUMBER: _builtins.int
+    entries: _builtins.int
+    """How many entries were previewed."""
+    revision: _builtins.int
+    """The blocklist's revision whose negative banks were heeded."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Kind.ValueType]:
+        """Kinds by which they match. Empty: they match nothing, whatever is uploaded."""
+
+    @_builtins.property
+    def screenings(self) -> Global___PreviewTally:
+        """The newest screenings."""
+
+    @_builtins.property
+    def screening_samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedScreening]:
+        """The surest of those that would have been matched, surest first, up to 20."""
+
+    @_builtins.property
+    def benign(self) -> Global___PreviewTally:
+        """Entries of negative banks."""
+
+    @_builtins.property
+    def benign_samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedBenign]:
+        """The surest of those that would have been matched, surest first, up to 20."""
+
+    def __init__(
+        self,
+        *,
+        entries: _builtins.int = ...,
+        kinds: _abc.Iterable[_common_pb2.Kind.ValueType] | None = ...,
+        revision: _builtins.int = ...,
+        screenings: Global___PreviewTally | None = ...,
+        screening_samples: _abc.Iterable[Global___PreviewedScreening] | None = ...,
+        benign: Global___PreviewTally | None = ...,
+        benign_samples: _abc.Iterable[Global___PreviewedBenign] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["benign", b"benign", "screenings", b"screenings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["benign", b"benign", "benign_samples", b"benign_samples", "entries", b"entries", "kinds", b"kinds", "revision", b"revision", "screening_samples", b"screening_samples", "screenings", b"screenings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preview: _TypeAlias = Preview  # noqa: Y015

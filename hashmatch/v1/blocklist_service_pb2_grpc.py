@@ -134,6 +134,16 @@ class BlocklistServiceStub:
                 request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.SerializeToString,
                 response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.FromString,
                 _registered_method=True)
+        self.PreviewEntry = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/PreviewEntry',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryResponse.FromString,
+                _registered_method=True)
+        self.PreviewImport = channel.unary_unary(
+                '/hashmatch.v1.BlocklistService/PreviewImport',
+                request_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportRequest.SerializeToString,
+                response_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportResponse.FromString,
+                _registered_method=True)
 
 
 class BlocklistServiceServicer:
@@ -209,7 +219,8 @@ class BlocklistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveEntry(self, request, context):
-        """Brings an entry into use that another person proposed.
+        """Brings an entry into use that waits: one that another person proposed, or, in a bank of one
+        person, one's own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,7 +259,7 @@ class BlocklistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveImport(self, request, context):
-        """Brings all pending entries of an import into use; another person than who imported them.
+        """Brings all pending entries of an import into use; likewise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,6 +294,24 @@ class BlocklistServiceServicer:
         """Tells the entries of a bank with their hashes, in the order in which they were made, and ends.
         Who asked is written into the audit trail. After a broken connection give the newest
         resume_token: nothing is left out and nothing comes twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewEntry(self, request, context):
+        """Tells what an entry in any state would have matched among the newest screenings, and among what
+        is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
+        an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
+        nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
+        give it a deadline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewImport(self, request, context):
+        """Likewise, of all entries of an import but those that were withdrawn one by one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -385,6 +414,16 @@ def add_BlocklistServiceServicer_to_server(servicer, server):
                     servicer.ExportEntries,
                     request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.FromString,
                     response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.SerializeToString,
+            ),
+            'PreviewEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewEntry,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryResponse.SerializeToString,
+            ),
+            'PreviewImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewImport,
+                    request_deserializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportRequest.FromString,
+                    response_serializer=hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -905,6 +944,60 @@ class BlocklistService:
             '/hashmatch.v1.BlocklistService/ExportEntries',
             hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesRequest.SerializeToString,
             hashmatch_dot_v1_dot_blocklist__service__pb2.ExportEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/PreviewEntry',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hashmatch.v1.BlocklistService/PreviewImport',
+            hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportRequest.SerializeToString,
+            hashmatch_dot_v1_dot_blocklist__service__pb2.PreviewImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,7 +59,9 @@ class BlocklistServiceStub:
     ListEntries: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListEntriesRequest, _blocklist_service_pb2.ListEntriesResponse]
     """Lists entries, newest first."""
     ApproveEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveEntryRequest, _blocklist_service_pb2.ApproveEntryResponse]
-    """Brings an entry into use that another person proposed."""
+    """Brings an entry into use that waits: one that another person proposed, or, in a bank of one
+    person, one's own.
+    """
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
     only proposed is declined. What was held back for it has a case from now on; see ReviewService.
@@ -75,7 +77,7 @@ class BlocklistServiceStub:
     ListImports: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListImportsRequest, _blocklist_service_pb2.ListImportsResponse]
     """Lists imports, newest first, without their problems."""
     ApproveImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveImportRequest, _blocklist_service_pb2.ApproveImportResponse]
-    """Brings all pending entries of an import into use; another person than who imported them."""
+    """Brings all pending entries of an import into use; likewise."""
     WithdrawImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]
     """Takes all entries of an import out of use."""
     ReleaseEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.ReleaseEntryRequest, _blocklist_service_pb2.ReleaseEntryResponse]
@@ -92,6 +94,15 @@ class BlocklistServiceStub:
     Who asked is written into the audit trail. After a broken connection give the newest
     resume_token: nothing is left out and nothing comes twice.
     """
+    PreviewEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewEntryRequest, _blocklist_service_pb2.PreviewEntryResponse]
+    """Tells what an entry in any state would have matched among the newest screenings, and among what
+    is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
+    an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
+    nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
+    give it a deadline.
+    """
+    PreviewImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewImportRequest, _blocklist_service_pb2.PreviewImportResponse]
+    """Likewise, of all entries of an import but those that were withdrawn one by one."""
 
 @_typing.type_check_only
 class BlocklistServiceAsyncStub(BlocklistServiceStub):
@@ -124,7 +135,9 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     ListEntries: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListEntriesRequest, _blocklist_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists entries, newest first."""
     ApproveEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveEntryRequest, _blocklist_service_pb2.ApproveEntryResponse]  # type: ignore[assignment]
-    """Brings an entry into use that another person proposed."""
+    """Brings an entry into use that waits: one that another person proposed, or, in a bank of one
+    person, one's own.
+    """
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawEntryRequest, _blocklist_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out of use: it matches nothing any more. It is kept for the record. One that was
     only proposed is declined. What was held back for it has a case from now on; see ReviewService.
@@ -140,7 +153,7 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     ListImports: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ListImportsRequest, _blocklist_service_pb2.ListImportsResponse]  # type: ignore[assignment]
     """Lists imports, newest first, without their problems."""
     ApproveImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ApproveImportRequest, _blocklist_service_pb2.ApproveImportResponse]  # type: ignore[assignment]
-    """Brings all pending entries of an import into use; another person than who imported them."""
+    """Brings all pending entries of an import into use; likewise."""
     WithdrawImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.WithdrawImportRequest, _blocklist_service_pb2.WithdrawImportResponse]  # type: ignore[assignment]
     """Takes all entries of an import out of use."""
     ReleaseEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.ReleaseEntryRequest, _blocklist_service_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
@@ -157,6 +170,15 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     Who asked is written into the audit trail. After a broken connection give the newest
     resume_token: nothing is left out and nothing comes twice.
     """
+    PreviewEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewEntryRequest, _blocklist_service_pb2.PreviewEntryResponse]  # type: ignore[assignment]
+    """Tells what an entry in any state would have matched among the newest screenings, and among what
+    is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
+    an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
+    nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
+    give it a deadline.
+    """
+    PreviewImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewImportRequest, _blocklist_service_pb2.PreviewImportResponse]  # type: ignore[assignment]
+    """Likewise, of all entries of an import but those that were withdrawn one by one."""
 
 class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
     """What trust-and-safety staff call, by way of the command line or their own tools. Every change is
@@ -246,7 +268,9 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blocklist_service_pb2.ApproveEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.ApproveEntryResponse, _abc.Awaitable[_blocklist_service_pb2.ApproveEntryResponse]]:
-        """Brings an entry into use that another person proposed."""
+        """Brings an entry into use that waits: one that another person proposed, or, in a bank of one
+        person, one's own.
+        """
 
     @_abc_1.abstractmethod
     def WithdrawEntry(
@@ -292,7 +316,7 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blocklist_service_pb2.ApproveImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blocklist_service_pb2.ApproveImportResponse, _abc.Awaitable[_blocklist_service_pb2.ApproveImportResponse]]:
-        """Brings all pending entries of an import into use; another person than who imported them."""
+        """Brings all pending entries of an import into use; likewise."""
 
     @_abc_1.abstractmethod
     def WithdrawImport(
@@ -333,5 +357,26 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
         Who asked is written into the audit trail. After a broken connection give the newest
         resume_token: nothing is left out and nothing comes twice.
         """
+
+    @_abc_1.abstractmethod
+    def PreviewEntry(
+        self,
+        request: _blocklist_service_pb2.PreviewEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.PreviewEntryResponse, _abc.Awaitable[_blocklist_service_pb2.PreviewEntryResponse]]:
+        """Tells what an entry in any state would have matched among the newest screenings, and among what
+        is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
+        an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
+        nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
+        give it a deadline.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewImport(
+        self,
+        request: _blocklist_service_pb2.PreviewImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blocklist_service_pb2.PreviewImportResponse, _abc.Awaitable[_blocklist_service_pb2.PreviewImportResponse]]:
+        """Likewise, of all entries of an import but those that were withdrawn one by one."""
 
 def add_BlocklistServiceServicer_to_server(servicer: BlocklistServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -92,7 +92,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ENTRY_NOT_PENDING: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
     ERROR_REASON_SECOND_PERSON_NEEDED: _ErrorReason.ValueType  # 29
-    """FAILED_PRECONDITION: who proposed an entry cannot approve it."""
+    """FAILED_PRECONDITION: who proposed an entry cannot approve it, in a bank of two persons."""
     ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 30
     """NOT_FOUND: no such import."""
     ERROR_REASON_LIST_REVERSED: _ErrorReason.ValueType  # 31
@@ -174,7 +174,7 @@ ERROR_REASON_CALLER_EXISTS: ErrorReason.ValueType  # 27
 ERROR_REASON_ENTRY_NOT_PENDING: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION: the entry does not wait for approval: it has it, or was withdrawn."""
 ERROR_REASON_SECOND_PERSON_NEEDED: ErrorReason.ValueType  # 29
-"""FAILED_PRECONDITION: who proposed an entry cannot approve it."""
+"""FAILED_PRECONDITION: who proposed an entry cannot approve it, in a bank of two persons."""
 ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 30
 """NOT_FOUND: no such import."""
 ERROR_REASON_LIST_REVERSED: ErrorReason.ValueType  # 31

@@ -82,6 +82,7 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.model.views import VIEWS
 from hashmatch.oidc import Issuer, IssuerSettings
+from hashmatch.preview import Previews
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
 from hashmatch.server.access_service import AccessService
@@ -281,11 +282,16 @@ _screenings: Final[Any] = _Behind(Screenings)
 _blocklist: Final[Any] = _Behind(Blocklist)
 _access: Final[Any] = _Behind(Access)
 _imports: Final[Any] = _Behind(Imports)
+_previews: Final[Any] = _Behind(Previews)
 _feed: Final[Any] = _Feed()
 _exports: Final[Any] = _Exports()
 _SERVICES: Final = (
     (screening_pb, "ScreeningService", ScreeningService(_screenings)),
-    (blocklist_pb, "BlocklistService", BlocklistService(_blocklist, _imports, _exports, _feed)),
+    (
+        blocklist_pb,
+        "BlocklistService",
+        BlocklistService(_blocklist, _imports, _exports, _feed, _previews),
+    ),
     (access_pb, "AccessService", AccessService(_access)),
 )
 
@@ -467,6 +473,11 @@ def _request_seeds() -> list[bytes]:
             "WithdrawImport",
             [blocklist_pb.WithdrawImportRequest(request_id="an-id", import_id="imp_1", why="a")],
         ),
+        (
+            "PreviewEntry",
+            [blocklist_pb.PreviewEntryRequest(entry_id="ent_1", screenings=500, benign=False)],
+        ),
+        ("PreviewImport", [blocklist_pb.PreviewImportRequest(import_id="imp_1", screenings=0)]),
         (
             "ApproveEntry",
             [blocklist_pb.ApproveEntryRequest(request_id="an-id", entry_id="ent_1", why="seen")],
