@@ -150,7 +150,11 @@ async def test_what_is_previewed_is_what_comes_of_it(given: Given) -> None:
         [signals(500, 4), files[0]],
         [listed, files[1]],
         [flipped(listed, 31), files[2]],
-        [flipped(listed, 45), files[3]],
+        # One frame alone: several at this distance would block.
+        [
+            Signals.concatenate([signals(503, 2), flipped(listed, 45).select(np.array([2]))])[0],
+            files[3],
+        ],
         [flipped(listed, 51), files[4]],
         [signals(501, 4), files[9]],
         [Signals.concatenate([signals(502, 3), listed.select(np.array([2]))])[0], files[5]],

@@ -83,10 +83,12 @@ from hashmatch.model.verdicts import (
 from hashmatch.model.views import VIEWS
 from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.preview import Previews
+from hashmatch.review import Review
 from hashmatch.screening import Screenings
 from hashmatch.server import fields
 from hashmatch.server.access_service import AccessService
 from hashmatch.server.blocklist_service import BlocklistService
+from hashmatch.server.review_service import ReviewService
 from hashmatch.server.screening_service import ScreeningService
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
@@ -96,6 +98,7 @@ from hashmatch.store.history import Position
 from hashmatch.v1 import access_service_pb2 as access_pb
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb
+from hashmatch.v1 import review_service_pb2 as review_pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.wire import records as wire
 from hashmatch.wire.exports import exported_from_wire
@@ -282,6 +285,7 @@ _screenings: Final[Any] = _Behind(Screenings)
 _blocklist: Final[Any] = _Behind(Blocklist)
 _access: Final[Any] = _Behind(Access)
 _imports: Final[Any] = _Behind(Imports)
+_review: Final[Any] = _Behind(Review)
 _previews: Final[Any] = _Behind(Previews)
 _feed: Final[Any] = _Feed()
 _exports: Final[Any] = _Exports()
@@ -292,8 +296,16 @@ _SERVICES: Final = (
         "BlocklistService",
         BlocklistService(_blocklist, _imports, _exports, _feed, _previews),
     ),
+    (review_pb, "ReviewService", ReviewService(_review)),
     (access_pb, "AccessService", AccessService(_access)),
 )
+
+
+class _Context:
+    """What handlers use of gRPC's."""
+
+    async def send_initial_metadata(self, metadata: object) -> None:
+        pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,7 +350,7 @@ def requests(data: bytes) -> None:
         messages = [method.request.FromString(part) for part in parts]
     except DecodeError:
         return
-    called = method.handler(_stream(messages) if method.takes_stream else messages[0], None)
+    called = method.handler(_stream(messages) if method.takes_stream else messages[0], _Context())
     refused = None
     try:
         _loop().run_until_complete(anext(called) if method.gives_stream else called)
