@@ -116,6 +116,8 @@ def _summary(report: Report) -> list[str]:
     return [
         "",
         "found by " + ", and ".join(f"{step} {part:.0%}" for step, part in report.steps.items()),
+        "milliseconds of a processor for a frame, "
+        + ", ".join(f"{step} {cost:.2f}" for step, cost in report.costs.items()),
         f"of the others INCONCLUSIVE, so not passed: {report.inconclusive}",
         f"found with the wrong entry first: {report.wrong_first}",
         f"clean uploads accused: {clean.blocked} of {clean.cases}, held for review: "

@@ -17,6 +17,7 @@ from benchmarks.pipeline import UPLOAD_JOB
 from benchmarks.robustness import vpdq
 from benchmarks.robustness.attacks import ATTACKS
 from benchmarks.robustness.chance import Curve, curve
+from benchmarks.robustness.cost import costs
 from benchmarks.robustness.dataset import Case, Dataset
 from benchmarks.robustness.making import Strength
 from benchmarks.robustness.steps import STEPS, of_step
@@ -102,6 +103,7 @@ class Report:
     clean_uploads: Recall  # Of uploads that nothing should match: how many were blocked or held.
     chance: Curve
     steps: Mapping[str, float]  # Recall at each of `STEPS`, of all listed uploads.
+    costs: Mapping[str, float]  # Milliseconds of a processor for a frame, see `costs`.
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -278,6 +280,7 @@ def _report(dataset: Dataset, outcomes: Sequence[Outcome], chance: Curve) -> Rep
                 strict=False,
             )
         ),
+        costs=costs([clip.path for clip in dataset.listed]),
         outcomes=tuple(outcomes),
     )
 
