@@ -188,7 +188,9 @@ class _Work:
             raise _Stopped
 
     def _indexed(self, found: Candidate) -> Snapshot:
-        """All that is previewed, and its bank as if it were live on all uploads."""
+        """All that is previewed, and its bank as if it were live on all uploads. Nothing in it is
+        quarantined: who looks at that wants to know what comes if it is released.
+        """
         bank = replace(
             found.bank,
             policy=replace(found.bank.policy, mode=BankMode.LIVE, traffic_percent=100),

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from hashmatch.change_feed import ChangeFeed
 from hashmatch.client import AsyncClient, Client
 from hashmatch.index.live import usable
 from hashmatch.model.callers import NOBODY, CallerState, Role, new_token
+from hashmatch.model.cases import Case, CaseDecision, CaseState
 from hashmatch.model.imports import Import, ImportState
+from hashmatch.model.previews import Preview
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.sandbox import Sandbox
@@ -114,6 +116,36 @@ def test_both_clients_have_the_same_methods() -> None:
         assert name == "__init__" or inspect.iscoroutinefunction(there) != listed
 
 
+# Calls a method of either client, by name.
+Do = Callable[..., Awaitable[Any]]
+
+
+async def try_imports(do: Do, name: str, entry: Entry, screened: Screening) -> None:
+    """A list comes and goes; and what it and an entry match is shown."""
+    made: Import = await do("import_entries", name, bytes(range(32)).hex().encode(), kind=Kind.PDQ)
+    assert made.created == 1
+    assert await do("get_import", made.import_id) == made
+    assert made in await do("list_imports")
+    shown: Preview = await do("preview_entry", entry.ref.entry_id, screenings=2)
+    assert [each.screening_id for each in shown.screening_samples] == [screened.screening_id]
+    listed: Preview = await do("preview_import", made.import_id, screenings=1, benign=False)
+    assert (listed.entries, listed.screenings.compared) == (1, 1)
+    with pytest.raises(errors.EntryNotPending):
+        await do("approve_import", made.import_id)
+    assert (await do("withdraw_import", made.import_id)).state is ImportState.WITHDRAWN
+
+
+async def try_review(do: Do, entry: Entry, screened: Screening) -> None:
+    """What an entry held back that was withdrawn is decided."""
+    with pytest.raises(errors.EntryNotQuarantined):
+        await do("release_entry", entry.ref.entry_id)
+    cases = await do("list_cases", state=CaseState.OPEN)
+    (case,) = [each for each in cases if each.screening_id == screened.screening_id]
+    assert await do("get_case", case.case_id) == case
+    decided: Case = await do("decide_case", case.case_id, CaseDecision.OVERTURNED, why="a test")
+    assert (decided.state, decided.decision) == (CaseState.DECIDED, CaseDecision.OVERTURNED)
+
+
 @on_one_loop
 async def test_every_method_does_what_it_says(call: Either) -> None:
     """A part of the client would not work at all."""
@@ -157,17 +189,12 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     assert screened in await do(
         "list_screenings", verdict=Verdict.BLOCK, since=screened.create_time
     )
-    made: Import = await do("import_entries", name, bytes(range(32)).hex().encode(), kind=Kind.PDQ)
-    assert made.created == 1
-    assert await do("get_import", made.import_id) == made
-    assert made in await do("list_imports")
-    with pytest.raises(errors.EntryNotPending):
-        await do("approve_import", made.import_id)
-    assert (await do("withdraw_import", made.import_id)).state is ImportState.WITHDRAWN
+    await try_imports(do, name, entry, screened)
     with pytest.raises(errors.EntryNotPending):
         await do("approve_entry", entry.ref.entry_id, why="it is in use")
     withdrawn = await do("withdraw_entry", entry.ref.entry_id, why="a test")
     assert withdrawn.state is EntryState.WITHDRAWN
+    await try_review(do, entry, screened)
     confirmed: Screening = await do("confirm", screened.screening_id)
     assert (confirmed.judgement, confirmed.evidence) == (2, ())
     assert (await do("archive_bank", name, etag=edited.etag)).state is BankState.ARCHIVED

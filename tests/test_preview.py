@@ -503,3 +503,17 @@ async def test_one_at_a_time_and_none_that_nobody_waits_for(
         await first
     assert (await second).screenings.would_block == 1
     assert not any(each.name.startswith("hashmatch-preview") for each in threading.enumerate())
+
+
+async def test_what_is_quarantined_is_told_as_if_it_were_released(given: Given) -> None:
+    """Whoever decides on that would be told that it only holds for review."""
+    screened = await given.screened(signals(1))
+    entry = await given.entry(await given.bank(), signals(1), pending=False)
+    before = await given.preview(entry)
+    assert given.store.quarantine_entry(entry.ref.entry_id, {})
+    await given.replica.current()
+    now = await given.screenings.confirm(new_request(), screened.screening_id)
+    assert now.verdict is Verdict.REVIEW
+    found = await given.preview(entry)
+    assert found.screening_samples[0].evidence == before.screening_samples[0].evidence
+    assert (found.screenings.would_block, found.screenings.newly_held) == (1, 0)

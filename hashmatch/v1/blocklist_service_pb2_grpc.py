@@ -302,9 +302,9 @@ class BlocklistServiceServicer:
     def PreviewEntry(self, request, context):
         """Tells what an entry in any state would have matched among the newest screenings, and among what
         is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
-        an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
-        nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
-        give it a deadline.
+        an upload. It is judged by its bank's policy as if that were live on all uploads and the entry
+        not quarantined. Changes nothing. A server does one preview at a time, others wait for their
+        turn; it takes seconds, so give it a deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

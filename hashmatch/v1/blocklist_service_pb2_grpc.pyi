@@ -97,9 +97,9 @@ class BlocklistServiceStub:
     PreviewEntry: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewEntryRequest, _blocklist_service_pb2.PreviewEntryResponse]
     """Tells what an entry in any state would have matched among the newest screenings, and among what
     is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
-    an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
-    nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
-    give it a deadline.
+    an upload. It is judged by its bank's policy as if that were live on all uploads and the entry
+    not quarantined. Changes nothing. A server does one preview at a time, others wait for their
+    turn; it takes seconds, so give it a deadline.
     """
     PreviewImport: _grpc.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewImportRequest, _blocklist_service_pb2.PreviewImportResponse]
     """Likewise, of all entries of an import but those that were withdrawn one by one."""
@@ -173,9 +173,9 @@ class BlocklistServiceAsyncStub(BlocklistServiceStub):
     PreviewEntry: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewEntryRequest, _blocklist_service_pb2.PreviewEntryResponse]  # type: ignore[assignment]
     """Tells what an entry in any state would have matched among the newest screenings, and among what
     is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
-    an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
-    nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
-    give it a deadline.
+    an upload. It is judged by its bank's policy as if that were live on all uploads and the entry
+    not quarantined. Changes nothing. A server does one preview at a time, others wait for their
+    turn; it takes seconds, so give it a deadline.
     """
     PreviewImport: _aio.UnaryUnaryMultiCallable[_blocklist_service_pb2.PreviewImportRequest, _blocklist_service_pb2.PreviewImportResponse]  # type: ignore[assignment]
     """Likewise, of all entries of an import but those that were withdrawn one by one."""
@@ -366,9 +366,9 @@ class BlocklistServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_blocklist_service_pb2.PreviewEntryResponse, _abc.Awaitable[_blocklist_service_pb2.PreviewEntryResponse]]:
         """Tells what an entry in any state would have matched among the newest screenings, and among what
         is known to be harmless: all active entries of negative banks (ACTION_OVERRULE), as if each were
-        an upload. It is judged by its bank's policy as if that were live on all uploads. Changes
-        nothing. A server does one preview at a time, others wait for their turn; it takes seconds, so
-        give it a deadline.
+        an upload. It is judged by its bank's policy as if that were live on all uploads and the entry
+        not quarantined. Changes nothing. A server does one preview at a time, others wait for their
+        turn; it takes seconds, so give it a deadline.
         """
 
     @_abc_1.abstractmethod
