@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,12 +47,14 @@ class Against:
         arguments: Callable[[], tuple[Any, ...]] = tuple,
         calls: float = 1,
         yardstick_calls: float = 1,
+        media: str = "",
     ) -> Row:
         """Makes the row ``name``; once in a test.
 
         In each of ``rounds``, after one that does not count, the yardstick and then the subject
         are called with what ``arguments`` gives. ``calls`` and ``yardstick_calls`` say how much
-        of what the row speaks of one call does. The clock is the ``timer`` of the test's
+        of what the row speaks of one call does. ``media`` says by which files, where that depends
+        on the machine. The clock is the ``timer`` of the test's
         benchmark mark, else that of the wall.
         """
         yardsticks: list[float] = []
@@ -71,6 +74,7 @@ class Against:
         benchmark.pedantic(subject, setup=before, rounds=rounds, warmup_rounds=1)
         values = [seconds / calls for seconds in benchmark.stats.stats.data]
         made = row(name, what, yardstick_name, values, yardsticks[-len(values) :])
+        made = replace(made, media=media)
         self._node.user_properties.append((_PROPERTY, made))
         return made
 

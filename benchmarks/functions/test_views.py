@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ _SQUARES: Final = 100_000
 
 _ROUNDS: Final = 9
 _UPLOADS: Final = 3
+_CORPUS_ROUNDS: Final = 2
 
 _SINGLE: Final = replace(UPLOAD_JOB, turns=False)
 _ALL: Final = replace(UPLOAD_JOB, kinds=(Kind.PDQ, Kind.PDQ_PATCH))
@@ -68,10 +70,14 @@ def _screen(path: Path, job: Job, blocklist: Snapshot) -> None:
         for each in signals:
             blocklist.search(each)
 
-    for _ in range(_UPLOADS):
-        ExactHasher((Kind.MD5, Kind.SHA1)).update(path.read_bytes())
-        with path.open("rb") as file:
-            inspect(FileSource(file), job, found)
+    ExactHasher((Kind.MD5, Kind.SHA1)).update(path.read_bytes())
+    with path.open("rb") as file:
+        inspect(FileSource(file), job, found)
+
+
+def _screen_all(paths: Sequence[Path], job: Job, blocklist: Snapshot) -> None:
+    for path in paths:
+        _screen(path, job, blocklist)
 
 
 @pytest.mark.benchmark(timer=time.process_time)
@@ -83,9 +89,29 @@ def test_views(size: str, blocklist: Snapshot, against: Against) -> None:
         f"views_{size}",
         f"ten seconds of {size}: turns, borders, squares; a million entries",
         "one view of each frame",
-        lambda: _screen(path, _ALL, blocklist),
-        lambda: _screen(path, _SINGLE, blocklist),
+        lambda: _screen_all([path] * _UPLOADS, _ALL, blocklist),
+        lambda: _screen_all([path] * _UPLOADS, _SINGLE, blocklist),
         rounds=_ROUNDS,
         calls=_UPLOADS,
         yardstick_calls=_UPLOADS,
+    )
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_views_of_real_clips(blocklist: Snapshot, against: Against) -> None:
+    """``views_corpus``: likewise, of all the files in HASHMATCH_CORPUS together, for each."""
+    folder = os.environ.get("HASHMATCH_CORPUS")
+    if not folder:
+        pytest.skip("HASHMATCH_CORPUS names no folder")
+    paths = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    against(
+        "views_corpus",
+        "real clips: turns, borders, insets, squares; a million entries",
+        "one view of each frame",
+        lambda: _screen_all(paths, _ALL, blocklist),
+        lambda: _screen_all(paths, _SINGLE, blocklist),
+        rounds=_CORPUS_ROUNDS,
+        calls=len(paths),
+        yardstick_calls=len(paths),
+        media=f"{len(paths)} files",
     )
