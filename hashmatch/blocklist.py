@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, PermissionDenied
 from hashmatch.hashing.exact import ExactHasher
@@ -28,6 +29,8 @@ from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.request import Request
 
 __all__ = ["Blocklist"]
+
+_ALL: Final = 100
 
 
 class Blocklist:
@@ -57,6 +60,7 @@ class Blocklist:
         """Raises `InvalidField`, `BankExists`, `RequestIdReused`."""
         chosen = dict(thresholds or DEFAULT_THRESHOLDS)
         _check_thresholds(chosen, action)
+        _check_policy(bank_policy, action)
         bank = await asyncio.to_thread(
             self._store.create_bank, request, name, label, action, chosen, activation, bank_policy
         )
@@ -67,9 +71,11 @@ class Blocklist:
         """Raises `InvalidField`, `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
         `RequestIdReused`.
         """
-        if edit.thresholds is not None or edit.action is not None:
+        if edit != BankEdit(name=edit.name, label=edit.label, state=edit.state):
             before = await self.get_bank(bank)
-            _check_thresholds(edit.thresholds or before.thresholds, edit.action or before.action)
+            action = edit.action or before.action
+            _check_thresholds(edit.thresholds or before.thresholds, action)
+            _check_policy(edit.policy or before.policy, action)
         updated = await asyncio.to_thread(self._store.update_bank, request, bank, etag, edit)
         await self._replica.current()
         return updated
@@ -270,6 +276,15 @@ def _check_thresholds(thresholds: Mapping[Kind, int], action: Action) -> None:
                 f"a max_distance of {most} for {kind.name}; at most "
                 f"{kind.largest_threshold} is allowed",
             )
+
+
+def _check_policy(policy: BankPolicy | None, action: Action) -> None:
+    if action is Action.OVERRULE and policy and policy.traffic_percent != _ALL:
+        raise InvalidField(
+            "policy.traffic_percent",
+            f"{policy.traffic_percent} of a negative bank; it overrules for all uploads or, in "
+            "shadow, for none",
+        )
 
 
 def _with_media(request: Request, sha256: bytes) -> Request:

@@ -54,7 +54,9 @@ def as_told(screening: Screening, caller: Caller) -> Screening:
         blocklist_revision=0,
         hash_versions={},
         create_time=screening.create_time,
-        judge_time=screening.judge_time,
+        judge_time=max(
+            screening.create_time, screening.judge_time.replace(second=0, microsecond=0)
+        ),
         judgement=screening.judgement,
         evidence_withheld=True,
         case_id=screening.case_id,

@@ -9,6 +9,7 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 ├── NotFound                      nothing has this id
 │   ├── BankNotFound              BANK_NOT_FOUND
 │   ├── CallerNotFound            CALLER_NOT_FOUND
+│   ├── CaseNotFound              CASE_NOT_FOUND
 │   ├── EntryNotFound             ENTRY_NOT_FOUND
 │   ├── ImportNotFound            IMPORT_NOT_FOUND
 │   └── ScreeningNotFound         SCREENING_NOT_FOUND
@@ -19,6 +20,8 @@ HashmatchError                    reason of the gRPC error (errors.proto, ErrorR
 │   ├── BankArchived              BANK_ARCHIVED
 │   ├── MediaUnusable             MEDIA_UNUSABLE
 │   ├── EntryNotPending           ENTRY_NOT_PENDING
+│   ├── EntryNotQuarantined       ENTRY_NOT_QUARANTINED
+│   ├── CaseDecided               CASE_DECIDED
 │   ├── SecondPersonNeeded        SECOND_PERSON_NEEDED
 │   ├── ListReversed              LIST_REVERSED
 │   ├── ChangesCompacted          CHANGES_COMPACTED

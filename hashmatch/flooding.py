@@ -25,6 +25,7 @@ _FACTOR: Final = 10
 # An entry is not counted more often than once in so many seconds, and so many are remembered.
 _AGAIN_SECONDS: Final = 1.0
 _REMEMBERED: Final = 10_000
+_AT_ONCE: Final = 4
 
 _log = telemetry.get_logger(__name__)
 
@@ -44,6 +45,15 @@ class FloodWatch:
         self._blocklist = blocklist
         self._again_seconds = again_seconds
         self._counted: OrderedDict[str, float] = OrderedDict()
+        self._counting: set[asyncio.Task[None]] = set()
+
+    def begin(self, screening: Screening, banks: Iterable[Bank]) -> None:
+        """Does `notice` while the upload is answered. Not for each, when there are many."""
+        blocks = any(each.action is Action.BLOCK for each in screening.evidence)
+        if blocks and len(self._counting) < _AT_ONCE:
+            task = asyncio.create_task(self.notice(screening, list(banks)))
+            self._counting.add(task)
+            task.add_done_callback(self._counting.discard)
 
     async def notice(self, screening: Screening, banks: Iterable[Bank]) -> None:
         """Counts what blocked a screening that was just stored, and quarantines entries that

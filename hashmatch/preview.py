@@ -28,7 +28,7 @@ from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.previews import Preview, PreviewedBenign, PreviewedScreening, PreviewTally
 from hashmatch.model.records import BankPolicy, EntryRef, Evidence
 from hashmatch.model.signals import EntrySignals, Signals, view_code
-from hashmatch.model.verdicts import Action, BankMode, BankState, Effect, Kind, Part, Verdict
+from hashmatch.model.verdicts import Action, BankMode, Effect, Kind, Part, Verdict
 from hashmatch.policy import Judgement
 from hashmatch.replica import Replica
 from hashmatch.store.audit import Audit
@@ -300,11 +300,7 @@ class _Judge:
         self._live = live
         self._blocklist = blocklist
         self._refs: dict[int, EntryRef] = {}
-        self._negative = {
-            seq: bank
-            for seq, bank in live.banks.items()
-            if bank.action is Action.OVERRULE and bank.state is BankState.ACTIVE
-        }
+        self._negative = {seq: bank for seq, bank in live.banks.items() if bank.overrules}
         self.kinds = index.kinds_to_search
         self.is_negative = self._bank.action is Action.OVERRULE
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hashmatch import metrics, telemetry
 from hashmatch.errors import StoreUnavailable
@@ -63,10 +63,23 @@ class ProbingWatch:
         self._hours: dict[str, _Hour] = {}
         self._looking: set[asyncio.Task[None]] = set()
 
-    async def answered(self, caller_id: str, verdict: Verdict) -> None:
-        """Counts an answer. Raises what ``note`` raises."""
-        if self.noticed(caller_id, verdict):
+    def answered(self, caller: Caller, verdict: Verdict) -> None:
+        """Counts an answer. Whom to tell is told while the caller is answered."""
+        if self.noticed(caller.caller_id, verdict):
+            self._begin(self._tell(caller.caller_id))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _tell(self, caller_id: str) -> None:
+        try:
             await asyncio.to_thread(self._note, caller_id)
+        except StoreUnavailable as error:
+            _log.warning("probing_not_noted", error=str(error))
+            if caller_id in self._hours:
+                self._hours[caller_id].told = False  # The next one tries again.
 
     def look_nearby(
         self,
@@ -83,9 +96,7 @@ class ProbingWatch:
         if caller.sees_evidence or matched or len(self._looking) >= _LOOKED_AT_ONCE:
             return
         weak = any(each.effect is Effect.WEAK for each in screening.unacted)
-        task = asyncio.create_task(self._look(caller.caller_id, weak, signals, snapshot))
-        self._looking.add(task)
-        task.add_done_callback(self._looking.discard)
+        self._begin(self._look(caller.caller_id, weak, signals, snapshot))
 
     async def _look(
         self, caller_id: str, weak: bool, signals: Sequence[Signals], snapshot: Snapshot
@@ -93,14 +104,11 @@ class ProbingWatch:
         as_displayed = [
             each.select(has_turn(each.view, Turn.NONE)) for each in signals if each.kind is Kind.PDQ
         ]
-        try:
-            near = weak or await asyncio.to_thread(
-                lambda: any(snapshot.comes_near(each, _NEAR_BITS) for each in as_displayed)
-            )
-            if near and self.came_near(caller_id):
-                await asyncio.to_thread(self._note, caller_id)
-        except StoreUnavailable as error:
-            _log.warning("probing_not_noted", error=str(error))
+        near = weak or await asyncio.to_thread(
+            lambda: any(snapshot.comes_near(each, _NEAR_BITS) for each in as_displayed)
+        )
+        if near and self.came_near(caller_id):
+            await self._tell(caller_id)
 
     def noticed(self, caller_id: str, verdict: Verdict) -> bool:
         """Counts an answer; true if somebody should be told now, once in a caller's hour."""

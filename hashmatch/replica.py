@@ -29,6 +29,14 @@ _MOST_BEHIND: Final = 100_000
 _POLL_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.2
 
+# Changes after which other entries may be quarantined.
+_OF_QUARANTINE: Final = (
+    "entry_quarantined",
+    "entry_released",
+    "entries_withdrawn",
+    "bank_archived",
+)
+
 T = TypeVar("T")
 
 _log = telemetry.get_logger(__name__)
@@ -258,16 +266,13 @@ class Replica:
                     snapshot = snapshot.without_entries(
                         change.revision, self._store.left_by(change.revision), change.bank_seq
                     )
-                elif change.what == "entry_quarantined":
-                    more = snapshot.quarantined | {change.entry_seq or 0}
-                    snapshot = snapshot.with_quarantine(change.revision, more)
-                elif change.what == "entry_released":
-                    less = snapshot.quarantined - {change.entry_seq or 0}
-                    snapshot = snapshot.with_quarantine(change.revision, less)
                 elif change.went and change.entry_seq is not None:
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq
                     )
+            if any(change.what in _OF_QUARANTINE or change.went for change in changes):
+                quarantined = self._store.quarantined()
+                snapshot = snapshot.with_quarantine(snapshot.revision, quarantined)
         return snapshot
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 
+from hashmatch.model.callers import NOBODY, Caller
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Page
 from hashmatch.store.cases import CaseStore
@@ -20,9 +21,9 @@ class Review:
         """``store`` is ready for use."""
         self._store = store
 
-    async def get(self, case_id: str) -> Case:
-        """Raises `CaseNotFound`."""
-        return await asyncio.to_thread(self._store.get, case_id)
+    async def get(self, case_id: str, *, caller: Caller = NOBODY) -> Case:
+        """Raises `CaseNotFound`; `PermissionDenied` for one of another's banks."""
+        return await asyncio.to_thread(self._store.get, case_id, caller.banks)
 
     async def list(
         self,
@@ -31,13 +32,28 @@ class Review:
         state: CaseState | None,
         case_type: CaseType | None,
         since: datetime.datetime | None,
+        *,
+        caller: Caller = NOBODY,
     ) -> Page[Case]:
-        """Newest first."""
+        """Newest first; of the caller's own banks, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)
-        return await asyncio.to_thread(self._store.list, before, limit, state, case_type, since_ms)
+        return await asyncio.to_thread(
+            self._store.list, before, limit, state, case_type, since_ms, caller.banks
+        )
 
     async def decide(
-        self, request: Request, case_id: str, decision: CaseDecision, why: str
+        self,
+        request: Request,
+        case_id: str,
+        etag: str,
+        decision: CaseDecision,
+        why: str,
+        *,
+        caller: Caller = NOBODY,
     ) -> Case:
-        """Raises `CaseNotFound`, `CaseDecided`, `InvalidField`, `RequestIdReused`."""
-        return await asyncio.to_thread(self._store.decide, request, case_id, decision, why)
+        """Raises `CaseNotFound`, `CaseDecided`, `EtagMismatch`, `InvalidField`, `PermissionDenied`,
+        `RequestIdReused`.
+        """
+        return await asyncio.to_thread(
+            self._store.decide, request, case_id, etag, decision, why, caller.banks
+        )

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class Screenings:
         announced_size: int,
         caller: Caller,
     ) -> Screening:
-        began = time.monotonic()
+        began = _Begun.now()
         answered = await asyncio.to_thread(self._store.answer_to, request)
         if answered is not None:
             await _check_same(answered.media, chunks)
@@ -133,7 +134,7 @@ class Screenings:
     async def _screen_signals(
         self, request: Request, signals: Sequence[Signals], duration_ms: int, caller: Caller
     ) -> Screening:
-        began = time.monotonic()
+        began = _Begun.now()
         answered = await asyncio.to_thread(self._store.answer_to, request)
         if answered is not None:
             return answered
@@ -159,7 +160,7 @@ class Screenings:
         return await self._told(screening, caller, clock)
 
     async def _confirm(self, request: Request, screening_id: str, owner: str | None) -> Screening:
-        began = time.monotonic()
+        began = _Begun.now()
         answered = await asyncio.to_thread(self._store.answer_to, request)
         if answered is not None:
             return answered
@@ -199,7 +200,7 @@ class Screenings:
     async def _told(self, screening: Screening, caller: Caller, clock: Clock) -> Screening:
         """What the caller is told, at a time that says no more."""
         if not caller.sees_evidence:
-            await self._probing.answered(caller.caller_id, screening.verdict)
+            self._probing.answered(caller, screening.verdict)
             await clock.tick()
         return as_told(screening, caller)
 
@@ -224,7 +225,7 @@ class Screenings:
     async def _conclude(
         self,
         request: Request,
-        began: float,
+        began: _Begun,
         search: _Search,
         inspected: Inspected,
         kinds: frozenset[Kind],
@@ -242,9 +243,8 @@ class Screenings:
             *self._blocklist_doubts(search.snapshot, kinds, versions),
         ]
         judgement = await self._judge(search, doubts, inspected.media.sha256)
-        now = datetime.datetime.now(datetime.UTC)
         screening = Screening(
-            screening_id=ids.new_id(ids.SCREENING),
+            screening_id=began.screening_id,
             verdict=judgement.verdict,
             reasons=judgement.reasons,
             evidence=judgement.evidence,
@@ -253,8 +253,8 @@ class Screenings:
             coverage=inspected.coverage,
             blocklist_revision=search.snapshot.revision,
             hash_versions=versions,
-            create_time=now,
-            judge_time=now,
+            create_time=began.time,
+            judge_time=datetime.datetime.now(datetime.UTC),
             elapsed_ms=_since_ms(began),
         )
         stored = await asyncio.to_thread(
@@ -264,7 +264,7 @@ class Screenings:
             inspected.signals,
             inspected.reasons,
         )
-        await self._flood_watch.notice(stored, search.snapshot.banks.values())
+        self._flood_watch.begin(stored, search.snapshot.banks.values())
         metrics.SCREENINGS.labels(stored.verdict.name).inc()
         metrics.SCREENING_SECONDS.observe(stored.elapsed_ms / 1000)
         _log.info(
@@ -328,6 +328,7 @@ class _Search:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._found: list[Matches] = []
+        self._searched: dict[Kind, int] = {}  # How many hashes so far.
         self.squares: list[Signals] = []  # What `policy.agreements` weighs.
 
     @property
@@ -350,7 +351,12 @@ class _Search:
     async def add_all(self, signals: Sequence[Signals]) -> bool:
         """Likewise; never says that it is enough."""
         found = await asyncio.to_thread(lambda: [self.snapshot.search(each) for each in signals])
-        self._found += [each for each in found if len(each)]
+        for each, one in zip(signals, found, strict=True):
+            # Several pictures may be of one time: of other streams, or on other grounds.
+            before = self._searched.get(each.kind, 0)
+            self._searched[each.kind] = before + int(usable(each).sum())
+            if len(one):
+                self._found.append(replace(one, media_row=one.media_row + before))
         self.squares += [each for each in signals if each.kind is Kind.PDQ_PATCH]
         return False
 
@@ -414,7 +420,9 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
     return Inspected(Signals.concatenate(signals), media, coverage, tuple(reasons))
 
 
-def _rejudged(screening: Screening, judgement: Judgement, revision: int, began: float) -> Screening:
+def _rejudged(
+    screening: Screening, judgement: Judgement, revision: int, began: _Begun
+) -> Screening:
     return replace(
         screening,
         verdict=judgement.verdict,
@@ -427,5 +435,19 @@ def _rejudged(screening: Screening, judgement: Judgement, revision: int, began: 
     )
 
 
-def _since_ms(began: float) -> float:
-    return (time.monotonic() - began) * 1000
+class _Begun(NamedTuple):
+    """When a call began. Its screening is named then: an id tells the time, and that of the
+    judgement would tell how long it took.
+    """
+
+    monotonic: float
+    time: datetime.datetime
+    screening_id: str
+
+    @classmethod
+    def now(cls) -> _Begun:
+        return cls(time.monotonic(), datetime.datetime.now(datetime.UTC), ids.new_id(ids.SCREENING))
+
+
+def _since_ms(began: _Begun) -> float:
+    return (time.monotonic() - began.monotonic) * 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from hashmatch import ids
-from hashmatch.errors import CaseDecided, CaseNotFound, InvalidField, RequestIdReused
+from hashmatch.errors import (
+    CaseDecided,
+    CaseNotFound,
+    EtagMismatch,
+    InvalidField,
+    PermissionDenied,
+    RequestIdReused,
+)
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Coverage, Evidence, MediaInfo, Reason, Screening
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn, Verdict, VerdictReason
@@ -21,6 +29,7 @@ from hashmatch.store.cases import CaseStore, case_of
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
+from hashmatch.store.tables import entries
 from tests.databases import BACKENDS, migrated
 from tests.support import new_request, signals
 
@@ -79,7 +88,7 @@ class Stored:
     def decide(self, case: Case, decision: CaseDecision = OVERTURNED) -> Case:
         """By somebody."""
         request = replace(new_request(), actor="clr_somebody")
-        return self.cases.decide(request, case.case_id, decision, "looked at it")
+        return self.cases.decide(request, case.case_id, case.etag, decision, "looked at it")
 
     def withdraw(self, evidence: Evidence) -> None:
         """Takes an entry out of use."""
@@ -141,12 +150,12 @@ def test_a_decision_that_comes_twice_is_made_once(stored: Stored) -> None:
     """A lost answer would become an error, or another's decision would be taken for it."""
     held, other = (stored.screening(stored.entry(Action.REVIEW)) for _ in range(2))
     request = Request("decide-1", "as it was said")
-    first = stored.cases.decide(request, held.case_id, UPHELD, "")
-    assert stored.cases.decide(request, held.case_id, UPHELD, "") == first
+    first = stored.cases.decide(request, held.case_id, "", UPHELD, "")
+    assert stored.cases.decide(request, held.case_id, "", UPHELD, "") == first
     with pytest.raises(RequestIdReused):
-        stored.cases.decide(replace(request, fingerprint="else"), other.case_id, UPHELD, "")
+        stored.cases.decide(replace(request, fingerprint="else"), other.case_id, "", UPHELD, "")
     with pytest.raises(CaseNotFound):
-        stored.cases.decide(new_request(), "cas_none", UPHELD, "")
+        stored.cases.decide(new_request(), "cas_none", "", UPHELD, "")
 
 
 def test_new_evidence_opens_a_case_again(stored: Stored) -> None:
@@ -285,3 +294,60 @@ def test_pages_of_cases(stored: Stored) -> None:
             break
         before = int(page.next_token)
     assert seen == [held[number].screening_id for number in (4, 3, 2, 0)]
+
+
+def test_nobody_decides_what_he_has_not_seen(stored: Stored) -> None:
+    """New evidence that comes while somebody reads would be let pass with the rest."""
+    one, third = stored.entry(Action.REVIEW), stored.entry(Action.REVIEW)
+    held = stored.screening(one)
+    read = stored.case(held)
+    stored.again(held, one)  # Nothing new.
+    assert stored.case(held).etag == read.etag
+    time.sleep(0.002)
+    stored.again(held, one, third)
+    with pytest.raises(EtagMismatch):
+        stored.decide(read)
+    assert stored.decide(stored.case(held)).decision is OVERTURNED
+    assert stored.again(held, one, third).decision is OVERTURNED
+
+
+def test_what_was_let_pass_is_not_opened_by_a_withdrawal(stored: Stored) -> None:
+    """A reviewer would decide all of it twice, and what was published be undecided again."""
+    wrong = stored.entry(Action.REVIEW)
+    held = stored.screening(wrong)
+    stored.decide(stored.case(held), OVERTURNED)
+    stored.withdraw(wrong)
+    assert stored.case(held).decision is OVERTURNED
+
+
+def test_an_entry_whose_time_is_over_lets_go(stored: Stored) -> None:
+    """What it held back would wait for ever, and its own case too."""
+    entry = stored.entry()
+    entry_id = entry.entry.entry_id
+    blocked = stored.screening(entry)
+    stored.blocklist.quarantine_entry(entry_id, {})
+    with stored.database.write() as connection:
+        connection.execute(entries.update().values(expire_ms=1))
+    assert stored.blocklist.expire_entries(2) == 1
+    assert stored.case(blocked).type is CaseType.REOPENED
+    (flood,) = stored.cases.list(0, 9, None, CaseType.FLOOD, None).items
+    assert flood.state is CaseState.DECIDED
+
+
+def test_whoever_is_limited_to_banks_sees_their_cases(stored: Stored) -> None:
+    """What partners listed would get into each other's hands, or be let pass by them."""
+    blocking, reviewing = stored.entry(), stored.entry(Action.REVIEW)
+    own, both = stored.screening(reviewing), stored.screening(reviewing, blocking)
+    stored.withdraw(blocking)
+    stored.blocklist.quarantine_entry(reviewing.entry.entry_id, {})
+    (flood,) = stored.cases.list(0, 9, None, CaseType.FLOOD, None).items
+    seen = stored.cases.list(0, 9, None, None, None, ["REVIEW"]).items
+    assert {each.case_id for each in seen} == {own.case_id, flood.case_id}
+    assert stored.cases.list(0, 9, None, None, None, []).items == ()
+    stored.cases.get(own.case_id, [reviewing.entry.bank_id])
+    for banks in ([], ["BLOCK"], ["REVIEW"]):
+        with pytest.raises(PermissionDenied):
+            stored.cases.get(case_of(both.screening_id), banks)
+    with pytest.raises(PermissionDenied):
+        stored.cases.decide(new_request(), own.case_id, "", UPHELD, "", ["BLOCK"])
+    assert stored.cases.get(case_of(both.screening_id), ["REVIEW", "BLOCK"])

@@ -21,8 +21,17 @@ from hashmatch.errors import StoreUnavailable
 from hashmatch.model.records import BankPolicy, KindCount
 from hashmatch.model.verdicts import EntryState, Kind
 from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
-from hashmatch.store.tables import banks, changes, entries, entry_signals, metadata
+from hashmatch.store.tables import (
+    banks,
+    changes,
+    entries,
+    entry_signals,
+    judgements,
+    matched,
+    metadata,
+)
 from tests.databases import BACKENDS, unmigrated
 
 SECRET = "5ec2e7d16e57"
@@ -379,3 +388,43 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
         assert store.get_bank("bnk_1").policy == BankPolicy(block_score=0)
         # Each store has a name of its own.
         assert len(store.store_id()) == 32
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_was_held_back_before_there_were_cases_has_one(backend: str, tmp_path: Path) -> None:
+    """Nobody would ever look at what waited when the server was updated."""
+    evidence = [{"entry": {"entry_id": "ent_1"}, "action": 1}]
+    with unmigrated(backend, tmp_path) as database:
+        database.migrate("0009")
+        with database.write() as connection:
+            for seq, verdict in enumerate((1, 2, 3, 2), 1):
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO screenings (seq, screening_id, create_ms, verdict, sha256, "
+                        "media, coverage, coverage_reasons, hash_versions, caller) VALUES "
+                        "(:seq, :id, :seq, :verdict, :sha256, '{}', '{}', '[]', '{}', '')"
+                    ),
+                    {"seq": seq, "id": f"scr_{seq}", "verdict": verdict, "sha256": b"x"},
+                )
+                for number in (1, 2):
+                    connection.execute(
+                        judgements.insert().values(
+                            screening_seq=seq,
+                            number=number,
+                            request_id=f"{seq} {number}",
+                            fingerprint="",
+                            at_ms=7,
+                            verdict=verdict,
+                            revision=1,
+                            reasons=[],
+                            evidence=evidence if verdict > 1 and number == 2 else [],
+                            elapsed_ms=0.0,
+                        )
+                    )
+        database.migrate()
+        found = CaseStore(database).list(0, 9, None, None, None).items
+        assert [each.screening_id for each in found] == ["scr_4", "scr_2"]
+        assert [each.case_id for each in found] == ["cas_4", "cas_2"]
+        with database.read() as connection:
+            held = connection.execute(sa.select(matched.c.screening_seq, matched.c.entry_id)).all()
+        assert sorted(map(tuple, held)) == [(seq, "ent_1") for seq in (2, 3, 4)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashmatch.index.live import Matches, Snapshot
-from hashmatch.model.records import Bank, EntryRef
+from hashmatch.model.records import Bank, BankPolicy, EntryRef
 from hashmatch.model.verdicts import Action, BankMode, BankState, Effect, Kind, Verdict
 from hashmatch.policy import (
     Judgement,
@@ -23,6 +23,7 @@ from hashmatch.policy import (
     weigh,
 )
 from hashmatch.policy.negative import FAR, hash_keys, nearest, sift
+from hashmatch.screening import _Search
 from tests.support import signals
 from tests.test_squares import Film
 
@@ -198,3 +199,31 @@ def test_squares_that_a_negative_entry_has_are_not_weighed() -> None:
     # A worse copy of the negative film than of the listed one is the listed one.
     worse = snapshot.with_entry(3, 2, NEGATIVE, [Film(1).upload(bits=25)])
     assert set(agreements([worse.search(upload)], [upload], worse)) == {1}
+
+
+def test_a_negative_bank_in_shadow_overrules_nothing() -> None:
+    """A list of harmless media that is only tried would let uploads pass."""
+    shadow = replace(BANKS[NEGATIVE], policy=BankPolicy(mode=BankMode.SHADOW))
+    banks = {**BANKS, NEGATIVE: shadow}
+    pairs = [(0, 0, BLOCKING, 20), (0, 0, NEGATIVE, 0), (9, 0, NEGATIVE, 0)]
+    sifted = sift([found(Kind.PDQ, *pairs)], banks)
+    assert [each.bank.tolist() for each in sifted.counting] == [[BLOCKING]]
+    three = [(t, 0, BLOCKING, 0) for t in range(3)] + [(t, 0, NEGATIVE, 0) for t in range(3)]
+    assert sure_block([found(Kind.PDQ, *three)], banks)
+    snapshot = Snapshot().with_bank(1, NEGATIVE, shadow)
+    file = snapshot.with_entry(2, 7, NEGATIVE, [signals(7, kind=Kind.SHA256)])
+    assert not may_overrule_files(file)
+
+
+@pytest.mark.parametrize("batches", [[0, 1], [1, 0]])
+async def test_pictures_of_one_moment_are_told_apart(batches: list[int]) -> None:
+    """A title card as a second stream, or on another ground, would have a film pass."""
+    bad, card = signals(11), signals(12)
+    snapshot = Snapshot().with_bank(1, BLOCKING, BANKS[BLOCKING])
+    snapshot = snapshot.with_bank(1, NEGATIVE, BANKS[NEGATIVE])
+    snapshot = snapshot.with_entry(2, BLOCKING, BLOCKING, [bad])
+    snapshot = snapshot.with_entry(3, NEGATIVE, NEGATIVE, [card])
+    search = _Search(snapshot)
+    for number in batches:
+        await search.add_all([(bad, card)[number]])
+    assert judged(*search.matches).verdict is Verdict.BLOCK

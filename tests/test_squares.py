@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hashmatch.index.live import Matches, Snapshot
 from hashmatch.index.segment import Rows
+from hashmatch.model.records import BankPolicy
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, Kind
+from hashmatch.model.verdicts import Action, BankMode, Kind
 from hashmatch.policy import Agreement, agreements, squares
 from tests.test_live import bank
 
@@ -284,3 +285,18 @@ def test_rows_of_an_entry_are_all_its_own() -> None:
         rows: Rows = snapshot.tables[Kind.PDQ_PATCH].rows_of(seq)
         assert set(rows.entry.tolist()) == {seq}
         assert np.array_equal(rows.digests, film.entry().digests)
+
+
+def test_what_is_tried_takes_no_place_of_what_is_in_force() -> None:
+    """A list in shadow would keep crops of what is listed from being found."""
+    film = Film(10)
+    shadow = replace(bank({Kind.PDQ_PATCH: 40}), policy=BankPolicy(mode=BankMode.SHADOW))
+    snapshot = Snapshot().with_bank(1, 2, shadow)
+    snapshot = snapshot.with_bank(1, BANK, bank({Kind.PDQ_PATCH: 40}))
+    for seq in range(1, 111):
+        snapshot = snapshot.with_entry(1, seq, 2, [film.entry()])
+    snapshot = snapshot.with_entry(1, 500, BANK, [film.entry()])
+    upload = film.upload()
+    found = agreements([snapshot.search(upload)], [upload], snapshot)
+    assert 500 in found
+    assert len(found) == 101

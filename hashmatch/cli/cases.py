@@ -71,6 +71,7 @@ def show(
         ("decided", f"{case.decide_time:%Y-%m-%d %H:%M:%S} UTC" if case.decide_time else ""),
         ("by", plain(case.decided_by)),
         ("said", plain(case.why)),
+        ("etag", case.etag),
     ):
         if value:
             rows.add_row(name, value)
@@ -85,6 +86,9 @@ def decide(
         bool, typer.Option("--uphold/--overturn", help="It is what was found; or it may go out.")
     ],
     why: Annotated[str, typer.Option(help="Kept with the case and in the audit trail.")] = "",
+    etag: Annotated[
+        str, typer.Option(help="As case show told it: refused if there is new evidence since.")
+    ] = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +96,7 @@ def decide(
     shared = options.of(context, server, as_json)
     decision = CaseDecision.UPHELD if uphold else CaseDecision.OVERTURNED
     with options.connected(shared) as client:
-        _print([client.decide_case(case_id, decision, why=why)], shared)
+        _print([client.decide_case(case_id, decision, why=why, etag=etag)], shared)
 
 
 def _standing(case: Case) -> str:

@@ -53,14 +53,18 @@ class ReviewCalls:
         decision: CaseDecision,
         *,
         why: str = "",
+        etag: str = "",
         request_id: str | None = None,
     ) -> Case:
-        """Decides an open case of a screening."""
+        """Decides an open case of a screening; with its ``etag``, only if there is no new evidence
+        since.
+        """
         request = pb.DecideCaseRequest(
             request_id=request_id or str(uuid.uuid4()),
             case_id=case_id,
             decision=int(decision),  # type: ignore[arg-type]
             why=why,
+            etag=etag,
         )
         response = await self._unary(self._review.DecideCase, request)
         return case_from_wire(response.case)

@@ -499,11 +499,12 @@ class Client:
         decision: CaseDecision,
         *,
         why: str = "",
+        etag: str = "",
         request_id: str | None = None,
     ) -> Case:
         """See `AsyncClient.decide_case`."""
         return self._run(
-            self._client.decide_case(case_id, decision, why=why, request_id=request_id)
+            self._client.decide_case(case_id, decision, why=why, etag=etag, request_id=request_id)
         )
 
     def release_entry(

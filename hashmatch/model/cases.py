@@ -50,3 +50,8 @@ class Case:
     decided_by: str = ""
     decide_time: datetime.datetime | None = None
     why: str = ""
+
+    @property
+    def etag(self) -> str:
+        """Changes whenever it is opened or decided, and when there is new evidence."""
+        return f"{round(self.open_time.timestamp() * 1000)}.{int(self.state)}"

@@ -113,6 +113,15 @@ class Bank:
         )
 
     @property
+    def overrules(self) -> bool:
+        """True if it is a negative bank in force."""
+        return (
+            self.action is Action.OVERRULE
+            and self.state is BankState.ACTIVE
+            and self.policy.mode is BankMode.LIVE
+        )
+
+    @property
     def etag(self) -> str:
         """Changes whenever the bank does."""
         return f"{self.revision}"

@@ -55,7 +55,7 @@ def agreements(
     media = _Squares.of(signals, sifted.negative)
     agreed: dict[int, Agreement] = {}
     blocks = 0
-    for seq in _by_own_squares(near)[:MAX_EVIDENCE]:
+    for seq in _first(_by_own_squares(near), near, snapshot):
         rows = snapshot.tables[Kind.PDQ_PATCH].rows_of(seq)
         seeds, bank = near.select(near.entry == seq), snapshot.banks[int(rows.bank[0])]
         one = squares.agreement(media.but_overruled(seeds), rows, seeds)
@@ -81,8 +81,8 @@ def scores(matches: Iterable[Matches], snapshot: Snapshot) -> dict[int, int]:
         weak = each.select(~np.isin(each.entry, sure))
         seqs, counts = np.unique(weak.entry, return_counts=True)
         # Of a flood those with most frames.
-        some = seqs[np.argsort(-counts, kind="stable")][:MAX_EVIDENCE]
-        for seq in some.tolist():
+        some = seqs[np.argsort(-counts, kind="stable")].tolist()
+        for seq in _first(some, weak, snapshot):
             rows = snapshot.tables[Kind.PDQ].rows_of(seq)
             found[seq] = score_of_several(weak.select(weak.entry == seq), rows)
     return found
@@ -102,8 +102,7 @@ class _Squares(NamedTuple):
         """Of the batches that were searched, in their order; there is one at least."""
         batches = [each.select(usable(each)) for each in signals if each.kind is Kind.PDQ_PATCH]
         (joined,) = Signals.concatenate(batches)
-        rows = np.concatenate([np.arange(len(each)) for each in batches])
-        keys = hash_keys(joined.pts_ms, rows)
+        keys = hash_keys(joined.pts_ms, np.arange(len(joined)))
         against = [each for each in negative if each.kind is Kind.PDQ_PATCH]
         near = nearest(against[0], keys) if against else np.full(len(keys), FAR)
         return cls(joined, keys, near)
@@ -116,6 +115,16 @@ class _Squares(NamedTuple):
             return self.signals
         here = nearest(seeds, self.keys)
         return self.signals.select((self.negative == FAR) | (here < self.negative))
+
+
+def _first(seqs: list[int], matches: Matches, snapshot: Snapshot) -> list[int]:
+    """`MAX_EVIDENCE` of banks that act, and then as many of others: what is tried in shadow takes
+    no place of what is in force.
+    """
+    of_bank = dict(zip(matches.entry.tolist(), matches.bank.tolist(), strict=True))
+    acting = [seq for seq in seqs if snapshot.banks[of_bank[seq]].acts]
+    others = [seq for seq in seqs if not snapshot.banks[of_bank[seq]].acts]
+    return acting[:MAX_EVIDENCE] + others[:MAX_EVIDENCE]
 
 
 def _by_own_squares(near: Matches) -> list[int]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hashmatch.index.live import Matches, Snapshot
 from hashmatch.model.records import Bank
-from hashmatch.model.verdicts import Action, BankState, Kind
+from hashmatch.model.verdicts import Action, Kind
 
 __all__ = ["FAR", "Sifted", "hash_keys", "may_overrule_files", "nearest", "sift"]
 
@@ -39,6 +39,9 @@ def sift(matches: Iterable[Matches], banks: Mapping[int, Bank]) -> Sifted:
     seqs = [seq for seq, bank in banks.items() if bank.action is Action.OVERRULE]
     if not seqs:
         return Sifted([], matches, [])
+    # One in shadow overrules nothing, and is no evidence either.
+    idle = [seq for seq in seqs if not banks[seq].overrules]
+    matches = [each.select(~np.isin(each.bank, idle)) for each in matches]
     theirs = [np.isin(each.bank, seqs) for each in matches]
     sifted = Sifted([], [], [])
     # MD5 and SHA-1 are no proof of a file: two can be made that share them.
@@ -61,13 +64,9 @@ def may_overrule_files(snapshot: Snapshot) -> bool:
     """True if a file may turn out to be harmless by its SHA-256, known when all of it is here."""
     table = snapshot.tables.get(Kind.SHA256)
     return table is not None and any(
-        entries and _by_file(snapshot.banks[seq]) for seq, entries in table.usage.items()
+        entries and snapshot.banks[seq].overrules and Kind.SHA256 in snapshot.banks[seq].thresholds
+        for seq, entries in table.usage.items()
     )
-
-
-def _by_file(bank: Bank) -> bool:
-    uses = Kind.SHA256 in bank.thresholds
-    return bank.action is Action.OVERRULE and bank.state is BankState.ACTIVE and uses
 
 
 def hash_keys(pts_ms: npt.NDArray[np.int64], row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from hashmatch.model.cases import CaseDecision, CaseState, CaseType
 from hashmatch.review import Review
 from hashmatch.server import fields
+from hashmatch.server.access_interceptor import current_caller
 from hashmatch.v1 import review_service_pb2 as pb
 from hashmatch.v1 import review_service_pb2_grpc as pb_grpc
 from hashmatch.wire.cases import case_to_wire
@@ -15,6 +16,7 @@ from hashmatch.wire.enums import from_wire, optional_from_wire
 __all__ = ["ReviewService"]
 
 _LONGEST_WHY: Final = 2000
+_LONGEST_ETAG: Final = 64
 
 
 class ReviewService(pb_grpc.ReviewServiceServicer):
@@ -34,6 +36,7 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
             fields.instant("created_since", request.created_since)
             if request.HasField("created_since")
             else None,
+            caller=current_caller(),
         )
         return pb.ListCasesResponse(
             cases=[case_to_wire(each) for each in page.items], next_page_token=page.next_token
@@ -41,7 +44,9 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
 
     async def GetCase(self, request: pb.GetCaseRequest, context: Any) -> pb.GetCaseResponse:
         """See the proto."""
-        case = await self._review.get(fields.required("case_id", request.case_id))
+        case = await self._review.get(
+            fields.required("case_id", request.case_id), caller=current_caller()
+        )
         return pb.GetCaseResponse(case=case_to_wire(case))
 
     async def DecideCase(
@@ -51,7 +56,9 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
         case = await self._review.decide(
             fields.change_request(request, request.request_id),
             fields.required("case_id", request.case_id),
+            fields.text("etag", request.etag, _LONGEST_ETAG),
             from_wire(CaseDecision, request.decision, "decision"),
             fields.paragraphs("why", request.why, _LONGEST_WHY),
+            caller=current_caller(),
         )
         return pb.DecideCaseResponse(case=case_to_wire(case))

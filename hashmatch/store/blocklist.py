@@ -332,12 +332,14 @@ class BlocklistStore(ChangeLog):
         audit trail. Raises `EntryNotFound`.
         """
         done = False
+        with self._database.read() as connection:
+            if _is_seen(_find_entry(connection, entry_id)):
+                return False  # Without waiting for other changes.
 
         def change(connection: sa.Connection) -> tuple[str, int, int | None]:
             nonlocal done
             row = _find_entry(connection, entry_id)
-            seen = row.quarantine_ms is not None or row.release_ms is not None
-            if row.state != EntryState.ACTIVE or seen:
+            if _is_seen(row):
                 return "entry_unchanged", row.bank_seq, row.seq
             now = codec.now_ms()
             values = {"quarantine_ms": now, "update_ms": now}
@@ -388,6 +390,7 @@ class BlocklistStore(ChangeLog):
                 if row.state not in (EntryState.ACTIVE, EntryState.PENDING):
                     return "entry_unchanged", row.bank_seq, row.seq
                 _set_state(connection, row.seq, EntryState.EXPIRED)
+                let_go(connection, "", entries.c.seq == row.seq, entry_id, "its time was over")
                 told = "entry_expired" if row.state == EntryState.ACTIVE else "entry_declined"
                 return told, row.bank_seq, row.seq
 
@@ -489,6 +492,12 @@ def _find_entry(connection: sa.Connection, entry_id: str) -> sa.Row[Any]:
     if row is None:
         raise EntryNotFound(f"entry_id: there is no entry {entry_id!r}")
     return row
+
+
+def _is_seen(row: sa.Row[Any]) -> bool:
+    """True of an entry that is quarantined, was once, or is out of use."""
+    was = row.quarantine_ms is not None or row.release_ms is not None
+    return was or row.state != EntryState.ACTIVE
 
 
 def _set_state(connection: sa.Connection, seq: int, state: EntryState, **more: object) -> None:

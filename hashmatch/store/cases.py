@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch import ids
-from hashmatch.errors import CaseDecided, CaseNotFound, InvalidField
+from hashmatch.errors import (
+    CaseDecided,
+    CaseNotFound,
+    EtagMismatch,
+    InvalidField,
+    PermissionDenied,
+)
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Page
 from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
@@ -48,10 +55,12 @@ class CaseStore:
         """``database`` is migrated."""
         self._database = database
 
-    def get(self, case_id: str) -> Case:
-        """Raises `CaseNotFound`."""
+    def get(self, case_id: str, own: Collection[str] | None = None) -> Case:
+        """Raises `CaseNotFound`; `PermissionDenied` for one that is not of banks that are ``own``
+        alone (ids or names; None: all are).
+        """
         with self._database.read() as connection:
-            return _to_case(_find(connection, case_id))
+            return _to_case(_find(connection, case_id, own))
 
     def list(
         self,
@@ -60,9 +69,12 @@ class CaseStore:
         state: CaseState | None,
         case_type: CaseType | None,
         since_ms: int | None,
+        own: Collection[str] | None = None,
     ) -> Page[Case]:
-        """Newest first; ``before`` is the token of the page before, 0 for the first."""
-        query = _select()
+        """Newest first; ``before`` is the token of the page before, 0 for the first. ``own``: as
+        for `get`.
+        """
+        query = _select() if own is None else _select().where(_is_own(own))
         for column, wanted in ((cases.c.state, state), (cases.c.type, case_type)):
             if wanted is not None:
                 query = query.where(column == wanted)
@@ -71,8 +83,17 @@ class CaseStore:
         with self._database.read() as connection:
             return page(connection, query, cases.c.seq, before, limit, _to_case)
 
-    def decide(self, request: Request, case_id: str, decision: CaseDecision, why: str) -> Case:
-        """Decides an open case of a screening. Raises `CaseNotFound`, `CaseDecided`,
+    def decide(
+        self,
+        request: Request,
+        case_id: str,
+        etag: str,
+        decision: CaseDecision,
+        why: str,
+        own: Collection[str] | None = None,
+    ) -> Case:
+        """Decides an open case of a screening, if it is as it was read (``etag``; empty: in any
+        case). Raises `CaseNotFound`, `CaseDecided`, `EtagMismatch`, `PermissionDenied`,
         `RequestIdReused`; `InvalidField` for that of an entry.
         """
         try:
@@ -83,13 +104,23 @@ class CaseStore:
                 if repeated is not None:
                     request.check(repeated.fingerprint)
                     return _to_case(repeated)
-                row = _find(connection, case_id)
+                # So that nobody judges the screening meanwhile.
+                of_it = sa.select(cases.c.screening_seq).where(cases.c.case_id == case_id)
+                screening = sa.select(screenings.c.seq).where(
+                    screenings.c.seq == of_it.scalar_subquery()
+                )
+                connection.execute(screening.with_for_update()).all()
+                row = _find(connection, case_id, own)
                 if row.type == CaseType.FLOOD:
                     raise InvalidField(
                         "case_id", "it is about an entry; release or withdraw the entry instead"
                     )
                 if row.state == CaseState.DECIDED:
                     raise CaseDecided("somebody has decided this case; read it again")
+                if etag and etag != _to_case(row).etag:
+                    raise EtagMismatch(
+                        "there is new evidence since the case was read; read it again"
+                    )
                 values = _decided(request.actor, decision, why)
                 values |= {"request_id": request.request_id, "fingerprint": request.fingerprint}
                 connection.execute(cases.update().where(cases.c.seq == row.seq).values(values))
@@ -98,7 +129,7 @@ class CaseStore:
                 return _to_case(_find(connection, case_id))
         except IntegrityError:
             # Another server took the same request_id in between.
-            return self.decide(request, case_id, decision, why)
+            return self.decide(request, case_id, etag, decision, why, own)
 
 
 def case_of(screening_id: str) -> str:
@@ -136,9 +167,12 @@ def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now
         sa.select(screenings.c.seq, screenings.c.screening_id)
         .join(matched, matched.c.screening_seq == screenings.c.seq)
         .join(entries, entries.c.entry_id == matched.c.entry_id)
+        .outerjoin(cases, cases.c.screening_seq == screenings.c.seq)
         .where(
             gone,
             matched.c.action.is_not(None),
+            # What a person let pass is not held back.
+            sa.func.coalesce(cases.c.decision, 0) != CaseDecision.OVERTURNED,
             screenings.c.verdict.in_([Verdict.BLOCK, Verdict.REVIEW]),
             ~blocked,
         )
@@ -227,10 +261,34 @@ def _select() -> sa.Select[Any]:
     )
 
 
-def _find(connection: sa.Connection, case_id: str) -> sa.Row[Any]:
-    row = connection.execute(_select().where(cases.c.case_id == case_id)).first()
+def _is_own(own: Collection[str]) -> sa.ColumnElement[bool]:
+    """Cases that are of these banks alone: those of their entries, and of screenings that nothing
+    but their entries ever held back.
+    """
+    own = sorted(own)
+    of_own = sa.or_(banks.c.bank_id.in_(own), banks.c.name.in_(own))
+    entry, bank = entries.alias(), banks.alias()
+    named = (
+        sa.select(matched.c.entry_id)
+        .join(entry, entry.c.entry_id == matched.c.entry_id)
+        .join(bank, bank.c.seq == entry.c.bank_seq)
+        .where(matched.c.screening_seq == cases.c.screening_seq)
+    )
+    theirs = sa.or_(bank.c.bank_id.in_(own), bank.c.name.in_(own))
+    by_entry = sa.exists().where(banks.c.seq == entries.c.bank_seq, of_own)
+    by_screening = named.where(theirs).exists() & ~named.where(~theirs).exists()
+    return sa.or_(cases.c.entry_seq.is_not(None) & by_entry, by_screening)
+
+
+def _find(
+    connection: sa.Connection, case_id: str, own: Collection[str] | None = None
+) -> sa.Row[Any]:
+    this = cases.c.case_id == case_id
+    row = connection.execute(_select().where(this)).first()
     if row is None:
         raise CaseNotFound(f"case_id: there is no case {case_id!r}")
+    if own is not None and not connection.execute(_select().where(this, _is_own(own))).first():
+        raise PermissionDenied
     return row
 
 

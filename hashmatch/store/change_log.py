@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hashmatch.errors import ChangesCompacted
 from hashmatch.model.records import Bank, EntryRef
 from hashmatch.model.signals import EntrySignals
-from hashmatch.model.verdicts import EntryState
+from hashmatch.model.verdicts import BankState, EntryState
 from hashmatch.store.database import Database, Listener
 from hashmatch.store.rows import (
     newest_revision,
@@ -102,10 +102,14 @@ class ChangeLog:
         with self._database.read() as connection:
             revision = newest_revision(connection)
             found = {row.seq: to_bank(row) for row in connection.execute(select_banks())}
-            some = sa.select(entries.c.seq).where(entries.c.quarantine_ms.is_not(None))
-            quarantined = frozenset(connection.execute(some).scalars())
+            quarantined = _quarantined(connection)
             with connection.execute(_signals(entries.c.state == EntryState.ACTIVE)) as rows:
                 yield Active(revision, found, quarantined, _by_kind(rows))
+
+    def quarantined(self) -> frozenset[int]:
+        """Sequence numbers of the entries in use that are quarantined."""
+        with self._database.read() as connection:
+            return _quarantined(connection)
 
     def changes_since(self, revision: int, limit: int) -> list[Change]:
         """The changes after ``revision``, in order. Raises `ChangesCompacted`."""
@@ -176,6 +180,19 @@ class ChangeLog:
                 rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
                 found.update({row.seq: to_entry(row).ref for row in rows})
         return found
+
+
+def _quarantined(connection: sa.Connection) -> frozenset[int]:
+    some = (
+        sa.select(entries.c.seq)
+        .join(banks, banks.c.seq == entries.c.bank_seq)
+        .where(
+            entries.c.quarantine_ms.is_not(None),
+            entries.c.state == EntryState.ACTIVE,
+            banks.c.state == BankState.ACTIVE,
+        )
+    )
+    return frozenset(connection.execute(some).scalars())
 
 
 def _signals(which: sa.ColumnElement[bool]) -> sa.Select[Any]:

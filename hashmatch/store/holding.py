@@ -19,7 +19,7 @@ __all__ = ["Flow", "flow_of", "keep_entries", "note"]
 
 
 class Flow(NamedTuple):
-    """How many different files an entry blocked lately (counted up to a limit), and the median of
+    """How many different files an entry blocked lately, and the median of
     those of its bank that blocked any.
     """
 
@@ -28,23 +28,29 @@ class Flow(NamedTuple):
 
 
 def keep_entries(connection: sa.Connection, screening: Screening, seq: int | None = None) -> None:
-    """Has entries stay as they are until this transaction ends: those that a screening names, and
-    those that it named before, if it has a number. Else one could be withdrawn meanwhile, and the
-    screening would be held back for it without anybody being told. Before anything else is locked.
+    """Has entries and their banks stay as they are until this transaction ends: those that a
+    screening names, and those that it named before, if it has a number. Else one could be withdrawn
+    meanwhile, and the screening would be held back for it without anybody being told. Before
+    anything else is locked.
     """
     named = {each.entry.entry_id for each in screening.evidence}
     if seq is not None:
         before = sa.select(matched.c.entry_id).where(matched.c.screening_seq == seq)
         named |= set(connection.execute(before).scalars())
-    rows = sa.select(entries.c.seq).where(entries.c.entry_id.in_(sorted(named)))
-    connection.execute(rows.order_by(entries.c.seq).with_for_update(read=True)).all()
+    rows = (
+        sa.select(entries.c.seq)
+        .join(banks, banks.c.seq == entries.c.bank_seq)
+        .where(entries.c.entry_id.in_(sorted(named)))
+        .order_by(entries.c.seq)
+    )
+    connection.execute(rows.with_for_update(read=True, of=[entries, banks])).all()
 
 
 def note(connection: sa.Connection, seq: int, screening: Screening) -> None:
     """Notes which entries act in the newest judgement of a screening, after `keep_entries`.
 
     Opens a case for it if its verdict is REVIEW and nobody was asked yet; if there is an entry that
-    nobody saw who decided; or if all that blocked it went out of use since it was judged.
+    nobody who was asked has seen; or if all that blocked it went out of use since it was judged.
     """
     kept = matched.c.screening_seq == seq
     seen = set(connection.execute(sa.select(matched.c.entry_id).where(kept)).scalars())
@@ -72,9 +78,8 @@ def note(connection: sa.Connection, seq: int, screening: Screening) -> None:
             for entry_id in sorted(unseen)
         ]
         connection.execute(matched.insert(), rows)
-    decided = screening.decision is not None
     asked = screening.case_id != ""
-    if (screening.verdict is Verdict.REVIEW and not asked) or (decided and unseen):
+    if (screening.verdict is Verdict.REVIEW and not asked) or (asked and unseen):
         open_case(connection, CaseType.REVIEW, seq, screening.screening_id)
     elif acting and not asked and _all_gone(connection, acting):
         open_case(connection, CaseType.REOPENED, seq, screening.screening_id)
@@ -91,7 +96,7 @@ def _all_gone(connection: sa.Connection, entry_ids: Iterable[str]) -> bool:
 
 
 def flow_of(connection: sa.Connection, entry_id: str, since_ms: int, limit: int) -> Flow:
-    """Of one entry since an instant. The median is not asked for, and 0, below the limit."""
+    """Of one entry since an instant. Below the limit the median is not asked for, and 0."""
     blocking = sa.and_(matched.c.at_ms >= since_ms, matched.c.action == Action.BLOCK)
     own = (
         sa.select(matched.c.media)
@@ -102,6 +107,10 @@ def flow_of(connection: sa.Connection, entry_id: str, since_ms: int, limit: int)
     files = connection.execute(sa.select(sa.func.count()).select_from(own.subquery())).scalar_one()
     if files < limit:
         return Flow(files, 0.0)
+    own_all = sa.select(sa.func.count(matched.c.media.distinct())).where(
+        blocking, matched.c.entry_id == entry_id
+    )
+    files = connection.execute(own_all).scalar_one()
     same_bank = (
         sa.select(entries.c.bank_seq).where(entries.c.entry_id == entry_id).scalar_subquery()
     )

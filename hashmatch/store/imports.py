@@ -272,11 +272,11 @@ class ImportStore:
             values |= {"state": EntryState.ACTIVE, "approved_by": request.actor, "batch": revision}
         else:
             values |= {"state": EntryState.WITHDRAWN, "left_batch": revision}
-        moved = connection.execute(
-            entries.update()
-            .where(entries.c.import_seq == row.seq, entries.c.state == state)
-            .values(values)
-        )
+        some = sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
+        # In the order in which others lock them, see `hashmatch.store.holding`.
+        locked = sa.select(entries.c.seq).where(some).order_by(entries.c.seq).with_for_update()
+        connection.execute(sa.select(sa.func.count()).select_from(locked.subquery()))
+        moved = connection.execute(entries.update().where(some).values(values))
         answer = {"entries": moved.rowcount, "import_id": row.import_id}
         log_answer(connection, revision, answer)
         details = {**answer, "why": why} if why else answer

@@ -864,7 +864,8 @@ class Screening(_message.Message):
     """Without meaning: makes all answers equally large whose evidence is withheld."""
     case_id: _builtins.str
     """Id of its case, "cas_" and 26 characters; empty if there is none. A screening with verdict
-    REVIEW has one: ask for the screening again until somebody has decided.
+    REVIEW has one: ask for the screening again until somebody has decided. This and the decision
+    are as they are by now, also where a call is repeated.
     """
     decision: Global___CaseDecision.ValueType
     """What a person decided of it: OVERTURNED lets it be published, whatever the verdict."""
@@ -890,11 +891,13 @@ class Screening(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the media was screened."""
+        """When the media began to be screened."""
 
     @_builtins.property
     def judge_time(self) -> _timestamp_pb2.Timestamp:
-        """When this verdict was given: later than create_time if the screening was confirmed."""
+        """When this verdict was given: later than create_time if the screening was confirmed. Cut to the
+        minute, and not before create_time, where evidence is withheld.
+        """
 
     @_builtins.property
     def elapsed(self) -> _duration_pb2.Duration:

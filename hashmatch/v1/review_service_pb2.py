@@ -26,31 +26,31 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hashmatch.v1 import common_pb2 as hashmatch_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hashmatch/v1/review_service.proto\x12\x0chashmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hashmatch/v1/common.proto\"\xed\x02\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.hashmatch.v1.CaseType\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.CaseState\x12\x14\n\x0cscreening_id\x18\x04 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x63ision\x18\x08 \x01(\x0e\x32\x1a.hashmatch.v1.CaseDecision\x12\x12\n\ndecided_by\x18\t \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03why\x18\x0b \x01(\t\"\xba\x01\n\x10ListCasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.CaseState\x12$\n\x04type\x18\x04 \x01(\x0e\x32\x16.hashmatch.v1.CaseType\x12\x31\n\rcreated_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x11ListCasesResponse\x12!\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x12.hashmatch.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0eGetCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"3\n\x0fGetCaseResponse\x12 \n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Case\"s\n\x11\x44\x65\x63ideCaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x1a.hashmatch.v1.CaseDecision\x12\x0b\n\x03why\x18\x04 \x01(\t\"6\n\x12\x44\x65\x63ideCaseResponse\x12 \n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Case*h\n\x08\x43\x61seType\x12\x19\n\x15\x43\x41SE_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41SE_TYPE_REVIEW\x10\x01\x12\x16\n\x12\x43\x41SE_TYPE_REOPENED\x10\x02\x12\x13\n\x0f\x43\x41SE_TYPE_FLOOD\x10\x03*T\n\tCaseState\x12\x1a\n\x16\x43\x41SE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41SE_STATE_OPEN\x10\x01\x12\x16\n\x12\x43\x41SE_STATE_DECIDED\x10\x02\x32\xf6\x01\n\rReviewService\x12L\n\tListCases\x12\x1e.hashmatch.v1.ListCasesRequest\x1a\x1f.hashmatch.v1.ListCasesResponse\x12\x46\n\x07GetCase\x12\x1c.hashmatch.v1.GetCaseRequest\x1a\x1d.hashmatch.v1.GetCaseResponse\x12O\n\nDecideCase\x12\x1f.hashmatch.v1.DecideCaseRequest\x1a .hashmatch.v1.DecideCaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hashmatch/v1/review_service.proto\x12\x0chashmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hashmatch/v1/common.proto\"\xfb\x02\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.hashmatch.v1.CaseType\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.CaseState\x12\x14\n\x0cscreening_id\x18\x04 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x63ision\x18\x08 \x01(\x0e\x32\x1a.hashmatch.v1.CaseDecision\x12\x12\n\ndecided_by\x18\t \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03why\x18\x0b \x01(\t\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"\xba\x01\n\x10ListCasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.hashmatch.v1.CaseState\x12$\n\x04type\x18\x04 \x01(\x0e\x32\x16.hashmatch.v1.CaseType\x12\x31\n\rcreated_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x11ListCasesResponse\x12!\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x12.hashmatch.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0eGetCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"3\n\x0fGetCaseResponse\x12 \n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Case\"\x81\x01\n\x11\x44\x65\x63ideCaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x1a.hashmatch.v1.CaseDecision\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"6\n\x12\x44\x65\x63ideCaseResponse\x12 \n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x12.hashmatch.v1.Case*h\n\x08\x43\x61seType\x12\x19\n\x15\x43\x41SE_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41SE_TYPE_REVIEW\x10\x01\x12\x16\n\x12\x43\x41SE_TYPE_REOPENED\x10\x02\x12\x13\n\x0f\x43\x41SE_TYPE_FLOOD\x10\x03*T\n\tCaseState\x12\x1a\n\x16\x43\x41SE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41SE_STATE_OPEN\x10\x01\x12\x16\n\x12\x43\x41SE_STATE_DECIDED\x10\x02\x32\xf6\x01\n\rReviewService\x12L\n\tListCases\x12\x1e.hashmatch.v1.ListCasesRequest\x1a\x1f.hashmatch.v1.ListCasesResponse\x12\x46\n\x07GetCase\x12\x1c.hashmatch.v1.GetCaseRequest\x1a\x1d.hashmatch.v1.GetCaseResponse\x12O\n\nDecideCase\x12\x1f.hashmatch.v1.DecideCaseRequest\x1a .hashmatch.v1.DecideCaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hashmatch.v1.review_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CASETYPE']._serialized_start=1010
-  _globals['_CASETYPE']._serialized_end=1114
-  _globals['_CASESTATE']._serialized_start=1116
-  _globals['_CASESTATE']._serialized_end=1200
+  _globals['_CASETYPE']._serialized_start=1039
+  _globals['_CASETYPE']._serialized_end=1143
+  _globals['_CASESTATE']._serialized_start=1145
+  _globals['_CASESTATE']._serialized_end=1229
   _globals['_CASE']._serialized_start=112
-  _globals['_CASE']._serialized_end=477
-  _globals['_LISTCASESREQUEST']._serialized_start=480
-  _globals['_LISTCASESREQUEST']._serialized_end=666
-  _globals['_LISTCASESRESPONSE']._serialized_start=668
-  _globals['_LISTCASESRESPONSE']._serialized_end=747
-  _globals['_GETCASEREQUEST']._serialized_start=749
-  _globals['_GETCASEREQUEST']._serialized_end=782
-  _globals['_GETCASERESPONSE']._serialized_start=784
-  _globals['_GETCASERESPONSE']._serialized_end=835
-  _globals['_DECIDECASEREQUEST']._serialized_start=837
-  _globals['_DECIDECASEREQUEST']._serialized_end=952
-  _globals['_DECIDECASERESPONSE']._serialized_start=954
-  _globals['_DECIDECASERESPONSE']._serialized_end=1008
-  _globals['_REVIEWSERVICE']._serialized_start=1203
-  _globals['_REVIEWSERVICE']._serialized_end=1449
+  _globals['_CASE']._serialized_end=491
+  _globals['_LISTCASESREQUEST']._serialized_start=494
+  _globals['_LISTCASESREQUEST']._serialized_end=680
+  _globals['_LISTCASESRESPONSE']._serialized_start=682
+  _globals['_LISTCASESRESPONSE']._serialized_end=761
+  _globals['_GETCASEREQUEST']._serialized_start=763
+  _globals['_GETCASEREQUEST']._serialized_end=796
+  _globals['_GETCASERESPONSE']._serialized_start=798
+  _globals['_GETCASERESPONSE']._serialized_end=849
+  _globals['_DECIDECASEREQUEST']._serialized_start=852
+  _globals['_DECIDECASEREQUEST']._serialized_end=981
+  _globals['_DECIDECASERESPONSE']._serialized_start=983
+  _globals['_DECIDECASERESPONSE']._serialized_end=1037
+  _globals['_REVIEWSERVICE']._serialized_start=1232
+  _globals['_REVIEWSERVICE']._serialized_end=1478
 # @@protoc_insertion_point(module_scope)

@@ -90,6 +90,7 @@ class Case(_message.Message):
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """Id of the case, "cas_" and 26 characters."""
     type: Global___CaseType.ValueType
@@ -106,6 +107,8 @@ class Case(_message.Message):
     """Id of the caller who decided; empty while it is open, or where nobody is asked who he is."""
     why: _builtins.str
     """Why it was decided so, in words."""
+    etag: _builtins.str
+    """Changes whenever the case does, also by new evidence; see DecideCaseRequest."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -132,10 +135,11 @@ class Case(_message.Message):
         decided_by: _builtins.str = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
         why: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decide_time", b"decide_time", "open_time", b"open_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "create_time", b"create_time", "decide_time", b"decide_time", "decided_by", b"decided_by", "decision", b"decision", "entry_id", b"entry_id", "open_time", b"open_time", "screening_id", b"screening_id", "state", b"state", "type", b"type", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "create_time", b"create_time", "decide_time", b"decide_time", "decided_by", b"decided_by", "decision", b"decision", "entry_id", b"entry_id", "etag", b"etag", "open_time", b"open_time", "screening_id", b"screening_id", "state", b"state", "type", b"type", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,6 +269,7 @@ class DecideCaseRequest(_message.Message):
     CASE_ID_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 64 letters, digits, '-' and '_'. A UUID is best."""
     case_id: _builtins.str
@@ -273,6 +278,10 @@ class DecideCaseRequest(_message.Message):
     """The decision."""
     why: _builtins.str
     """Why, up to 2000 characters. Lines may be broken."""
+    etag: _builtins.str
+    """The case's etag as it was read: if there is new evidence since, the call is refused. Empty:
+    decide in any case.
+    """
     def __init__(
         self,
         *,
@@ -280,10 +289,11 @@ class DecideCaseRequest(_message.Message):
         case_id: _builtins.str = ...,
         decision: _common_pb2.CaseDecision.ValueType = ...,
         why: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "decision", b"decision", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "decision", b"decision", "etag", b"etag", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,7 @@ class ReviewServiceStub:
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     def __init__(self, channel):
@@ -58,6 +59,7 @@ class ReviewServiceServicer:
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     def ListCases(self, request, context):
@@ -112,6 +114,7 @@ class ReviewService:
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     @staticmethod

@@ -30,6 +30,7 @@ class ReviewServiceStub:
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     @_typing.overload
@@ -50,6 +51,7 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -66,6 +68,7 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
     """What reviewers call. A screening whose verdict is REVIEW has a case; so has one that was held back
     for an entry which was withdrawn since, and an entry that suddenly matches far more than others of
     its bank.
+    Callers that are limited to banks see the cases of these alone.
     """
 
     @_abc_1.abstractmethod

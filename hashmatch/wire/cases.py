@@ -25,6 +25,7 @@ def case_to_wire(case: Case) -> pb.Case:
         decided_by=case.decided_by,
         decide_time=None if case.decide_time is None else timestamp(case.decide_time),
         why=case.why,
+        etag=case.etag,
     )
 
 

@@ -138,6 +138,8 @@ def test_a_negative_bank_takes_no_hash_that_can_be_forged(client: Client) -> Non
     for kind in (Kind.MD5, Kind.SHA1):
         with pytest.raises(InvalidField, match="kinds"):
             bank(client, action=Action.OVERRULE, thresholds={kind: 0})
+    with pytest.raises(InvalidField, match="traffic_percent"):
+        bank(client, BankPolicy(traffic_percent=10), action=Action.OVERRULE)
     made = bank(client, thresholds={Kind.MD5: 0})
     with pytest.raises(InvalidField, match="kinds"):
         client.update_bank(made.bank_id, action=Action.OVERRULE)

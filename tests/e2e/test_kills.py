@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,10 @@ def check(address: str, url: str, answers: Answers) -> None:
         for request, (number, screening) in answers.screenings.items():
             message = [signals_to_wire(signals(number))]
             screened = client.screen_signals(message, duration_ms=0, request_id=request)
-            assert screened == screening
+            # Its case is as it is by now: what was withdrawn since has opened one.
+            assert replace(screened, case_id="", decision=None) == replace(
+                screening, case_id="", decision=None
+            )
         for request, (number, screening) in answers.media.items():
             assert client.screen(image(number, 64, 64), request_id=request) == screening
             codes = {reason.code for reason in screening.reasons}

@@ -6,6 +6,9 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
+_AT_ONCE = 500
+_REVIEW = 2
+
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -62,3 +65,50 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_cases_state"), "cases", ["state"])
     op.create_index(op.f("ix_cases_entry_seq"), "cases", ["entry_seq"])
+    _fill()
+
+
+def _fill() -> None:
+    """What was held back before has cases too, and is opened again when its entries go."""
+    connection = op.get_bind()
+    newest = sa.text(
+        "SELECT s.seq, s.screening_id, s.verdict, s.sha256, s.create_ms, j.at_ms, j.evidence "
+        "FROM screenings s JOIN judgements j ON j.screening_seq = s.seq "
+        "WHERE s.seq > :after AND s.verdict IN (2, 3) AND j.number = "
+        "(SELECT max(n.number) FROM judgements n WHERE n.screening_seq = s.seq) "
+        "ORDER BY s.seq LIMIT :most"
+    ).columns(evidence=sa.JSON(), sha256=sa.LargeBinary())
+    after = 0
+    while rows := connection.execute(newest, {"after": after, "most": _AT_ONCE}).all():
+        after = rows[-1].seq
+        held, opened = [], []
+        for row in rows:
+            acting: dict[str, int] = {}
+            for each in row.evidence:
+                entry_id = each["entry"]["entry_id"]
+                acting[entry_id] = max(each["action"], acting.get(entry_id, 0))
+            same = {
+                "screening_seq": row.seq,
+                "media": bytes(row.sha256).hex() or row.screening_id,
+                "at_ms": row.create_ms,
+            }
+            held += [{"entry_id": name, "action": act, **same} for name, act in acting.items()]
+            if row.verdict == _REVIEW:
+                case_id = "cas_" + row.screening_id.removeprefix("scr_")
+                opened.append({"case_id": case_id, "seq": row.seq, "at_ms": row.at_ms})
+        if held:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO matched (screening_seq, entry_id, action, media, at_ms) "
+                    "VALUES (:screening_seq, :entry_id, :action, :media, :at_ms)"
+                ),
+                held,
+            )
+        if opened:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO cases (case_id, type, state, screening_seq, create_ms, open_ms) "
+                    "VALUES (:case_id, 1, 1, :seq, :at_ms, :at_ms)"
+                ),
+                opened,
+            )
