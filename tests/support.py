@@ -349,7 +349,9 @@ INSTANTS = st.datetimes(
 )
 
 REASONS = st.builds(Reason, st.sampled_from(VerdictReason), st.text())
-REFS = st.builds(EntryRef, *[st.text(max_size=20)] * 5)
+# An id comes from the store, which has no zero character in columns of its own.
+_IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+REFS = st.builds(EntryRef, _IDS, *[st.text(max_size=20)] * 4)
 SEGMENTS = st.builds(Segment, _MS, _MS, _MS, _MS, _count())
 EVIDENCE = st.builds(
     Evidence,

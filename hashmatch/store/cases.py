@@ -137,13 +137,15 @@ def case_of(screening_id: str) -> str:
     return ids.CASE + screening_id.removeprefix(ids.SCREENING)
 
 
-def open_case(connection: sa.Connection, case_type: CaseType, seq: int, screening_id: str) -> None:
-    """Opens the case of a screening, once more if it was decided."""
+def open_case(connection: sa.Connection, case_type: CaseType, seq: int, screening_id: str) -> str:
+    """Opens the case of a screening, once more if it was decided; returns its id."""
+    case_id = case_of(screening_id)
     values = _opened(case_type, codec.now_ms())
     again = connection.execute(cases.update().where(cases.c.screening_seq == seq).values(values))
     if not again.rowcount:
-        values |= {"case_id": case_of(screening_id), "screening_seq": seq}
+        values |= {"case_id": case_id, "screening_seq": seq}
         connection.execute(cases.insert().values(create_ms=values["open_ms"], **values))
+    return case_id
 
 
 def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now_ms: int) -> int:

@@ -27,33 +27,44 @@ class Flow(NamedTuple):
     usual: float
 
 
-def keep_entries(connection: sa.Connection, screening: Screening, seq: int | None = None) -> None:
+def keep_entries(connection: sa.Connection, screening: Screening, seq: int | None = None) -> bool:
     """Has entries and their banks stay as they are until this transaction ends: those that a
     screening names, and those that it named before, if it has a number. Else one could be withdrawn
     meanwhile, and the screening would be held back for it without anybody being told. Before
-    anything else is locked.
+    anything else is locked. True if what it names is out of use by now.
     """
-    named = {each.entry.entry_id for each in screening.evidence}
+    acting = {each.entry.entry_id for each in screening.evidence}
+    named = set(acting)
     if seq is not None:
         before = sa.select(matched.c.entry_id).where(matched.c.screening_seq == seq)
         named |= set(connection.execute(before).scalars())
-    rows = (
-        sa.select(entries.c.seq)
+    if not named:
+        return False
+    query = (
+        sa.select(entries.c.entry_id, entries.c.state, banks.c.state.label("of_bank"))
         .join(banks, banks.c.seq == entries.c.bank_seq)
         .where(entries.c.entry_id.in_(sorted(named)))
         .order_by(entries.c.seq)
     )
-    connection.execute(rows.with_for_update(read=True, of=[entries, banks])).all()
+    rows = connection.execute(query.with_for_update(read=True, of=[entries, banks])).all()
+    using = (EntryState.ACTIVE, BankState.ACTIVE)
+    states = [(row.state, row.of_bank) for row in rows if row.entry_id in acting]
+    return bool(states) and using not in states
 
 
-def note(connection: sa.Connection, seq: int, screening: Screening) -> None:
-    """Notes which entries act in the newest judgement of a screening, after `keep_entries`.
+def note(
+    connection: sa.Connection, seq: int, screening: Screening, *, gone: bool, new: bool = False
+) -> str:
+    """Notes which entries act in the newest judgement of a screening, after `keep_entries`, whose
+    answer is ``gone``; ``new``: it is the first. Returns the id of its case, or nothing.
 
     Opens a case for it if its verdict is REVIEW and nobody was asked yet; if there is an entry that
     nobody who was asked has seen; or if all that blocked it went out of use since it was judged.
     """
     kept = matched.c.screening_seq == seq
-    seen = set(connection.execute(sa.select(matched.c.entry_id).where(kept)).scalars())
+    seen: set[str] = set()
+    if not new:
+        seen = set(connection.execute(sa.select(matched.c.entry_id).where(kept)).scalars())
     acting: dict[str, Action] = {}
     for each in screening.evidence:
         entry_id = each.entry.entry_id
@@ -80,19 +91,10 @@ def note(connection: sa.Connection, seq: int, screening: Screening) -> None:
         connection.execute(matched.insert(), rows)
     asked = screening.case_id != ""
     if (screening.verdict is Verdict.REVIEW and not asked) or (asked and unseen):
-        open_case(connection, CaseType.REVIEW, seq, screening.screening_id)
-    elif acting and not asked and _all_gone(connection, acting):
-        open_case(connection, CaseType.REOPENED, seq, screening.screening_id)
-
-
-def _all_gone(connection: sa.Connection, entry_ids: Iterable[str]) -> bool:
-    """True if none of them can match any more."""
-    states = sa.select(entries.c.state, banks.c.state).join(
-        banks, banks.c.seq == entries.c.bank_seq
-    )
-    rows = connection.execute(states.where(entries.c.entry_id.in_(entry_ids))).all()
-    using = (EntryState.ACTIVE, BankState.ACTIVE)
-    return bool(rows) and all(tuple(row) != using for row in rows)
+        return open_case(connection, CaseType.REVIEW, seq, screening.screening_id)
+    if gone and not asked:
+        return open_case(connection, CaseType.REOPENED, seq, screening.screening_id)
+    return screening.case_id
 
 
 def flow_of(connection: sa.Connection, entry_id: str, since_ms: int, limit: int) -> Flow:

@@ -57,7 +57,7 @@ class ScreeningStore:
         """
         try:
             with self._database.write() as connection:
-                holding.keep_entries(connection, screening)
+                gone = holding.keep_entries(connection, screening)
                 seq = connection.execute(
                     screenings.insert()
                     .values(
@@ -81,15 +81,14 @@ class ScreeningStore:
                         screening_signals.insert().values(screening_seq=seq, **signals_values(each))
                     )
                 connection.execute(_judgement(seq, request, screening))
-                holding.note(connection, seq, screening)
+                case_id = holding.note(connection, seq, screening, gone=gone, new=True)
         except IntegrityError:
             return self._answer_or_raise(request)
-        if screening.verdict in (Verdict.REVIEW, Verdict.BLOCK):
-            return self._answer_or_raise(request)  # With its case.
         return replace(
             screening,
             create_time=codec.from_ms(_to_ms(screening.create_time)),
             judge_time=codec.from_ms(_to_ms(screening.judge_time)),
+            case_id=case_id,
         )
 
     def add_judgement(self, request: Request, screening: Screening) -> Screening:
@@ -100,7 +99,7 @@ class ScreeningStore:
                     screenings.c.screening_id == screening.screening_id
                 )
                 seq = connection.execute(this).scalar_one()
-                holding.keep_entries(connection, screening, seq)
+                gone = holding.keep_entries(connection, screening, seq)
                 # Judgements of one screening are numbered one by one.
                 connection.execute(this.with_for_update()).all()
                 newest = connection.execute(
@@ -119,7 +118,7 @@ class ScreeningStore:
                 assert before is not None
                 now = _to_screening(before)
                 as_it_is = replace(screening, case_id=now.case_id, decision=now.decision)
-                holding.note(connection, seq, as_it_is)
+                holding.note(connection, seq, as_it_is, gone=gone)
         except IntegrityError:
             return self._answer_or_raise(request)
         return self.answer_to(request) or screening
