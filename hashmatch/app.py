@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -136,6 +137,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         async with sandbox.running(workers):
             await asyncio.to_thread(bands.warm_up)
             await replica.load()
+            # What is there by now stays: to look through it again for garbage is time lost.
+            gc.collect()
+            gc.freeze()
             first_token = await access.start()
             address = await server.start(settings.listen, credentials)
             async with (

@@ -275,7 +275,8 @@ class ImportStore:
         some = sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
         # In the order in which others lock them, see `hashmatch.store.holding`.
         locked = sa.select(entries.c.seq).where(some).order_by(entries.c.seq).with_for_update()
-        connection.execute(sa.select(sa.func.count()).select_from(locked.subquery()))
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.count()).select_from(locked.subquery()))
         moved = connection.execute(entries.update().where(some).values(values))
         answer = {"entries": moved.rowcount, "import_id": row.import_id}
         log_answer(connection, revision, answer)
