@@ -14,6 +14,7 @@ from hashmatch.model.records import Bank, Screening
 from hashmatch.model.verdicts import Action
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.screenings import ScreeningStore
+from hashmatch.tasks import Behind
 
 __all__ = ["FloodWatch"]
 
@@ -45,15 +46,13 @@ class FloodWatch:
         self._blocklist = blocklist
         self._again_seconds = again_seconds
         self._counted: OrderedDict[str, float] = OrderedDict()
-        self._counting: set[asyncio.Task[None]] = set()
+        self._counting = Behind()
 
     def begin(self, screening: Screening, banks: Iterable[Bank]) -> None:
         """Does `notice` while the upload is answered. Not for each, when there are many."""
         blocks = any(each.action is Action.BLOCK for each in screening.evidence)
         if blocks and len(self._counting) < _AT_ONCE:
-            task = asyncio.create_task(self.notice(screening, list(banks)))
-            self._counting.add(task)
-            task.add_done_callback(self._counting.discard)
+            self._counting.begin(self.notice(screening, list(banks)))
 
     async def notice(self, screening: Screening, banks: Iterable[Bank]) -> None:
         """Counts what blocked a screening that was just stored, and quarantines entries that

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hashmatch import metrics, telemetry
 from hashmatch.errors import StoreUnavailable
@@ -19,6 +19,7 @@ from hashmatch.model.callers import Caller
 from hashmatch.model.records import Screening
 from hashmatch.model.signals import Signals, has_turn
 from hashmatch.model.verdicts import Effect, Kind, Turn, Verdict
+from hashmatch.tasks import Behind
 
 __all__ = ["ProbingWatch"]
 
@@ -61,17 +62,12 @@ class ProbingWatch:
         """``note`` writes into the audit trail that a caller should be looked at. It blocks."""
         self._note = note
         self._hours: dict[str, _Hour] = {}
-        self._looking: set[asyncio.Task[None]] = set()
+        self._looking = Behind()
 
     def answered(self, caller: Caller, verdict: Verdict) -> None:
         """Counts an answer. Whom to tell is told while the caller is answered."""
         if self.noticed(caller.caller_id, verdict):
-            self._begin(self._tell(caller.caller_id))
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._looking.add(task)
-        task.add_done_callback(self._looking.discard)
+            self._looking.begin(self._tell(caller.caller_id))
 
     async def _tell(self, caller_id: str) -> None:
         try:
@@ -96,7 +92,7 @@ class ProbingWatch:
         if caller.sees_evidence or matched or len(self._looking) >= _LOOKED_AT_ONCE:
             return
         weak = any(each.effect is Effect.WEAK for each in screening.unacted)
-        self._begin(self._look(caller.caller_id, weak, signals, snapshot))
+        self._looking.begin(self._look(caller.caller_id, weak, signals, snapshot))
 
     async def _look(
         self, caller_id: str, weak: bool, signals: Sequence[Signals], snapshot: Snapshot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -132,7 +131,7 @@ async def test_what_comes_near_is_looked_for_after_the_answer(
             Caller("clr_a", "a", frozenset({Role.PIPELINE})), made, [signals], snapshot
         )
         assert len(told) == 0 or number == 10
-        await asyncio.gather(*watch._looking)
+        await watch._looking.ended()
     assert told == ["clr_a"] * near
     watch.look_nearby(NOBODY, made, [signals], snapshot)
     assert not watch._looking

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any
 
+from hashmatch.client._connection import new_request_id
 from hashmatch.client._paging import Cursor
 from hashmatch.model.callers import Caller, KnownCaller, Role, hash_of_token
 from hashmatch.model.records import AuditRow
@@ -44,7 +44,7 @@ class AccessCalls:
         entries it may see and change; empty: all.
         """
         request = pb.CreateCallerRequest(
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
             name=name,
             roles=[int(role) for role in roles],  # type: ignore[misc]
             banks=banks,
@@ -72,7 +72,7 @@ class AccessCalls:
 
     async def revoke_caller(self, caller: str, *, request_id: str | None = None) -> KnownCaller:
         """Refuses a caller, by id or name, from now on."""
-        request = pb.RevokeCallerRequest(request_id=request_id or str(uuid.uuid4()), caller=caller)
+        request = pb.RevokeCallerRequest(request_id=request_id or new_request_id(), caller=caller)
         response = await self._unary(self._access.RevokeCaller, request)
         return known_caller_from_wire(response.caller)
 

@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import random
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -17,6 +16,7 @@ from grpc import aio
 from hashmatch.client._access import AccessCalls
 from hashmatch.client._connection import (
     authorized,
+    new_request_id,
     open_channel,
     own_token,
     server_named,
@@ -151,7 +151,7 @@ class AsyncClient(
         process may die between sending and using the answer. Raises ``OSError`` if the path cannot
         be opened.
         """
-        header = screening_pb.ScreenUploadHeader(request_id=request_id or _new_request_id())
+        header = screening_pb.ScreenUploadHeader(request_id=request_id or new_request_id())
 
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
             header.size_bytes = reader.size
@@ -178,7 +178,7 @@ class AsyncClient(
     ) -> Screening:
         """Screens media that was hashed here; see ScreenSignalsRequest."""
         request = screening_pb.ScreenSignalsRequest(
-            request_id=request_id or _new_request_id(), signals=signals, duration_ms=duration_ms
+            request_id=request_id or new_request_id(), signals=signals, duration_ms=duration_ms
         )
         response = await self._unary(self._screening.ScreenSignals, request, timeout_seconds)
         return screening_from_wire(response.screening)
@@ -192,7 +192,7 @@ class AsyncClient(
     ) -> Screening:
         """Judges a screening again against the blocklist of now; ask right before publishing."""
         request = screening_pb.ConfirmScreeningRequest(
-            request_id=request_id or _new_request_id(), screening_id=screening_id
+            request_id=request_id or new_request_id(), screening_id=screening_id
         )
         response = await self._unary(self._screening.ConfirmScreening, request, timeout_seconds)
         return screening_from_wire(response.screening)
@@ -240,7 +240,7 @@ class AsyncClient(
     ) -> Bank:
         """Makes a bank; without ``thresholds`` it uses SHA-256, PDQ at 31 bits and squares."""
         request = blocklist_pb.CreateBankRequest(
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
             name=name,
             label=label,
             action=int(action),  # type: ignore[arg-type]
@@ -294,7 +294,7 @@ class AsyncClient(
         changed it since.
         """
         request = blocklist_pb.UpdateBankRequest(
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
             bank=bank,
             etag=etag,
             name=name,
@@ -312,7 +312,7 @@ class AsyncClient(
     ) -> Bank:
         """Puts a bank out of use."""
         request = blocklist_pb.ArchiveBankRequest(
-            request_id=request_id or _new_request_id(), bank=bank, etag=etag
+            request_id=request_id or new_request_id(), bank=bank, etag=etag
         )
         response = await self._unary(self._blocklist.ArchiveBank, request)
         return bank_from_wire(response.bank)
@@ -426,10 +426,6 @@ async def _next(responses: Any, seconds: float) -> Any:
     if response is aio.EOF:
         raise broken_off(responses)
     return response
-
-
-def _new_request_id() -> str:
-    return str(uuid.uuid4())
 
 
 def _kinds(thresholds: Mapping[Kind, int] | None) -> list[blocklist_pb.KindThreshold]:

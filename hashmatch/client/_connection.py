@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import uuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,14 @@ from grpc import aio
 
 from hashmatch.errors import ConfigInvalid
 
-__all__ = ["DEFAULT_SERVER", "authorized", "open_channel", "own_token", "server_named"]
+__all__ = [
+    "DEFAULT_SERVER",
+    "authorized",
+    "open_channel",
+    "own_token",
+    "server_named",
+    "new_request_id",
+]
 
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
 
@@ -82,3 +90,8 @@ class _Authorized:
 
     def __getattr__(self, name: str) -> Any:
         return functools.partial(getattr(self._stub, name), metadata=self._metadata)
+
+
+def new_request_id() -> str:
+    """What makes a call safe to repeat that was given none."""
+    return str(uuid.uuid4())

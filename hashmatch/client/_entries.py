@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from hashmatch.client._connection import new_request_id
 from hashmatch.client._gate import Gate
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.client._paging import Cursor
@@ -46,7 +46,7 @@ class EntryCalls:
         ``pending`` until it is approved, if that is asked for or the bank takes two persons.
         """
         header = pb.CreateEntryFromMediaHeader(
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
             bank=bank,
             reference=reference,
             label=label,
@@ -84,7 +84,7 @@ class EntryCalls:
     ) -> Entry:
         """Makes an entry of hashes; else as `add_entry`."""
         request = pb.CreateEntryFromSignalsRequest(
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
             bank=bank,
             reference=reference,
             label=label,
@@ -127,7 +127,7 @@ class EntryCalls:
     ) -> Entry:
         """Brings an entry into use that waits; see ApproveEntry."""
         request = pb.ApproveEntryRequest(
-            request_id=request_id or str(uuid.uuid4()), entry_id=entry_id, why=why
+            request_id=request_id or new_request_id(), entry_id=entry_id, why=why
         )
         response = await self._unary(self._blocklist.ApproveEntry, request)
         return entry_from_wire(response.entry)
@@ -137,7 +137,7 @@ class EntryCalls:
     ) -> Entry:
         """Takes an entry out of use, or declines one that is pending."""
         request = pb.WithdrawEntryRequest(
-            request_id=request_id or str(uuid.uuid4()), entry_id=entry_id, why=why
+            request_id=request_id or new_request_id(), entry_id=entry_id, why=why
         )
         response = await self._unary(self._blocklist.WithdrawEntry, request)
         return entry_from_wire(response.entry)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from hashmatch.client._connection import new_request_id
 from hashmatch.client._media import MediaReader, MediaSource, Progress
 from hashmatch.client._paging import Cursor
 from hashmatch.model.imports import Format, Import
@@ -49,7 +49,7 @@ class ImportCalls:
         in any bank.
         """
         header = pb.ImportEntriesHeader(
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
             bank=bank,
             format=int(format or 0),  # type: ignore[arg-type]
             kind=int(kind or 0),  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ class ImportCalls:
     ) -> Import:
         """Brings all pending entries of an import into use; see ApproveImport."""
         request = pb.ApproveImportRequest(
-            request_id=request_id or str(uuid.uuid4()), import_id=import_id, why=why
+            request_id=request_id or new_request_id(), import_id=import_id, why=why
         )
         return _import(await self._unary(self._blocklist.ApproveImport, request))
 
@@ -103,7 +103,7 @@ class ImportCalls:
     ) -> Import:
         """Takes all entries of an import out of use."""
         request = pb.WithdrawImportRequest(
-            request_id=request_id or str(uuid.uuid4()), import_id=import_id, why=why
+            request_id=request_id or new_request_id(), import_id=import_id, why=why
         )
         return _import(await self._unary(self._blocklist.WithdrawImport, request))
 

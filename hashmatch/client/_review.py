@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from hashmatch.client._connection import new_request_id
 from hashmatch.client._paging import Cursor
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Entry
@@ -60,7 +60,7 @@ class ReviewCalls:
         since.
         """
         request = pb.DecideCaseRequest(
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
             case_id=case_id,
             decision=int(decision),  # type: ignore[arg-type]
             why=why,
@@ -74,7 +74,7 @@ class ReviewCalls:
     ) -> Entry:
         """Ends an entry's quarantine: it blocks again."""
         request = blocklist_pb.ReleaseEntryRequest(
-            request_id=request_id or str(uuid.uuid4()), entry_id=entry_id, why=why
+            request_id=request_id or new_request_id(), entry_id=entry_id, why=why
         )
         response = await self._unary(self._blocklist.ReleaseEntry, request)
         return entry_from_wire(response.entry)

@@ -22,7 +22,7 @@ from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
 from hashmatch.store import audit, codec
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
-from hashmatch.store.rows import page
+from hashmatch.store.rows import AT_ONCE, page
 from hashmatch.store.tables import banks, cases, entries, matched, screenings
 
 __all__ = [
@@ -42,10 +42,6 @@ _UNDECIDED: Final = {
     "decide_ms": None,
     "why": "",
 }
-
-
-# Databases take a limited number of parameters in one query; SQLite 32,766.
-_AT_ONCE: Final = 1000
 
 
 class CaseStore:
@@ -182,8 +178,8 @@ def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now
     )
     # Read once: of a list of a million it takes a second.
     rows = connection.execute(held).all()
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
         known = cases.c.screening_seq.in_([row.seq for row in some])
         with_case = set(connection.execute(sa.select(cases.c.screening_seq).where(known)).scalars())
         opened = _opened(CaseType.REOPENED, now_ms)

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from hashmatch.errors import ChangesCompacted
 from hashmatch.model.records import Bank, EntryRef
 from hashmatch.model.signals import EntrySignals
-from hashmatch.model.verdicts import BankState, EntryState
+from hashmatch.model.verdicts import EntryState
 from hashmatch.store.database import Database, Listener
 from hashmatch.store.rows import (
+    AT_ONCE,
+    IN_USE,
     newest_revision,
     select_banks,
     select_entries,
@@ -28,9 +30,6 @@ from hashmatch.store.rows import (
 from hashmatch.store.tables import banks, changes, entries, entry_signals, store
 
 __all__ = ["Active", "Change", "ChangeLog"]
-
-# Databases take a limited number of parameters in one query; SQLite 32,766.
-_SEQS_AT_ONCE: Final = 1000
 
 # Changes that brought one entry into use.
 _CAME: Final = ("entry_created", "entry_approved")
@@ -175,8 +174,8 @@ class ChangeLog:
         wanted = list(entry_seqs)
         found = {}
         with self._database.read() as connection:
-            for start in range(0, len(wanted), _SEQS_AT_ONCE):
-                some = wanted[start : start + _SEQS_AT_ONCE]
+            for start in range(0, len(wanted), AT_ONCE):
+                some = wanted[start : start + AT_ONCE]
                 rows = connection.execute(select_entries().where(entries.c.seq.in_(some)))
                 found.update({row.seq: to_entry(row).ref for row in rows})
         return found
@@ -186,11 +185,7 @@ def _quarantined(connection: sa.Connection) -> frozenset[int]:
     some = (
         sa.select(entries.c.seq)
         .join(banks, banks.c.seq == entries.c.bank_seq)
-        .where(
-            entries.c.quarantine_ms.is_not(None),
-            entries.c.state == EntryState.ACTIVE,
-            banks.c.state == BankState.ACTIVE,
-        )
+        .where(entries.c.quarantine_ms.is_not(None), IN_USE)
     )
     return frozenset(connection.execute(some).scalars())
 

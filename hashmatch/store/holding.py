@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from hashmatch.model.cases import CaseType
 from hashmatch.model.records import Screening
-from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
+from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.store import codec
 from hashmatch.store.cases import open_case
+from hashmatch.store.rows import IN_USE
 from hashmatch.store.tables import banks, entries, matched
 
 __all__ = ["Flow", "flow_of", "keep_entries", "note"]
@@ -41,15 +42,14 @@ def keep_entries(connection: sa.Connection, screening: Screening, seq: int | Non
     if not named:
         return False
     query = (
-        sa.select(entries.c.entry_id, entries.c.state, banks.c.state.label("of_bank"))
+        sa.select(entries.c.entry_id, IN_USE.label("is_used"))
         .join(banks, banks.c.seq == entries.c.bank_seq)
         .where(entries.c.entry_id.in_(sorted(named)))
         .order_by(entries.c.seq)
     )
     rows = connection.execute(query.with_for_update(read=True, of=[entries, banks])).all()
-    using = (EntryState.ACTIVE, BankState.ACTIVE)
-    states = [(row.state, row.of_bank) for row in rows if row.entry_id in acting]
-    return bool(states) and using not in states
+    used = [bool(row.is_used) for row in rows if row.entry_id in acting]
+    return bool(used) and not any(used)
 
 
 def note(

@@ -16,11 +16,11 @@ from hashmatch.errors import EntryNotFound, ImportNotFound
 from hashmatch.model.imports import ImportState
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals
-from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
+from hashmatch.model.verdicts import Action, EntryState, Kind, Verdict
 from hashmatch.store import codec
 from hashmatch.store.changing import open_bank
 from hashmatch.store.database import Database
-from hashmatch.store.rows import to_bank, to_entry_signals, to_signals
+from hashmatch.store.rows import IN_USE, to_bank, to_entry_signals, to_signals
 from hashmatch.store.tables import (
     banks,
     entries,
@@ -153,8 +153,7 @@ class PreviewStore:
                 .join(banks, banks.c.seq == entries.c.bank_seq)
                 .where(
                     banks.c.action == Action.OVERRULE,
-                    banks.c.state == BankState.ACTIVE,
-                    entries.c.state == EntryState.ACTIVE,
+                    IN_USE,
                     ~_which(connection, previewed),
                 )
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from hashmatch.store import codec
 from hashmatch.store.tables import banks, changes, entries
 
 __all__ = [
+    "AT_ONCE",
+    "IN_USE",
     "find_bank",
     "key",
     "newest_revision",
@@ -32,6 +34,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# Databases take a limited number of parameters in one query; SQLite 32,766.
+AT_ONCE: Final = 1000
+
+# Of entries that are joined with their banks: those that can match.
+IN_USE: Final = sa.and_(entries.c.state == EntryState.ACTIVE, banks.c.state == BankState.ACTIVE)
 
 _ACTIVE_ENTRIES = (
     sa.select(sa.func.count())

@@ -114,10 +114,9 @@ class ScreeningStore:
                     .values(verdict=screening.verdict)
                 )
                 # As its case is by now, whatever it was when it was judged.
-                before = connection.execute(_select().where(screenings.c.seq == seq)).first()
-                assert before is not None
-                now = _to_screening(before)
-                as_it_is = replace(screening, case_id=now.case_id, decision=now.decision)
+                of_it = sa.select(cases.c.case_id).where(cases.c.screening_seq == seq)
+                case_id = connection.execute(of_it).scalar() or ""
+                as_it_is = replace(screening, case_id=case_id)
                 holding.note(connection, seq, as_it_is, gone=gone)
         except IntegrityError:
             return self._answer_or_raise(request)
