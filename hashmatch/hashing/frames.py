@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,8 @@ class FrameBatch:
     ``luma`` uint8 or float32 ``[n, h, w]``; times ``gain`` it spans 0 to 255. ``pts_ms`` int64
     ``[n]``. ``part`` says what of the frame this is. ``full_luma`` uint8 ``[n, H, W]`` is the
     frame before it was made smaller for PDQ, absent where it was not. ``stream`` is the number of
-    the stream that they are of; ``key``: a decoder could begin at them.
+    the stream that they are of; ``key``: a decoder could begin at them; ``drawn``: a secret instant
+    fell on them (see `hashmatch.sampling.instants`).
     """
 
     luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -34,6 +35,16 @@ class FrameBatch:
     full_luma: npt.NDArray[np.uint8] | None = None
     stream: int = 0
     key: bool = True
+    drawn: bool = False
+    _grids: list[npt.NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
+
+    def grids(self) -> npt.NDArray[np.float32]:
+        """What PDQ hashes are made of, float32 ``[n, 64, 64]``: made when first asked for, as it
+        tells frames apart and is then hashed.
+        """
+        if not self._grids:
+            self._grids.append(pdq.reduced(self.luma))
+        return self._grids[0]
 
     def content(self, top: int, bottom: int, left: int, right: int) -> FrameBatch:
         """Its rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded."""
@@ -88,7 +99,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     if not wanted & {Kind.PDQ, Kind.PHASH}:
         return squares
     count = len(Turn) if turns else 1
-    digests, quality = pdq.dihedral(batch.luma, gain=batch.gain, turns=count)
+    digests, quality = pdq.of_reduced(batch.grids(), gain=batch.gain, turns=count)
     hashed = []
     if Kind.PDQ in wanted:
         hashed.append(

@@ -34,7 +34,8 @@ __all__ = [
     "digest",
     "dihedral",
     "of_grids",
-    "sketch",
+    "of_reduced",
+    "reduced",
     "warm_up",
 ]
 
@@ -49,9 +50,6 @@ MIN_QUALITY: Final = 50
 # Source: the reference implementation, pdqhashing.cpp.
 SIDE: Final = 64
 FREQUENCIES: Final = 16
-
-# Pixels that a sketch looks at for each cell of its grid.
-_TAPS: Final = 8
 
 # Rows of the grid that are made together.
 _LINES: Final = 4
@@ -106,18 +104,28 @@ def digest(
     return digests[:, 0], quality
 
 
-def sketch(luma: _Luma) -> npt.NDArray[np.uint8]:
-    """What tells a frame from the one before it, at a quarter of a digest's cost.
+def reduced(luma: _Luma) -> npt.NDArray[np.float32]:
+    """Luma planes reduced to the grid that a digest is made of; every pixel has its share.
 
-    Takes what `digest` takes. Returns uint8 ``[n, 32]``: like a digest, but of a grid for which
-    only some pixels are looked at. Comparable with other sketches of planes of that size alone.
+    Takes what `digest` takes. Returns float32 ``[n, 64, 64]``, values in the range of ``luma``; all
+    0 for planes with a side below 5 pixels. Nearly all of a digest's cost is this step.
     """
     luma = checked(luma)
     height, width = luma.shape[1:]
-    sketches = np.zeros((len(luma), DIGEST_BYTES), np.uint8)
+    grids = np.zeros((len(luma), SIDE, SIDE), np.float32)
     if min(height, width) >= _MIN_SIDE:
-        _sketch_batch(luma, _centres(height), *_taps(width), _dct(), sketches)
-    return sketches
+        _reduce_batch(luma, *_bands(height), *_bands(width), grids)
+    return grids
+
+
+def of_reduced(
+    grids: npt.NDArray[np.float32], *, gain: float = 1.0, turns: int = len(TURNS)
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """What `dihedral` returns, of planes that `reduced` has reduced: float32 ``[n, 64, 64]``."""
+    digests = np.zeros((len(grids), turns, DIGEST_BYTES), np.uint8)
+    quality = np.zeros(len(grids), np.uint8)
+    _hash_batch(grids, np.float32(gain), _dct(), digests, quality)
+    return digests, quality
 
 
 def dihedral(
@@ -128,14 +136,7 @@ def dihedral(
     Takes what `digest` takes. Returns ``(digests uint8[n, turns, 32], quality uint8[n])`` for the
     first ``turns`` of `TURNS`.
     """
-    luma = checked(luma)
-    height, width = luma.shape[1:]
-    digests = np.zeros((len(luma), turns, DIGEST_BYTES), np.uint8)
-    quality = np.zeros(len(luma), np.uint8)
-    if min(height, width) < _MIN_SIDE:
-        return digests, quality
-    _hash_batch(luma, np.float32(gain), *_bands(height), *_bands(width), _dct(), digests, quality)
-    return digests, quality
+    return of_reduced(reduced(luma), gain=gain, turns=turns)
 
 
 def of_grids(
@@ -159,7 +160,6 @@ def warm_up() -> None:
     for dtype in (np.uint8, np.float32):
         padded = np.zeros((1, _MIN_SIDE, _MIN_SIDE + 1), dtype)
         for luma in (padded, padded[:, :, :_MIN_SIDE]):
-            sketch(luma)
             dihedral(luma)
 
 
@@ -178,22 +178,6 @@ def checked(luma: _Luma) -> _Luma:
     luma = luma.view()
     luma.flags.writeable = False  # A kernel is compiled once for each sort of array.
     return luma
-
-
-@functools.lru_cache(maxsize=64)
-def _centres(length: int) -> npt.NDArray[np.int64]:
-    """The middles of 64 equal parts of an axis, int64 ``[64]``."""
-    return ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.int64)
-
-
-@functools.lru_cache(maxsize=64)
-def _taps(length: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Where the sketch looks in each of 64 parts of a row: the first place of each, int64
-    ``[64]``, and how far the others are apart.
-    """
-    step = max(1, length // (SIDE * _TAPS))
-    first = (np.arange(SIDE) * length / SIDE).astype(np.int64)
-    return np.minimum(first, max(0, length - 1 - (_TAPS - 1) * step)), step
 
 
 # Every box within a border has a size of its own. Some kilobytes each.
@@ -231,17 +215,21 @@ def _dct(side: int = SIDE) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
 
 
 @kernel
-def _hash_batch(luma, gain, row_first, row_weights, col_first, col_weights, dct, out, quality):  # type: ignore[no-untyped-def]
+def _reduce_batch(luma, row_first, row_weights, col_first, col_weights, grids):  # type: ignore[no-untyped-def]
     frames, _, width = luma.shape
     lines = np.empty((_LINES, width), np.float32)
     fetched = np.empty(1, np.int64)
-    grid = np.empty((SIDE, SIDE), np.float32)
+    for n in range(frames):
+        _reduce(luma[n], row_first, row_weights, col_first, col_weights, lines, fetched, grids[n])
+
+
+@kernel
+def _hash_batch(grids, gain, dct, out, quality):  # type: ignore[no-untyped-def]
     half = np.empty((FREQUENCIES, SIDE), np.float32)
     transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
-    for n in range(frames):
-        _reduce(luma[n], row_first, row_weights, col_first, col_weights, lines, fetched, grid)
-        quality[n] = _quality(grid, gain)
-        _transform(grid, dct, half, transform)
+    for n in range(len(grids)):
+        quality[n] = _quality(grids[n], gain)
+        _transform(grids[n], dct, half, transform)
         for turn in range(out.shape[1]):
             _threshold(transform, turn, out[n, turn])
 
@@ -275,25 +263,6 @@ def _alike(transform):  # type: ignore[no-untyped-def]
         for j in range(FREQUENCIES):
             squared += product[i, j] * product[i, j]
     return np.sqrt(squared) / energy if energy > 0 else np.float32(1)
-
-
-@kernel
-def _sketch_batch(luma, rows, columns, step, dct, sketches):  # type: ignore[no-untyped-def]
-    width = luma.shape[2]
-    taps = min(_TAPS, width)
-    grid = np.empty((SIDE, SIDE), np.float32)
-    half = np.empty((FREQUENCIES, SIDE), np.float32)
-    transform = np.empty((FREQUENCIES, FREQUENCIES), np.float32)
-    for n in range(luma.shape[0]):
-        for i in range(SIDE):
-            row = luma[n, rows[i]]
-            for j in range(SIDE):
-                total = np.float32(0)
-                for k in range(taps):
-                    total += np.float32(row[columns[j] + k * step])
-                grid[i, j] = total
-        _transform(grid, dct, half, transform)
-        _threshold(transform, 0, sketches[n])
 
 
 @kernel
