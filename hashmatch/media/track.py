@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import av
@@ -18,6 +20,8 @@ from hashmatch.media.access import Classifier
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
+from hashmatch.sampling import clues
+from hashmatch.sampling.instants import MISSED, Instants, chance_of_a_miss, rate_of
 from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
 
 __all__ = ["Track"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 __all__ = ["Access", "Doubt", "Due", "Lost", "PacketChooser"]
@@ -58,6 +58,11 @@ class _Waiting(NamedTuple, Generic[Packet]):
     size: int
 
 
+# Gets packets that could be left out, and the entry after them (None at the end of the stream).
+# Returns the number of packets, from the first on, that are decoded all the same.
+Ahead = Callable[[Sequence[Packet], Packet | None], int]
+
+
 class PacketChooser(Generic[Packet]):
     """Chooses the packets of one stream, as they come.
 
@@ -66,12 +71,15 @@ class PacketChooser(Generic[Packet]):
     between two frames that come out, one after the other and further than ``max_gap_ms`` apart,
     there is no other; and none is further than that from one that comes out. If the decoder leaves
     out too much, or times do not rise, `Doubt` is raised. Holds packets of ``max_gap_ms`` at most,
-    and 32 MiB.
+    and 32 MiB; the newest one is held until the next comes, so that it is known until when its
+    frame is shown.
     """
 
-    def __init__(self, max_gap_ms: int) -> None:
-        """``max_gap_ms`` is at least 1."""
+    def __init__(self, max_gap_ms: int, ahead: Ahead[Packet] | None = None) -> None:
+        """``max_gap_ms`` is at least 1. ``ahead`` is asked before packets are left out."""
         self._max_gap_ms = max_gap_ms
+        self._ahead = ahead
+        self._ended = False
         self._max_waiting = max(1, _MAX_RATE * max_gap_ms // 1000)
         self._waiting: deque[_Waiting[Packet]] = deque()
         self._waiting_bytes = 0
@@ -116,6 +124,8 @@ class PacketChooser(Generic[Packet]):
         entry = self._entry
         if entry is not None and (not self._waiting or self._may_jump(entry)):
             left_out = [waiting.packet for waiting in self._waiting]
+            self._needed = self._number_ahead(left_out, entry.packet)
+        if entry is not None and (not self._waiting or self._may_jump(entry)):
             self._waiting.clear()
             self._waiting_bytes = self._needed = 0
             self._entry = None
@@ -124,6 +134,8 @@ class PacketChooser(Generic[Packet]):
                 self._jumped_ms = entry.pts_ms
             return Due(entry.packet, left_out)
         if not self._waiting or not (entry is not None or self._must_go_on()):
+            return None
+        if entry is None and len(self._waiting) == 1 and not self._ended:
             return None
         waiting = self._waiting.popleft()
         self._waiting_bytes -= waiting.size
@@ -151,6 +163,10 @@ class PacketChooser(Generic[Packet]):
     def end(self, end_ms: int) -> None:
         """No more packets come; the last frame is shown until ``end_ms``."""
         self._horizon_ms = max(self._horizon_ms, end_ms)
+        self._ended = True
+        if self._entry is None:
+            waiting = [each.packet for each in self._waiting]
+            self._needed = max(self._needed, self._number_ahead(waiting, None))
 
     def check(self) -> None:
         """Once the decoder is empty. Raises `Doubt` if the end was not seen."""
@@ -160,6 +176,9 @@ class PacketChooser(Generic[Packet]):
             or (max(self._unseen) > shown_ms and self._horizon_ms - shown_ms > self._max_gap_ms)
         ):
             raise Lost("the last frames did not come out")
+
+    def _number_ahead(self, waiting: Sequence[Packet], entry: Packet | None) -> int:
+        return 0 if self._ahead is None or not waiting else self._ahead(waiting, entry)
 
     def _check_late(self, pts_ms: int) -> None:
         """A frame that is shown before one that came out already: it may never come out."""
