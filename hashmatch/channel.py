@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
+from hashmatch.model.records import ALL_MISSED, Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from hashmatch.sampling.frames import Density
@@ -52,6 +52,15 @@ _MAX_TEXT: Final = 200
 _MAX_REASONS: Final = 16
 _MAX_COUNT: Final = 2**62
 _MAX_SMALL: Final = 2**31  # Of what callers are told in 32 bits.
+
+# Fields that cannot be as large as others; each is less than its number.
+_LESS_THAN: Final = {
+    "width": _MAX_SMALL,
+    "height": _MAX_SMALL,
+    "streams": _MAX_SMALL,
+    "seen_permille": 1000 + 1,
+    "miss_per_million": ALL_MISSED + 1,
+}
 
 Message = tuple[dict[str, Any], bytes]
 
@@ -191,8 +200,8 @@ def parse_done(header: Mapping[str, Any]) -> Done:
 
 
 def _count(name: str, value: object) -> int:
-    most = _MAX_SMALL if name in ("width", "height", "streams") else _MAX_COUNT
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < most:
+    limit = _LESS_THAN.get(name, _MAX_COUNT)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
         raise ValueError("not a count")
     return value
 

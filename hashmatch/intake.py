@@ -237,8 +237,7 @@ class _Upload:
 
     def so_far_without(self, reason: Reason) -> Done:
         """What was looked at, and why the rest was not."""
-        coverage = replace(self._so_far.coverage, complete=False)
-        return Done(self._so_far.media, coverage, (reason,))
+        return Done(self._so_far.media, self._so_far.coverage.broken_off(), (reason,))
 
     def decided_early(self) -> Inspected:
         return self.inspected(self.so_far_without(_DECIDED_EARLY))

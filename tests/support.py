@@ -33,6 +33,8 @@ from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
+    ALL_MISSED,
+    NOT_KNOWN_MS,
     Bank,
     BankPolicy,
     Coverage,
@@ -372,7 +374,16 @@ MEDIA_INFO = st.builds(
     MediaInfo, _count(2**62), st.binary(max_size=32), st.text(), _count(), _count(), _MS
 )
 COVERAGE = st.builds(
-    Coverage, st.booleans(), _MS, *[_count(2**62)] * 4, _MS, _count(), st.booleans()
+    Coverage,
+    st.booleans(),
+    _MS,
+    *[_count(2**62)] * 4,
+    _MS,
+    _count(),
+    st.booleans(),
+    _MS | st.just(NOT_KNOWN_MS),
+    _count(1000),
+    _count(ALL_MISSED),
 )
 BANKS = st.builds(
     Bank,

@@ -23,10 +23,15 @@ counts = st.integers(0, 2**62 - 1)
 small = st.integers(0, 2**31 - 1)
 texts = st.text(max_size=200).filter(str.isprintable)
 reasons = st.lists(st.builds(Reason, st.sampled_from(VerdictReason), texts), max_size=16).map(tuple)
+_COUNTS = {
+    "streams": small,
+    "seen_permille": st.integers(0, 1000),
+    "miss_per_million": st.integers(0, 1_000_000),
+}
 coverages = st.builds(
     Coverage,
     **{
-        name: small if name == "streams" else counts
+        name: _COUNTS.get(name, counts)
         for name in Coverage.__slots__
         if name not in ("complete", "by_caller")
     },
@@ -147,6 +152,8 @@ FIELDS = (
     "media.format",
     "coverage.frames_decoded",
     "coverage.complete",
+    "coverage.longest_unseen_ms",
+    "coverage.miss_per_million",
 )
 
 
@@ -247,6 +254,10 @@ def unsound(**changes: Any) -> dict[str, Any]:
         unsound(coverage__frames_decoded=True),
         unsound(coverage__frames_decoded=1.0),
         unsound(coverage__frames_decoded=2**62),
+        unsound(coverage__seen_permille=1001),
+        unsound(coverage__miss_per_million=-1),
+        unsound(coverage__miss_per_million=1_000_001),
+        unsound(coverage__longest_unseen_ms=None),
         unsound(media__width="1"),
         unsound(media__format="x" * 201),
         unsound(media__format="mp4\n"),

@@ -183,6 +183,17 @@ def test_the_newest_that_was_seen_here_as_a_whole_is_found(store: ScreeningStore
     assert store.find_whole(bytes(32)) is None
 
 
+def test_coverage_of_before_there_were_promises_promises_nothing(
+    store: ScreeningStore, database: Database
+) -> None:
+    """After an update no old screening could be read; or each would claim to have seen it all."""
+    made = add(store, screening(Verdict.NO_MATCH, coverage=Coverage(True, 1000, 9, 3)))
+    old = {"complete": True, "duration_content_ms": 1000, "frames_decoded": 9, "frames_hashed": 3}
+    with database.write() as connection:
+        connection.execute(screenings.update().values(coverage=old))
+    assert store.get(made.screening_id).coverage == Coverage(True, 1000, 9, 3)
+
+
 def test_a_screening_that_does_not_exist(store: ScreeningStore) -> None:
     """A misspelled id would be confirmed."""
     for look in (store.get, store.get_stored):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson
-from hashmatch.cli.output import Context, failed, plain, print_json, stderr, stdout, table
+from hashmatch.cli.output import Context, failed, plain, print_json, promised, stderr, stdout, table
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Kind
 
@@ -104,6 +104,8 @@ def _print(file: Path, found: Any) -> None:
         f"  {coverage.duration_content_ms / 1000:.2f} s, {coverage.frames_decoded} frames decoded, "
         f"{coverage.frames_hashed} hashed, {gap}"
     )
+    for name, value in promised(coverage).items():
+        stdout.print(f"  {name}: {value}")
     parts = (
         ("read", costs.demux_s),
         ("decode", costs.decode_s),
