@@ -254,6 +254,7 @@ class Parts:
 
     database: Database
     store: BlocklistStore
+    screening_store: ScreeningStore
     replica: Replica
     budget: SpoolBudget
     intake: Intake
@@ -290,6 +291,7 @@ class Parts:
         return cls(
             database,
             store,
+            screenings,
             replica,
             budget,
             intake,

@@ -60,6 +60,7 @@ jobs = st.builds(
         max_frames=counts,
         max_streams=counts,
     ),
+    seed=st.integers(0, 2**channel.SEED_BITS - 1),
 )
 
 VIEWS = np.array([view_code(Part.FULL, turn) for turn in Turn], np.uint8)
@@ -122,6 +123,22 @@ def test_a_job_arrives_as_it_was_sent(job: Job) -> None:
     header, _ = received(channel.frame(job.to_header()))
     assert header["type"] == "job"
     assert Job.from_header(header) == job
+
+
+@given(jobs)
+@settings(max_examples=50, deadline=None)
+def test_a_seed_is_whole_and_in_no_text_of_a_job(job: Job) -> None:
+    """Rounded by a reader of JSON, it would choose other frames; in a log, it would tell which."""
+    text = job.to_header()["seed"]
+    assert (len(text), int(text, 16)) == (32, job.seed)
+    assert "seed" not in repr(job)
+
+
+def test_seeds_are_never_the_same() -> None:
+    """Whoever had one upload screened would know which frames of the next are looked at."""
+    drawn = {channel.new_seed() for _ in range(100)}
+    assert len(drawn) == 100
+    assert max(drawn).bit_length() > 120
 
 
 def test_a_worker_cannot_say_what_the_file_was() -> None:

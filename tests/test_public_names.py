@@ -216,7 +216,7 @@ COMMANDS = {
     "entry release": "--json --server --why ID",
     "changes": "--after --follow --json --limit --resume --server --since -f",
     "doctor": "--json --server",
-    "hash": "--entry --json --phash --turns FILE...",
+    "hash": "--entry --json --phash --seed --turns FILE...",
     "storyboard": "--entry --json --output -o FILE",
     "calibrate": "--hashes --json --plot --wrong DIR",
     "screening": "",
