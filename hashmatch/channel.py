@@ -19,24 +19,27 @@ A worker is not trusted: what it says is checked here before anything else sees 
 from __future__ import annotations
 
 import json
+import secrets
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
+from hashmatch.model.records import ALL_MISSED, Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from hashmatch.sampling.frames import Density
 
 __all__ = [
     "PREFIX",
+    "SEED_BITS",
     "BadMessage",
     "Done",
     "Job",
     "Message",
     "frame",
     "lengths",
+    "new_seed",
     "pack_done",
     "pack_signals",
     "parse_done",
@@ -53,6 +56,18 @@ _MAX_REASONS: Final = 16
 _MAX_COUNT: Final = 2**62
 _MAX_SMALL: Final = 2**31  # Of what callers are told in 32 bits.
 
+# Fields that cannot be as large as others; each is less than its number.
+_LESS_THAN: Final = {
+    "width": _MAX_SMALL,
+    "height": _MAX_SMALL,
+    "streams": _MAX_SMALL,
+    "seen_permille": 1000 + 1,
+    "miss_per_million": ALL_MISSED + 1,
+}
+
+# Of a seed: nobody can try all of them, and two screenings never have the same.
+SEED_BITS: Final = 128
+
 Message = tuple[dict[str, Any], bytes]
 
 
@@ -62,16 +77,28 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is asked to do with one media."""
+    """What a worker is asked to do with one media.
+
+    ``seed`` decides which frames are looked at where not all are, `SEED_BITS` bits. Whoever knows
+    it could have a media pass whose other frames match: it is in no log, and not in this record's
+    ``repr``.
+    """
 
     kinds: tuple[Kind, ...]
     turns: bool
     density: Density
     limits: DecodeLimits
+    seed: int = field(repr=False)
 
     def to_header(self) -> dict[str, Any]:
         """As the header of a ``job`` message."""
-        return {"type": "job", **asdict(self), "kinds": [int(kind) for kind in self.kinds]}
+        return {
+            "type": "job",
+            **asdict(self),
+            "kinds": [int(kind) for kind in self.kinds],
+            # As text: not every reader of JSON keeps so large a number.
+            "seed": f"{self.seed:0{SEED_BITS // 4}x}",
+        }
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Job:
@@ -80,6 +107,7 @@ class Job:
         fields["kinds"] = tuple(Kind(kind) for kind in header["kinds"])
         fields["density"] = Density(**header["density"])
         fields["limits"] = DecodeLimits(**header["limits"])
+        fields["seed"] = int(header["seed"], 16)
         return cls(**fields)
 
 
@@ -90,6 +118,11 @@ class Done:
     media: MediaInfo
     coverage: Coverage
     reasons: tuple[Reason, ...]
+
+
+def new_seed() -> int:
+    """A seed for one `Job`, from the system's source of secrets."""
+    return secrets.randbits(SEED_BITS)
 
 
 def frame(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
@@ -191,8 +224,8 @@ def parse_done(header: Mapping[str, Any]) -> Done:
 
 
 def _count(name: str, value: object) -> int:
-    most = _MAX_SMALL if name in ("width", "height", "streams") else _MAX_COUNT
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < most:
+    limit = _LESS_THAN.get(name, _MAX_COUNT)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
         raise ValueError("not a count")
     return value
 

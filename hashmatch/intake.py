@@ -7,11 +7,11 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hashmatch.admission import Admission, Ticket
-from hashmatch.channel import Done, Job
+from hashmatch.channel import Done, Job, new_seed
 from hashmatch.errors import MediaError, UploadMismatch, UploadTooSlow
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
@@ -36,11 +36,12 @@ class IntakeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """How closely a media is looked at."""
+    """How closely a media is looked at, and by which `Job.seed`: made anew for each media."""
 
     kinds: frozenset[Kind]
     density: Density
     turns: bool  # Also hash every turn and mirror of a frame.
+    seed: int = field(default_factory=new_seed, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Inspected:
     coverage: Coverage
     reasons: tuple[Reason, ...]  # Why coverage is not complete.
     again: bool = False  # From what was known of the same bytes; nothing was decoded.
+    # That its frames were chosen by, None if none were. A secret, see `Job`.
+    seed: int | None = field(default=None, repr=False)
 
 
 # Gets hashes as they come; true if by now nothing that still comes could matter.
@@ -172,6 +175,7 @@ class Intake:
             turns=looks.turns,
             density=looks.density,
             limits=self._limits.decode,
+            seed=looks.seed,
         )
         try:
             done = await self._inspect(upload, job)
@@ -202,6 +206,7 @@ class _Upload:
 
     def __init__(self, budget: SpoolBudget, looks: Looks, decided: Decided, ticket: Ticket) -> None:
         self.ticket = ticket
+        self._seed = looks.seed
         self.spool = Spool(budget)
         self.hasher = ExactHasher(looks.kinds)
         self.looked_up = asyncio.Event()  # Whether its bytes are known.
@@ -233,12 +238,11 @@ class _Upload:
             sha256=self.hasher.sha256 if whole else b"",
         )
         signals = Signals.concatenate(self._signals)
-        return Inspected(signals, media, done.coverage, done.reasons)
+        return Inspected(signals, media, done.coverage, done.reasons, seed=self._seed)
 
     def so_far_without(self, reason: Reason) -> Done:
         """What was looked at, and why the rest was not."""
-        coverage = replace(self._so_far.coverage, complete=False)
-        return Done(self._so_far.media, coverage, (reason,))
+        return Done(self._so_far.media, self._so_far.coverage.broken_off(), (reason,))
 
     def decided_early(self) -> Inspected:
         return self.inspected(self.so_far_without(_DECIDED_EARLY))

@@ -220,7 +220,14 @@ class Screenings:
         present = {kind: HASH_VERSIONS[kind] for kind in looks.kinds}
         if not present.items() <= screening.hash_versions.items():
             return None
-        return Inspected(stored.signals, screening.media, screening.coverage, (), again=True)
+        return Inspected(
+            stored.signals,
+            screening.media,
+            screening.coverage,
+            (),
+            again=True,
+            seed=stored.seed,
+        )
 
     async def _conclude(
         self,
@@ -263,6 +270,7 @@ class Screenings:
             screening,
             inspected.signals,
             inspected.reasons,
+            inspected.seed,
         )
         self._flood_watch.begin(stored, search.snapshot.banks.values())
         metrics.SCREENINGS.labels(stored.verdict.name).inc()

@@ -33,6 +33,8 @@ from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
+    ALL_MISSED,
+    NOT_KNOWN_MS,
     Bank,
     BankPolicy,
     Coverage,
@@ -252,6 +254,7 @@ class Parts:
 
     database: Database
     store: BlocklistStore
+    screening_store: ScreeningStore
     replica: Replica
     budget: SpoolBudget
     intake: Intake
@@ -288,6 +291,7 @@ class Parts:
         return cls(
             database,
             store,
+            screenings,
             replica,
             budget,
             intake,
@@ -372,7 +376,16 @@ MEDIA_INFO = st.builds(
     MediaInfo, _count(2**62), st.binary(max_size=32), st.text(), _count(), _count(), _MS
 )
 COVERAGE = st.builds(
-    Coverage, st.booleans(), _MS, *[_count(2**62)] * 4, _MS, _count(), st.booleans()
+    Coverage,
+    st.booleans(),
+    _MS,
+    *[_count(2**62)] * 4,
+    _MS,
+    _count(),
+    st.booleans(),
+    _MS | st.just(NOT_KNOWN_MS),
+    _count(1000),
+    _count(ALL_MISSED),
 )
 BANKS = st.builds(
     Bank,

@@ -23,10 +23,15 @@ counts = st.integers(0, 2**62 - 1)
 small = st.integers(0, 2**31 - 1)
 texts = st.text(max_size=200).filter(str.isprintable)
 reasons = st.lists(st.builds(Reason, st.sampled_from(VerdictReason), texts), max_size=16).map(tuple)
+_COUNTS = {
+    "streams": small,
+    "seen_permille": st.integers(0, 1000),
+    "miss_per_million": st.integers(0, 1_000_000),
+}
 coverages = st.builds(
     Coverage,
     **{
-        name: small if name == "streams" else counts
+        name: _COUNTS.get(name, counts)
         for name in Coverage.__slots__
         if name not in ("complete", "by_caller")
     },
@@ -55,6 +60,7 @@ jobs = st.builds(
         max_frames=counts,
         max_streams=counts,
     ),
+    seed=st.integers(0, 2**channel.SEED_BITS - 1),
 )
 
 VIEWS = np.array([view_code(Part.FULL, turn) for turn in Turn], np.uint8)
@@ -119,6 +125,22 @@ def test_a_job_arrives_as_it_was_sent(job: Job) -> None:
     assert Job.from_header(header) == job
 
 
+@given(jobs)
+@settings(max_examples=50, deadline=None)
+def test_a_seed_is_whole_and_in_no_text_of_a_job(job: Job) -> None:
+    """Rounded by a reader of JSON, it would choose other frames; in a log, it would tell which."""
+    text = job.to_header()["seed"]
+    assert (len(text), int(text, 16)) == (32, job.seed)
+    assert "seed" not in repr(job)
+
+
+def test_seeds_are_never_the_same() -> None:
+    """Whoever had one upload screened would know which frames of the next are looked at."""
+    drawn = {channel.new_seed() for _ in range(100)}
+    assert len(drawn) == 100
+    assert max(drawn).bit_length() > 120
+
+
 def test_a_worker_cannot_say_what_the_file_was() -> None:
     """A broken worker could have an upload recorded under the hash of another."""
     media = MediaInfo(size_bytes=5, sha256=b"x" * 32)
@@ -147,6 +169,8 @@ FIELDS = (
     "media.format",
     "coverage.frames_decoded",
     "coverage.complete",
+    "coverage.longest_unseen_ms",
+    "coverage.miss_per_million",
 )
 
 
@@ -247,6 +271,10 @@ def unsound(**changes: Any) -> dict[str, Any]:
         unsound(coverage__frames_decoded=True),
         unsound(coverage__frames_decoded=1.0),
         unsound(coverage__frames_decoded=2**62),
+        unsound(coverage__seen_permille=1001),
+        unsound(coverage__miss_per_million=-1),
+        unsound(coverage__miss_per_million=1_000_001),
+        unsound(coverage__longest_unseen_ms=None),
         unsound(media__width="1"),
         unsound(media__format="x" * 201),
         unsound(media__format="mp4\n"),

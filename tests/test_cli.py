@@ -572,7 +572,9 @@ def test_a_screening_is_shown_and_confirmed(bank: str, files: Path, client: Clie
     # As it was stored: times to the millisecond and what it took to the microsecond.
     assert {**shown, "elapsed": ""} == {**screened, "elapsed": ""}
     text = run("screening", "show", screening_id).out
-    for part in (screening_id, "NO_MATCH", "complete", f"{len(image(1))} bytes", "96 x 96"):
+    promised = "100.0 % of the running time", "at most 0.00 s in one piece", "at most 0 times"
+    said = screening_id, "NO_MATCH", "complete", f"{len(image(1))} bytes", "96 x 96", *promised
+    for part in said:
         assert part in text
     client.add_entry(bank, reencoded(1), reference="added since")
     confirmed = run("screening", "confirm", screening_id, "--json").object["screening"]

@@ -27,7 +27,7 @@ from tests.support import MIB, clip
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-JOB = Job((Kind.PDQ,), False, densities.UPLOAD, DecodeLimits(60_000, 1 << 20))
+JOB = Job((Kind.PDQ,), False, densities.UPLOAD, DecodeLimits(60_000, 1 << 20), seed=1)
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 LIMITS = WorkerLimits(wall_seconds=8, cpu_seconds=1, memory_bytes=256 * MIB)
 CLIP = clip([1, 2])

@@ -388,6 +388,18 @@ def test_the_tally_says_what_was_seen() -> None:
     assert (info.format, info.width, info.height) == ("jpeg", 240, 180)
     assert (coverage.complete, coverage.frames_decoded, coverage.streams) == (True, 1, 1)
     assert coverage.duration_content_ms == 0
+    promised = coverage.longest_unseen_ms, coverage.seen_permille, coverage.miss_per_million
+    assert promised == (0, 1000, 0)
+
+
+def test_nothing_is_promised_of_a_truncated_animation() -> None:
+    """Frames that are missing would count as frames that were looked at."""
+    whole = saved(ASTRONAUT, "GIF", save_all=True, append_images=[CAT, CUP], duration=300)
+    _, tally = frames(whole)
+    assert tally.coverage().seen_permille == 1000
+    _, tally = frames(whole[: len(whole) * 2 // 3])
+    coverage = tally.coverage()
+    assert coverage == coverage.broken_off()
 
 
 def test_each_format_can_be_decoded_here() -> None:

@@ -43,6 +43,19 @@ def test_what_is_found_is_what_an_upload_would_be_searched_by(media: Path) -> No
     assert set(key_frame_times(path)) >= {each.pts_ms for each in found.chosen if each.key}
 
 
+def test_a_look_is_repeated_by_its_seed(media: Path) -> None:
+    """Whoever looks for what was missed would be shown other frames than were looked at."""
+    path = media / "clips" / "pan_coffee.mp4"
+    first = look(path)
+    again = look(path, seed=first.seed)
+    assert again.to_json() == {**first.to_json(), "costs": again.to_json()["costs"]}
+    done = run("hash", path, "--json", "--seed", f"{first.seed:032X}")
+    assert json.loads(done.stdout)["seed"] == f"{first.seed:032x}"
+    assert look(path).seed != first.seed
+    for text in ("12", "0x" + "1" * 30, "g" * 32, "+" + "1" * 31, "1" * 33):
+        assert run("hash", path, "--seed", text).exit_code == 2
+
+
 @pytest.mark.parametrize(("as_entry", "most"), [(False, 48), (True, 224)])
 def test_squares_are_hashed_once_a_second(as_entry: bool, most: int, media: Path) -> None:
     """An index of some thousand entries would take all memory, or a second go by unseen."""

@@ -115,7 +115,8 @@ RECORDS = {
     "BlocklistChange": "revision type time bank entry resume_token",
     "Checkpoint": "revision time resume_token",
     "Coverage": "complete duration_content_ms frames_decoded frames_hashed frames_flat "
-    "frames_failed largest_gap_ms streams by_caller",
+    "frames_failed largest_gap_ms streams by_caller longest_unseen_ms seen_permille "
+    "miss_per_million",
     "DecodeLimits": "max_duration_ms max_frame_pixels max_frames max_streams",
     "Entry": "ref state kinds duration_ms revision create_time update_time coverage reasons "
     "provenance proposed_by approved_by expire_time quarantine_time",
@@ -215,7 +216,7 @@ COMMANDS = {
     "entry release": "--json --server --why ID",
     "changes": "--after --follow --json --limit --resume --server --since -f",
     "doctor": "--json --server",
-    "hash": "--entry --json --phash --turns FILE...",
+    "hash": "--entry --json --phash --seed --turns FILE...",
     "storyboard": "--entry --json --output -o FILE",
     "calibrate": "--hashes --json --plot --wrong DIR",
     "screening": "",
@@ -326,7 +327,11 @@ def test_the_records() -> None:
         if dataclasses.is_dataclass(each := getattr(records, name))
     }
     assert found == RECORDS
-    assert set(records.__all__) - set(RECORDS) == {"DEFAULT_THRESHOLDS"}
+    assert set(records.__all__) - set(RECORDS) == {
+        "ALL_MISSED",
+        "DEFAULT_THRESHOLDS",
+        "NOT_KNOWN_MS",
+    }
     assert signals.__all__ == [
         "MAX_SIGNALS",
         "EntrySignals",

@@ -91,6 +91,15 @@ def test_coverage_is_incomplete_unless_said_otherwise() -> None:
     assert not Coverage().complete
 
 
+def test_coverage_promises_nothing_unless_said_otherwise() -> None:
+    """A pipeline that holds back what may hide a second would let pass what nobody vouches for."""
+    nothing, all_seen = Coverage(), Coverage(True, 1000, 25, 25, 0, 0, 40, 1, False, 0, 1000, 0)
+    assert nothing.longest_unseen_ms > 10**12
+    assert (nothing.seen_permille, nothing.miss_per_million) == (0, 1_000_000)
+    broken_off = all_seen.broken_off()
+    assert broken_off == Coverage(False, 1000, 25, 25, 0, 0, 40, 1)
+
+
 def test_the_refusal_of_a_verdict_says_why() -> None:
     """Whoever reads the log would not know what was wrong with the record."""
     with pytest.raises(ValueError, match="BLOCK verdict with 1 reasons and 0 evidence"):

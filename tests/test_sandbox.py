@@ -41,6 +41,7 @@ JOB = Job(
     turns=True,
     density=Density(max_gap_ms=1000, change_bits=256, every_frame=True),
     limits=DecodeLimits(max_duration_ms=600_000, max_frame_pixels=1 << 20),
+    seed=1,
 )
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 
@@ -396,7 +397,7 @@ def say(header, payload=b""):
 MEDIA = dict(format="", width=0, height=0, duration_header_ms=0)
 COUNTS = dict.fromkeys(
     ["duration_content_ms", "frames_decoded", "frames_hashed", "frames_flat", "frames_failed",
-     "largest_gap_ms", "streams"], 1)
+     "largest_gap_ms", "streams", "longest_unseen_ms", "seen_permille", "miss_per_million"], 1)
 TALLY = dict(media=MEDIA, coverage=dict(COUNTS, complete=True), reasons=[])
 
 exec(os.environ["FIRST"])

@@ -446,6 +446,19 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     assert decoded == []
 
 
+async def test_each_upload_is_looked_at_by_a_seed_of_its_own(
+    parts: Parts, bank: Bank, decoded: list[Job]
+) -> None:
+    """What passes once would pass always; or nobody could repeat what was answered."""
+    screenings = [await parts.screen(data) for data in (CLIP, clip([5, 6]), CLIP)]
+    assert len({job.seed for job in decoded}) == len(decoded) == 2
+    stored = [parts.screening_store.get_stored(each.screening_id).seed for each in screenings]
+    # The third was not looked at again: what is known of it was seen by the first one's.
+    assert stored == [decoded[0].seed, decoded[1].seed, decoded[0].seed]
+    claim = await claimed(parts, [hashed([0], [100])], 0)
+    assert parts.screening_store.get_stored(claim.screening_id).seed is None
+
+
 async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
     parts: Parts, bank: Bank, decoded: list[Job]
 ) -> None:

@@ -183,6 +183,33 @@ def test_the_newest_that_was_seen_here_as_a_whole_is_found(store: ScreeningStore
     assert store.find_whole(bytes(32)) is None
 
 
+@pytest.mark.parametrize("seed", [None, 0, 1, 2**127 + 3, 2**128 - 1])
+def test_a_seed_comes_back_with_what_was_stored_and_in_nothing_else(
+    store: ScreeningStore, seed: int | None
+) -> None:
+    """A screening could not be repeated; or whoever may read it would know what passes unseen."""
+    whole = Coverage(complete=True, frames_decoded=5)
+    made = screening(Verdict.NO_MATCH, coverage=whole)
+    told = store.add(Request(new_id(), "fingerprint"), made, (), (), seed)
+    stored = store.get_stored(made.screening_id)
+    found = store.find_whole(made.media.sha256)
+    assert found is not None
+    assert stored.seed == found.seed == seed
+    assert stored.screening == told == store.get(made.screening_id)
+    assert "seed" not in f"{stored}{found}"
+
+
+def test_coverage_of_before_there_were_promises_promises_nothing(
+    store: ScreeningStore, database: Database
+) -> None:
+    """After an update no old screening could be read; or each would claim to have seen it all."""
+    made = add(store, screening(Verdict.NO_MATCH, coverage=Coverage(True, 1000, 9, 3)))
+    old = {"complete": True, "duration_content_ms": 1000, "frames_decoded": 9, "frames_hashed": 3}
+    with database.write() as connection:
+        connection.execute(screenings.update().values(coverage=old))
+    assert store.get(made.screening_id).coverage == Coverage(True, 1000, 9, 3)
+
+
 def test_a_screening_that_does_not_exist(store: ScreeningStore) -> None:
     """A misspelled id would be confirmed."""
     for look in (store.get, store.get_stored):

@@ -347,6 +347,20 @@ def test_times_begin_at_the_first_frame(container: str) -> None:
     assert times(batches) == [0, 1000, 2000, 2400]
 
 
+def test_a_video_that_is_decoded_whole_is_promised_whole() -> None:
+    """A doubtful file of which every frame was seen would be held back as one with pieces unseen;
+    or a torn one pass as seen.
+    """
+    data = clip("matroska", "libx264")
+    _, tally = frames(data)
+    coverage = tally.coverage()
+    promised = coverage.longest_unseen_ms, coverage.seen_permille, coverage.miss_per_million
+    assert promised == (0, 1000, 0)
+    _, tally = frames(data[: len(data) * 2 // 3])
+    coverage = tally.coverage()
+    assert coverage == coverage.broken_off()
+
+
 @pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
 def test_an_avi_with_b_frames_is_sampled_like_any_other(codec: str) -> None:
     """Most frames of such a file would be hashed: AVI has no presentation times to go by."""

@@ -123,6 +123,14 @@ def test_coverage_comes_back_as_it_went(coverage: Coverage) -> None:
     assert wire.coverage_from_wire(travelled(wire.coverage_to_wire(coverage))) == coverage
 
 
+def test_coverage_of_an_older_server_promises_nothing() -> None:
+    """Numbers that are not there would read as zero: as if every frame had been looked at."""
+    old = pb.Coverage(complete=True, duration_content_ms=1000, frames_decoded=25)
+    read = wire.coverage_from_wire(travelled(old))
+    assert read == Coverage(complete=True, duration_content_ms=1000, frames_decoded=25)
+    assert wire.coverage_to_wire(read) == old
+
+
 @PATIENT
 @given(MEDIA_INFO)
 def test_media_comes_back_as_it_went(media: MediaInfo) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
 
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson
-from hashmatch.cli.output import Context, failed, plain, print_json, stderr, stdout, table
+from hashmatch.cli.output import Context, failed, plain, print_json, promised, stderr, stdout, table
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Kind
 
 __all__ = ["hash_files", "storyboard"]
+
+_SEED_DIGITS: Final = 32  # 128 bits, see `hashmatch.channel`.
 
 AsEntry = Annotated[
     bool, typer.Option("--entry", help="As closely as an entry is hashed, not as an upload.")
@@ -30,6 +33,12 @@ def hash_files(
         bool, typer.Option("--turns", help="Every turn and mirror of a frame too.")
     ] = False,
     phash: Annotated[bool, typer.Option("--phash", help="pHash besides PDQ.")] = False,
+    seed: Annotated[
+        str,
+        typer.Option(
+            metavar="HEX", help="Choose frames as a run with this seed, from --json, did."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Hash files here: their hashes, what was looked at, and where the time went.
@@ -39,9 +48,10 @@ def hash_files(
     """
     shared = options.of(context, None, as_json)
     kinds = (Kind.PDQ, Kind.PHASH) if phash else (Kind.PDQ,)
+    number = _seed(seed)
     failures = 0
     for file in files:
-        found = _looked(shared, file, kinds, as_entry=as_entry, turns=turns)
+        found = _looked(shared, file, kinds, as_entry=as_entry, turns=turns, seed=number)
         if found is None:
             failures += 1
         elif shared.json:
@@ -94,6 +104,15 @@ def _looked(context: Context, file: Path, kinds: tuple[Kind, ...], **how: Any) -
         return None
 
 
+def _seed(text: str) -> int | None:
+    """Of an option; None if it was not given."""
+    if not text:
+        return None
+    if len(text) != _SEED_DIGITS or not set(text) <= set(string.hexdigits):
+        raise typer.BadParameter(f"--seed: {_SEED_DIGITS} hexadecimal digits are needed")
+    return int(text, 16)
+
+
 def _print(file: Path, found: Any) -> None:
     coverage, media, costs = found.done.coverage, found.done.media, found.tally.costs
     line = Text(plain(str(file)), style="bold")
@@ -104,6 +123,8 @@ def _print(file: Path, found: Any) -> None:
         f"  {coverage.duration_content_ms / 1000:.2f} s, {coverage.frames_decoded} frames decoded, "
         f"{coverage.frames_hashed} hashed, {gap}"
     )
+    for name, value in promised(coverage).items():
+        stdout.print(f"  {name}: {value}")
     parts = (
         ("read", costs.demux_s),
         ("decode", costs.decode_s),

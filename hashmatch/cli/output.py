@@ -28,7 +28,7 @@ from rich.text import Text
 
 from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
-from hashmatch.model.records import Evidence, Screening, Segment
+from hashmatch.model.records import NOT_KNOWN_MS, Coverage, Evidence, Screening, Segment
 from hashmatch.model.verdicts import Turn, Verdict
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "print_json",
     "print_screening",
     "progress_bar",
+    "promised",
     "stderr",
     "stdout",
     "table",
@@ -158,6 +159,18 @@ def print_screening(name: str, screening: Screening) -> None:
     for evidence in screening.unacted:
         why = evidence.effect.name.lower()
         stdout.print(Text(f"  - without effect ({why}): {describe(evidence)}"), style="dim")
+
+
+def promised(coverage: Coverage) -> dict[str, str]:
+    """What coverage promises, in words by a name for each."""
+    unseen_ms, miss = coverage.longest_unseen_ms, coverage.miss_per_million
+    if not coverage.complete or unseen_ms == NOT_KNOWN_MS:
+        return {"promised": "nothing is known of what lies between the frames"}
+    return {
+        "seen": f"{coverage.seen_permille / 10:.1f} % of the running time",
+        "unseen": f"at most {unseen_ms / 1000:.2f} s in one piece",
+        "missed": f"a tenth of the running time: at most {miss} times in a million",
+    }
 
 
 def describe(evidence: Evidence) -> str:

@@ -18,6 +18,7 @@ from hashmatch.cli.output import (
     print_json,
     print_screening,
     progress_bar,
+    promised,
     stdout,
     table,
 )
@@ -157,6 +158,7 @@ def _show(screening: Screening, context: Context) -> None:
             f"{coverage.frames_flat} too flat, {coverage.frames_failed} failed",
         ),
         ("largest gap", f"{coverage.largest_gap_ms / 1000:.2f} s"),
+        *promised(coverage).items(),
     ):
         rows.add_row(name, value)
     stdout.print(rows)

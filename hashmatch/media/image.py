@@ -92,6 +92,7 @@ def frames(
                 tally.costs.scale_s += time.perf_counter() - began
                 yield from batches
                 pts_ms += lasts_ms
+            tally.saw_every_frame()
     except (MediaError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from hashmatch.model.records import Coverage, MediaInfo, Reason
+from hashmatch.model.records import ALL_MISSED, NOT_KNOWN_MS, Coverage, MediaInfo, Reason
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["Costs", "Tally"]
@@ -24,7 +24,11 @@ class Costs:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts while decoding, so that nothing that was not seen is forgotten."""
+    """Counts while decoding, so that nothing that was not seen is forgotten.
+
+    ``longest_unseen_ms``, ``seen_permille`` and ``miss_per_million`` are those of `Coverage`, and
+    promise nothing until whoever chose the frames says otherwise at the end of the media.
+    """
 
     format: str = ""
     width: int = 0
@@ -37,6 +41,9 @@ class Tally:
     frames_lost: int = 0  # Went into the decoder, and did not come out.
     largest_gap_ms: int = 0
     streams: int = 0
+    longest_unseen_ms: int = NOT_KNOWN_MS
+    seen_permille: int = 0
+    miss_per_million: int = ALL_MISSED
     first_ms: int | None = None
     end_ms: int = 0
     reasons: list[Reason] = field(default_factory=list)
@@ -59,9 +66,15 @@ class Tally:
             self.first_ms = pts_ms
         self.end_ms = max(self.end_ms, pts_ms + lasts_ms)
 
+    def saw_every_frame(self) -> None:
+        """All frames of the media were decoded and looked at, to its end."""
+        self.longest_unseen_ms, self.seen_permille, self.miss_per_million = 0, 1000, 0
+
     def coverage(self) -> Coverage:
-        """The counts as the record that is kept; complete if no reason speaks against it."""
-        return Coverage(
+        """The counts as the record that is kept; complete if no reason speaks against it, and
+        without promises if one does.
+        """
+        counted = Coverage(
             complete=not self.reasons,
             duration_content_ms=max(0, self.end_ms - (self.first_ms or 0)),
             frames_decoded=self.frames_decoded,
@@ -70,7 +83,11 @@ class Tally:
             frames_failed=self.frames_failed,
             largest_gap_ms=self.largest_gap_ms,
             streams=self.streams,
+            longest_unseen_ms=self.longest_unseen_ms,
+            seen_permille=self.seen_permille,
+            miss_per_million=self.miss_per_million,
         )
+        return counted.broken_off() if self.reasons else counted
 
     def media_info(self) -> MediaInfo:
         """What was learnt of the media; its size and hash are the receiver's to say."""

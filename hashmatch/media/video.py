@@ -75,14 +75,18 @@ def frames(
     tally.format = video_format.name
     try:
         yield from _open(source, video_format, limits, tally, max_gap_ms)
+        every_frame = not max_gap_ms
     except Doubt as doubt:
         tally.begin_anew()
         yield from _open(source, video_format, limits, tally, 0)
+        every_frame = True
         # Only then: two fields may come as two packets and go as one frame.
         if isinstance(doubt, Lost) and tally.frames_lost:
             tally.add_reason(
                 VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
             )
+    if every_frame:
+        tally.saw_every_frame()
     missing = missing_bytes(source, video_format)
     if missing is not None:
         # What is missing is the cause of whatever else went wrong.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, TypeVar
 
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.verdicts import (
@@ -25,7 +25,9 @@ from hashmatch.model.verdicts import (
 )
 
 __all__ = [
+    "ALL_MISSED",
     "DEFAULT_THRESHOLDS",
+    "NOT_KNOWN_MS",
     "AuditFinding",
     "AuditReport",
     "AuditRow",
@@ -51,6 +53,13 @@ __all__ = [
 # implementation's recommendation (ThreatExchange, pdq/README.md). PDQ_PATCH: with squares so near
 # an entry is worth a closer look, see `hashmatch.policy.squares`.
 DEFAULT_THRESHOLDS: Mapping[Kind, int] = {Kind.SHA256: 0, Kind.PDQ: 31, Kind.PDQ_PATCH: 40}
+
+# The longest unseen piece, in ms, of media that nothing was promised of: longer than any limit. The
+# largest integer that every reader of JSON keeps as it is (RFC 8259, section 6).
+NOT_KNOWN_MS: Final = 2**53 - 1
+
+# The chance of a miss, in parts per million, of what nothing was promised of: it is certain.
+ALL_MISSED: Final = 1_000_000
 
 T = TypeVar("T")
 
@@ -304,7 +313,17 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which part of the media was really looked at."""
+    """Which part of the media was really looked at.
+
+    The last three say what was promised, and deny it by default: incomplete coverage, hashes that
+    a caller made and records of before there were promises have the defaults.
+
+    ``longest_unseen_ms``: the longest stretch of running time of which no frame was looked at, 0 if
+    every frame was; `NOT_KNOWN_MS` by default. ``seen_permille``: the share of the running time
+    whose shown frame was looked at, 0 to 1000. ``miss_per_million``: upper bound of the chance, in
+    parts per million, that a picture which takes up a tenth of the running time in all went unseen;
+    0 if all was looked at, `ALL_MISSED` by default.
+    """
 
     complete: bool = False
     duration_content_ms: int = 0
@@ -315,6 +334,19 @@ class Coverage:
     largest_gap_ms: int = 0
     streams: int = 0
     by_caller: bool = False
+    longest_unseen_ms: int = NOT_KNOWN_MS
+    seen_permille: int = 0
+    miss_per_million: int = ALL_MISSED
+
+    def broken_off(self) -> Coverage:
+        """The same counts, neither complete nor with any promise."""
+        return replace(
+            self,
+            complete=False,
+            longest_unseen_ms=NOT_KNOWN_MS,
+            seen_permille=0,
+            miss_per_million=ALL_MISSED,
+        )
 
 
 @dataclass(frozen=True, slots=True)

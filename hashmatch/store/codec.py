@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 
@@ -38,14 +38,18 @@ __all__ = [
     "parse_media",
     "parse_policy",
     "parse_reasons",
+    "parse_seed",
     "parse_thresholds",
     "parse_versions",
     "policy_json",
     "provenance_json",
     "parse_provenance",
     "reasons_json",
+    "seed_bytes",
     "to_ms",
 ]
+
+_SEED_BYTES: Final = 16
 
 _BANK: pydantic.TypeAdapter[Bank] = pydantic.TypeAdapter(Bank)
 _POLICY: pydantic.TypeAdapter[BankPolicy] = pydantic.TypeAdapter(BankPolicy)
@@ -150,6 +154,16 @@ def coverage_json(coverage: Coverage) -> Any:
 def parse_coverage(value: Any) -> Coverage:
     """From `coverage_json`."""
     return _COVERAGE.validate_python(value)
+
+
+def seed_bytes(seed: int | None) -> bytes | None:
+    """A `hashmatch.channel.Job.seed` as a column has it, highest byte first."""
+    return None if seed is None else seed.to_bytes(_SEED_BYTES)
+
+
+def parse_seed(value: bytes | None) -> int | None:
+    """From `seed_bytes`."""
+    return None if value is None else int.from_bytes(value)
 
 
 def kinds_json(kinds: Iterable[KindCount]) -> Any:

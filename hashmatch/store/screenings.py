@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -29,11 +29,16 @@ _SAME_BYTES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is needed to judge a screening again."""
+    """What is needed to judge a screening again, or to repeat it.
+
+    ``seed`` is the `hashmatch.channel.Job.seed` that its frames were chosen by, a secret; None if
+    none was.
+    """
 
     screening: Screening
     signals: tuple[Signals, ...]
     coverage_reasons: tuple[Reason, ...]
+    seed: int | None = field(default=None, repr=False)
 
 
 class ScreeningStore:
@@ -49,9 +54,11 @@ class ScreeningStore:
         screening: Screening,
         signals: Sequence[Signals],
         coverage_reasons: tuple[Reason, ...],
+        seed: int | None = None,
     ) -> Screening:
         """Stores a screening, its hashes and its first judgement; returns what is stored.
 
+        ``seed`` is what its frames were chosen by; only `get_stored` and `find_whole` give it back.
         Instants are stored to the millisecond. It is another screening if the request was answered
         before. Raises `RequestIdReused`.
         """
@@ -73,6 +80,7 @@ class ScreeningStore:
                             for kind, version in screening.hash_versions.items()
                         },
                         caller=request.actor,
+                        seed=codec.seed_bytes(seed),
                     )
                     .returning(screenings.c.seq)
                 ).scalar_one()
@@ -143,7 +151,8 @@ class ScreeningStore:
         screening, row = self._newest(screening_id, caller)
         with self._database.read() as connection:
             signals = _signals(connection, row.seq)
-        return Stored(screening, signals, codec.parse_reasons(row.coverage_reasons))
+        reasons = codec.parse_reasons(row.coverage_reasons)
+        return Stored(screening, signals, reasons, codec.parse_seed(row.seed))
 
     def find_whole(self, sha256: bytes) -> Stored | None:
         """The newest screening of the same bytes that was looked at here and as a whole."""
@@ -158,7 +167,8 @@ class ScreeningStore:
             for row in rows:
                 screening = _to_screening(row)
                 if screening.coverage.complete and not screening.coverage.by_caller:
-                    return Stored(screening, _signals(connection, row.seq), ())
+                    signals, seed = _signals(connection, row.seq), codec.parse_seed(row.seed)
+                    return Stored(screening, signals, (), seed)
         return None
 
     def list(

@@ -216,6 +216,9 @@ screenings = sa.Table(
     sa.Column("hash_versions", sa.JSON, nullable=False),  # {kind: version}
     # Whose it is; empty where callers are not asked who they are.
     sa.Column("caller", sa.Text, nullable=False, server_default="", index=True),
+    # The secret that its frames were chosen by, 16 bytes, highest first: told to nobody. Null if
+    # no frame was chosen here, or before there were seeds.
+    sa.Column("seed", sa.LargeBinary, nullable=True),
     sqlite_autoincrement=True,
 )
 

@@ -757,6 +757,9 @@ class Coverage(_message.Message):
     LARGEST_GAP_MS_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
     BY_CALLER_FIELD_NUMBER: _builtins.int
+    LONGEST_UNSEEN_MS_FIELD_NUMBER: _builtins.int
+    SEEN_PERMILLE_FIELD_NUMBER: _builtins.int
+    MISS_PER_MILLION_FIELD_NUMBER: _builtins.int
     complete: _builtins.bool
     """True if all of it was."""
     duration_content_ms: _builtins.int
@@ -777,6 +780,20 @@ class Coverage(_message.Message):
     """Video streams and attached pictures that were looked at."""
     by_caller: _builtins.bool
     """True if the caller hashed the media, so that the above is the caller's word."""
+    longest_unseen_ms: _builtins.int
+    """What was promised. The longest stretch of running time of which no frame was looked at; 0 if
+    every frame was. Absent if nothing is promised: where coverage is not complete, of hashes that
+    the caller made, and by servers of before this field.
+    """
+    seen_permille: _builtins.int
+    """The share of the running time whose shown frame was looked at, in thousandths. 0 if nothing is
+    promised.
+    """
+    miss_per_million: _builtins.int
+    """Upper bound of the chance, in parts per million, that a picture which takes up a tenth of the
+    running time in all went unseen, whoever made the media: some frames are chosen by a secret
+    that is drawn for each screening. 0 if all was looked at. Absent if nothing is promised.
+    """
     def __init__(
         self,
         *,
@@ -789,12 +806,22 @@ class Coverage(_message.Message):
         largest_gap_ms: _builtins.int = ...,
         streams: _builtins.int = ...,
         by_caller: _builtins.bool = ...,
+        longest_unseen_ms: _builtins.int | None = ...,
+        seen_permille: _builtins.int = ...,
+        miss_per_million: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_longest_unseen_ms", b"_longest_unseen_ms", "_miss_per_million", b"_miss_per_million", "longest_unseen_ms", b"longest_unseen_ms", "miss_per_million", b"miss_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_caller", b"by_caller", "complete", b"complete", "duration_content_ms", b"duration_content_ms", "frames_decoded", b"frames_decoded", "frames_failed", b"frames_failed", "frames_flat", b"frames_flat", "frames_hashed", b"frames_hashed", "largest_gap_ms", b"largest_gap_ms", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_longest_unseen_ms", b"_longest_unseen_ms", "_miss_per_million", b"_miss_per_million", "by_caller", b"by_caller", "complete", b"complete", "duration_content_ms", b"duration_content_ms", "frames_decoded", b"frames_decoded", "frames_failed", b"frames_failed", "frames_flat", b"frames_flat", "frames_hashed", b"frames_hashed", "largest_gap_ms", b"largest_gap_ms", "longest_unseen_ms", b"longest_unseen_ms", "miss_per_million", b"miss_per_million", "seen_permille", b"seen_permille", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__longest_unseen_ms: _TypeAlias = _typing.Literal["longest_unseen_ms"]  # noqa: Y015
+    _WhichOneofArgType__longest_unseen_ms: _TypeAlias = _typing.Literal["_longest_unseen_ms", b"_longest_unseen_ms"]  # noqa: Y015
+    _WhichOneofReturnType__miss_per_million: _TypeAlias = _typing.Literal["miss_per_million"]  # noqa: Y015
+    _WhichOneofArgType__miss_per_million: _TypeAlias = _typing.Literal["_miss_per_million", b"_miss_per_million"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__longest_unseen_ms) -> _WhichOneofReturnType__longest_unseen_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__miss_per_million) -> _WhichOneofReturnType__miss_per_million | None: ...
 
 Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
 

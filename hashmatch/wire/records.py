@@ -11,6 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hashmatch.errors import Internal
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
+    ALL_MISSED,
+    NOT_KNOWN_MS,
     Bank,
     BankPolicy,
     BlocklistChange,
@@ -194,7 +196,8 @@ def media_from_wire(message: pb.MediaInfo) -> MediaInfo:
 
 
 def coverage_to_wire(coverage: Coverage) -> pb.Coverage:
-    """A record as a message."""
+    """A record as a message; what is not known is absent."""
+    unseen_ms, miss = coverage.longest_unseen_ms, coverage.miss_per_million
     return pb.Coverage(
         complete=coverage.complete,
         duration_content_ms=coverage.duration_content_ms,
@@ -205,11 +208,19 @@ def coverage_to_wire(coverage: Coverage) -> pb.Coverage:
         largest_gap_ms=coverage.largest_gap_ms,
         streams=coverage.streams,
         by_caller=coverage.by_caller,
+        longest_unseen_ms=None if unseen_ms == NOT_KNOWN_MS else unseen_ms,
+        seen_permille=coverage.seen_permille,
+        miss_per_million=None if miss == ALL_MISSED else miss,
     )
 
 
 def coverage_from_wire(message: pb.Coverage) -> Coverage:
-    """A message as a record."""
+    """A message as a record; an older server promises nothing."""
+    promised = {
+        name: getattr(message, name)
+        for name in ("longest_unseen_ms", "miss_per_million")
+        if message.HasField(name)
+    }
     return Coverage(
         message.complete,
         message.duration_content_ms,
@@ -220,6 +231,8 @@ def coverage_from_wire(message: pb.Coverage) -> Coverage:
         message.largest_gap_ms,
         message.streams,
         message.by_caller,
+        seen_permille=message.seen_permille,
+        **promised,
     )
 
 

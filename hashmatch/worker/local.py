@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hashmatch.channel import Done, Job
+from hashmatch.channel import Done, Job, new_seed
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media.source import FileSource
@@ -35,6 +35,7 @@ class Look:
     done: Done
     signals: tuple[Signals, ...]
     tally: Tally
+    seed: int  # That its frames were chosen by; see `Job`.
     chosen: list[Thumbnail] = field(default_factory=list)
     key_ms: list[int] = field(default_factory=list)  # Of all key frames, decoded or not.
 
@@ -50,6 +51,7 @@ class Look:
             "reasons": [
                 {"code": reason.code.name, "detail": reason.detail} for reason in self.done.reasons
             ],
+            "seed": f"{self.seed:032x}",
             "costs": asdict(self.tally.costs),
             "signals": [
                 {
@@ -75,11 +77,13 @@ def look(
     as_entry: bool = False,
     turns: bool = False,
     pictures: bool = False,
+    seed: int | None = None,
 ) -> Look:
     """Decodes and hashes a file as an upload, or ``as_entry`` is; exact hashes are there always.
 
     With ``turns`` all turns and mirrors of a frame; with ``pictures`` thumbnails of what was
-    chosen, and when key frames are shown. Raises ``OSError`` if the file cannot be read; whatever
+    chosen, and when key frames are shown. With the ``seed`` of an earlier look the same frames are
+    looked at; it is drawn if there is none. Raises ``OSError`` if the file cannot be read; whatever
     else is wrong with it is among the reasons.
     """
     job = Job(
@@ -87,6 +91,7 @@ def look(
         turns,
         densities.ENTRY if as_entry else densities.UPLOAD,
         DecodeLimits(_MAX_DURATION_MS, _MAX_FRAME_PIXELS),
+        new_seed() if seed is None else seed,
     )
     found: list[Signals] = []
     chosen: list[Thumbnail] = []
@@ -109,4 +114,4 @@ def look(
             hasher.update(chunk)
     signals = Signals.concatenate([*found, *hasher.signals()])
     key_ms = key_frame_times(path) if pictures else []
-    return Look(done, signals, tallies[0], chosen, key_ms)
+    return Look(done, signals, tallies[0], job.seed, chosen, key_ms)

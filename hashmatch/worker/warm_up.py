@@ -42,6 +42,7 @@ def warm_up() -> None:
             turns=turns,
             density=densities.UPLOAD if turns else densities.ENTRY,
             limits=DecodeLimits(max_duration_ms=60_000, max_frame_pixels=1 << 20),
+            seed=0,
         )
         for media in samples():
             inspect(BytesSource(media), job, _discard)

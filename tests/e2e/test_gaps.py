@@ -38,6 +38,7 @@ JOB = Job(
     True,
     densities.UPLOAD,
     DecodeLimits(max_duration_ms=3_600_000, max_frame_pixels=1 << 24),
+    seed=1,
 )
 
 # Digests by stream and time.

@@ -59,7 +59,7 @@ LIMITS = WorkerLimits(wall_seconds=10, cpu_seconds=10, memory_bytes=512 * MIB)
 # For one that waits for a worker, which another one keeps for as long as it may and which then is
 # replaced, on a machine with much else to do.
 PATIENCE_SECONDS = 3 * LIMITS.wall_seconds + 30
-JOB = Job((Kind.PDQ,), False, densities.UPLOAD, DecodeLimits(3_600_000, 1 << 24))
+JOB = Job((Kind.PDQ,), False, densities.UPLOAD, DecodeLimits(3_600_000, 1 << 24), seed=1)
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 NEAR_BITS = 31
 HEALTHY = clip([1, 2])

@@ -1,0 +1,14 @@
+"""What a screening was made with: the secret that its frames were chosen by.
+
+Nullable: a server of the version before goes on writing screenings without it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    op.add_column("screenings", sa.Column("seed", sa.LargeBinary(), nullable=True))
