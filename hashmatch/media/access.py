@@ -107,6 +107,8 @@ class Classifier:
             self._of_one = tuple(self._units.access({kind}) for kind in kinds)
         self._all_entries = context.codec.intra_only
         self._self_telling = context.name in _SELF_TELLING
+        # Frames that are decoded after an entry may be shown before it.
+        self.may_lead = self._units is not None and bool(self._units.leading)
 
     def access(self, packet: av.Packet[Any]) -> Access:
         """Of a packet that was not yet decoded."""

@@ -70,6 +70,13 @@ class Tally:
         """All frames of the media were decoded and looked at, to its end."""
         self.longest_unseen_ms, self.seen_permille, self.miss_per_million = 0, 1000, 0
 
+    def promised(self, longest_unseen_ms: int, seen_permille: int, miss_per_million: int) -> None:
+        """What was looked at of a stream, see `Coverage`: the least of all streams counts."""
+        first = self.longest_unseen_ms == NOT_KNOWN_MS
+        self.longest_unseen_ms = max(0 if first else self.longest_unseen_ms, longest_unseen_ms)
+        self.seen_permille = min(1000 if first else self.seen_permille, seen_permille)
+        self.miss_per_million = max(0 if first else self.miss_per_million, miss_per_million)
+
     def coverage(self) -> Coverage:
         """The counts as the record that is kept; complete if no reason speaks against it, and
         without promises if one does.

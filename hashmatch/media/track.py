@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -20,8 +19,7 @@ from hashmatch.media.access import Classifier
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
-from hashmatch.sampling import clues
-from hashmatch.sampling.instants import MISSED, Instants, chance_of_a_miss, rate_of
+from hashmatch.sampling.looks import Looks, Plan, Stretch
 from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
 
 __all__ = ["Track"]
@@ -44,8 +42,11 @@ _DECODERS = frozenset({
 _MS_A_SECOND: Final = 1000
 
 # Of frames that follow each other faster than this part of the gap, some are not looked at: it is
-# scenes that are looked for.
+# scenes that are sought. Shorter ones are found at secret instants.
 _LOOK_PART: Final = 5
+
+# Decoders that are told once, when they are opened, which frames to leave out.
+_TOLD_ONCE: Final = frozenset({"libdav1d"})
 
 
 class Track:
@@ -60,11 +61,10 @@ class Track:
         container: av.container.InputContainer,
         limits: DecodeLimits,
         tally: Tally,
-        *,
-        max_gap_ms: int,
+        plan: Plan,
     ) -> None:
-        """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if
-        its times cannot be trusted.
+        """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if its
+        times cannot be trusted.
         """
         context = stream.codec_context
         if context is None:
@@ -77,18 +77,19 @@ class Track:
                 f"{context.width} x {context.height} pixels, "
                 f"{limits.max_frame_pixels} pixels are allowed",
             )
-        self._look_ms = max_gap_ms // _LOOK_PART
+        self._look_ms = plan.max_gap_ms // _LOOK_PART
         self._looked_ms: int | None = None
         self._passed: tuple[av.VideoFrame, int] | None = None  # The newest, if not looked at.
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
-        if max_gap_ms:
+        if plan.max_gap_ms:
             if self._only_dts:
                 raise Doubt("no presentation times")
-            self._chooser = PacketChooser(max_gap_ms)
+            self._chooser = PacketChooser(plan.max_gap_ms, self._number_ahead)
             self._classifier = Classifier(stream)
-            # What no frame refers to is left out by the decoder itself.
-            context.skip_frame = "NONREF"
+            # What no frame refers to is left out by the decoder itself, but for what is wanted.
+            self._leaves_out = context.name not in _TOLD_ONCE
+            context.skip_frame = "NONREF" if self._leaves_out else "DEFAULT"
         # "explode" turns damage that the decoder would paint over into an error that is counted.
         context.options = {"max_pixels": str(limits.max_frame_pixels), "err_detect": "explode"}
         # FFmpeg's own threads log, which PyAV hands to Python: both may wait for ever.
@@ -104,6 +105,8 @@ class Track:
         # When the last frame goes: players show it for as long as there is sound.
         self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
+        self._sync_size = 0  # Bytes of the newest packet that the decoder began at.
+        self._looks = Looks(plan, stream.index, self._header_ms(container))
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
         """Takes the next packet; gives frames that come out by now."""
@@ -123,6 +126,7 @@ class Track:
         if not hidden:
             self._check_duration(pts_ms)
             self._tally.saw_time(pts_ms, lasts_ms)
+            self._looks.shown(self._exact_ms(packet.pts))
         if self._classifier.changes(packet):
             raise Doubt("another configuration of the decoder")
         self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
@@ -137,10 +141,12 @@ class Track:
             yield from self._decode(None)
             self._count_lost()
         else:
+            self._looks.end(self._end_ms)
             self._chooser.end(self._end_ms)
             yield from self._decode_due(self._chooser.due())
             yield from self._drain()
             self._chooser.check()
+            self._tally.promised(*self._looks.promise())
         if not self._frames and not self._tally.frames_failed:
             self._tally.add_reason(VerdictReason.NO_FRAMES, "a video stream without a frame")
         expected = _listed_packets(self._stream)
@@ -164,8 +170,27 @@ class Track:
                 self._context.flush_buffers()
                 self._jumped_to = due.packet.pts
             self._classifier.given(due.packet)
+            self._leave_out_unless_wanted(due.packet)
+            if due.packet.is_keyframe:
+                self._sync_size = due.packet.size
             yield from self._decode(due.packet)
             due = self._chooser.due()
+
+    def _number_ahead(self, waiting: Sequence[av.Packet[Any]], entry: av.Packet[Any] | None) -> int:
+        stretch = Stretch(
+            [self._exact_ms(packet.pts or 0) for packet in waiting],  # All that wait have one.
+            [packet.size for packet in waiting],
+            self._sync_size,
+            None if entry is None or entry.pts is None else self._exact_ms(entry.pts),
+            self._classifier.may_lead,
+        )
+        return self._looks.number_ahead(stretch)
+
+    def _leave_out_unless_wanted(self, packet: av.Packet[Any]) -> None:
+        if self._leaves_out and packet.pts is not None:
+            frame_ms = self._exact_ms(packet.pts)
+            decodes = self._looks.decodes(frame_ms, packet.size, self._sync_size)
+            self._context.skip_frame = "DEFAULT" if decodes else "NONREF"
 
     def _drain(self) -> list[FrameBatch]:
         """What is left before a stretch that is not decoded: up to there, all was looked at."""
@@ -210,21 +235,32 @@ class Track:
         self._tally.frames_decoded += 1
         self._frames += 1
         self._last_ms = pts_ms
-        if self._looked_ms is not None and 0 <= pts_ms - self._looked_ms < self._look_ms:
+        before, self._passed = self._passed, None
+        batches: list[FrameBatch] = []
+        if before is not None and (
+            # Short after the one looked at, but shown for long; or at a secret instant.
+            pts_ms - before[1] >= self._look_ms or self._is_wanted(before[0])
+        ):
+            batches = self._batches(*before)
+        soon = self._looked_ms is not None and 0 <= pts_ms - self._looked_ms < self._look_ms
+        if soon and not self._is_wanted(frame):
             self._passed = frame, pts_ms
-            return []
-        before = self._passed
-        if before is not None and pts_ms - before[1] >= self._look_ms:
-            # Short after the one looked at, but shown for long.
-            return [*self._batches(*before), *self._batches(frame, pts_ms)]
-        return self._batches(frame, pts_ms)
+            return batches
+        return batches + self._batches(frame, pts_ms)
 
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         self._looked_ms, self._passed = pts_ms, None
         began = time.perf_counter()
         batches = luma.from_video_frame(frame, pts_ms, stream=self._stream.index)
+        if self._is_wanted(frame):
+            batches = [replace(batch, drawn=True) for batch in batches]
+        if frame.pts is not None:
+            self._looks.looked(self._exact_ms(frame.pts))
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
+
+    def _is_wanted(self, frame: av.VideoFrame) -> bool:
+        return frame.pts is not None and self._looks.wants(self._exact_ms(frame.pts))
 
     def _fail(self) -> None:
         """Counts a frame that the decoder could not give."""
@@ -262,7 +298,15 @@ class Track:
         return self._ms(stamp)
 
     def _ms(self, stamp: int) -> int:
-        return round(stamp * self._tick_ms - self._start_ms)
+        return round(self._exact_ms(stamp))
+
+    def _exact_ms(self, stamp: int) -> float:
+        return stamp * self._tick_ms - self._start_ms
+
+    def _header_ms(self, container: av.container.InputContainer) -> float:
+        """How long the stream lasts by its header or the container's; 0 if neither says."""
+        stated_ms = ((self._stream.duration or 0) * self._tick_ms, (container.duration or 0) / 1000)
+        return min((each for each in stated_ms if each > 0), default=0.0)
 
 
 def _listed_packets(stream: av.video.stream.VideoStream) -> int:

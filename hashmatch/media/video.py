@@ -21,6 +21,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
+from hashmatch.sampling.looks import Plan
 from hashmatch.sampling.packets import Doubt, Lost
 
 __all__ = ["frames"]
@@ -52,6 +53,11 @@ av.logging.set_level(av.logging.ERROR)
 av.logging.set_skip_repeated(False)
 
 
+# One frame of so many may be lost where those beside it come out: FFmpeg drops frames at the start
+# of H.264 in fragments whose delay is not said, and players that use it show none of them either.
+_MOST_LOST: Final = 12
+
+
 class _LateStream(Exception):
     """A stream begins that was not there when the file was opened."""
 
@@ -63,25 +69,29 @@ def frames(
     tally: Tally,
     *,
     max_gap_ms: int,
+    seed: int,
+    found_ms: int = 0,
 ) -> Iterator[FrameBatch]:
     """Yields frames of every video stream, as they are decoded, and fills ``tally``.
 
     With ``max_gap_ms`` 0 every frame; else as few as are cheap to decode, but no stretch longer
-    than that without one. Where that cannot be promised, all is decoded from the start again, and
-    frames come a second time. A streamable format is read while it arrives. Errors of single
-    frames are counted and decoding goes on; raises `MediaError` if the media cannot be opened at
-    all.
+    than that without one, and the frames shown at instants that ``seed`` (`Job.seed`) decides, as
+    densely as ``found_ms`` (`Density.found_ms`) asks for.
+    Where that cannot be promised, all is decoded from the start again, and frames come a second
+    time. A streamable format is read while it arrives. Errors of single frames are counted and
+    decoding goes on; raises `MediaError` if the file cannot be opened at all.
     """
     tally.format = video_format.name
     try:
-        yield from _open(source, video_format, limits, tally, max_gap_ms)
+        yield from _open(source, video_format, limits, tally, Plan(max_gap_ms, found_ms, seed))
         every_frame = not max_gap_ms
     except Doubt as doubt:
         tally.begin_anew()
-        yield from _open(source, video_format, limits, tally, 0)
+        yield from _open(source, video_format, limits, tally, Plan(0, found_ms, seed))
         every_frame = True
         # Only then: two fields may come as two packets and go as one frame.
-        if isinstance(doubt, Lost) and tally.frames_lost:
+        lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
+        if tally.frames_lost and (lost_much or isinstance(doubt, Lost)):
             tally.add_reason(
                 VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
             )
@@ -102,7 +112,7 @@ def _open(
     video_format: Format,
     limits: DecodeLimits,
     tally: Tally,
-    max_gap_ms: int,
+    plan: Plan,
 ) -> Iterator[FrameBatch]:
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     began = time.perf_counter()
@@ -113,15 +123,15 @@ def _open(
                 reader,
                 "r",
                 format=video_format.decoder_name,
-                options=_options(video_format, cheaply=max_gap_ms > 0),
+                options=_options(video_format, cheaply=plan.max_gap_ms > 0),
                 buffer_size=_READ_BYTES,
                 metadata_errors="replace",
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
-            tracks = _tracks(container, limits, tally, max_gap_ms)
+            tracks = _tracks(container, limits, tally, plan)
             if tracks:
-                yield from _decode(container, tracks, tally, log, cheaply=max_gap_ms > 0)
+                yield from _decode(container, tracks, tally, log, cheaply=plan.max_gap_ms > 0)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -142,7 +152,7 @@ def _tracks(
     container: av.container.InputContainer,
     limits: DecodeLimits,
     tally: Tally,
-    max_gap_ms: int,
+    plan: Plan,
 ) -> dict[int, Track | AttachedPicture]:
     """By the number of the stream; fills in what the header says."""
     streams = container.streams.video
@@ -164,7 +174,7 @@ def _tracks(
     return {
         stream.index: AttachedPicture(stream.index, limits, tally)
         if stream.disposition & Disposition.attached_pic
-        else Track(stream, container, limits, tally, max_gap_ms=max_gap_ms)
+        else Track(stream, container, limits, tally, plan)
         for stream in streams
     }
 

@@ -1,50 +1,34 @@
 """What the sizes of packets say of pictures that change, before any is decoded.
 
 A picture that differs from the one before it costs bits. So a packet that is large beside those
-around it is looked at, and a stretch whose packets are all small cannot change much.
+around it is looked at, whatever else is.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["is_calm", "stands_out"]
+__all__ = ["stand_out"]
 
-# A packet stands out if it has this many times the bytes of the middle one of its neighbours, and
-# this part of the bytes of the picture that a decoder began at. A cover at key frames and a film
-# between them, as x264, x265, VP9 and MPEG-4 encode both, has 0.3 to 3 times the bytes of the cover
-# where the film begins; over the 68 ordinary clips, 0.6 % of packets stand out.
-_TIMES_THE_MIDDLE: Final = 3
-_PART_OF_SYNC: Final = 0.25
+# A packet is large if it has this part of the bytes of the picture that a decoder began at. Where a
+# film follows a cover at key frames, x264, x265, VP9 and MPEG-4 encode its first frame with 0.3 to
+# 3 times the bytes of the cover.
+_LARGE: Final = 0.25
 
-# A stretch is calm if no packet has more than this part of the bytes of the picture that a decoder
-# began at, nor more than this number of bits for each pixel, and all together have at most this
-# number of bits for each pixel and second. A film that is encoded anew after each key frame within
-# these bounds (230 kbit/s at 720p) is a blur; a panned photograph of 720p at 20 frames a second is
-# within them.
-_CALM_PART: Final = 0.1
-_CALM_BITS: Final = 0.05
-_CALM_BITS_A_SECOND: Final = 0.3
+# One that is large stands out if it also has this many times the bytes that four fifths of its
+# neighbours have at most (of frames between others there are two or three times as many as of
+# those that they refer to), or more bytes than the picture that the decoder began at.
+_TIMES: Final = 3
+_MOST: Final = 0.8
 
 
-def stands_out(sizes: Sequence[int], sync_size: int) -> list[bool]:
-    """Of packets that follow each other, which are large beside the others.
-
-    ``sizes`` in bytes; ``sync_size``: of the picture that a decoder began at, before them.
+def stand_out(sizes: Sequence[int], neighbours: Sequence[int], sync_size: int) -> list[bool]:
+    """Of packets of ``sizes`` bytes, which are large beside their ``neighbours``; ``sync_size``
+    bytes has the picture that a decoder began at, before them.
     """
-    if not sizes:
-        return []
-    least = max(_PART_OF_SYNC * sync_size, _TIMES_THE_MIDDLE * statistics.median(sizes))
+    if not sizes or max(sizes) <= _LARGE * sync_size:
+        return [False] * len(sizes)
+    usual = sorted(neighbours)[int(_MOST * (len(neighbours) - 1))]
+    least = max(_LARGE * sync_size, min(_TIMES * usual, sync_size))
     return [size > least for size in sizes]
-
-
-def is_calm(sizes: Sequence[int], sync_size: int, *, pixels: int, lasts_ms: float) -> bool:
-    """True if nothing in a stretch of packets changes much; ``pixels`` of a frame."""
-    largest, total = max(sizes, default=0), sum(sizes)
-    return (
-        largest <= _CALM_PART * sync_size
-        and 8 * largest <= _CALM_BITS * pixels
-        and 8 * total * 1000 <= _CALM_BITS_A_SECOND * pixels * lasts_ms
-    )

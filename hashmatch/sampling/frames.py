@@ -19,13 +19,17 @@ class Density:
     """How closely a media is looked at; see `FrameChooser`.
 
     ``every_frame``: all are decoded, else only as many as leave no stretch of ``max_gap_ms``
-    without one (see `hashmatch.sampling.packets`).
+    without one (see `hashmatch.sampling.packets`). ``drawn_bits``: as ``change_bits``, for frames
+    at instants that were drawn at random; None: the same. ``found_ms``: what is shown for so long
+    in all is found as promised, see `hashmatch.sampling.instants.found_in`.
     """
 
     max_gap_ms: int
     change_bits: int
     same_bits: int = _NEVER
     every_frame: bool = False
+    drawn_bits: int | None = None
+    found_ms: int = 0
 
 
 class Why(enum.Enum):
@@ -33,6 +37,7 @@ class Why(enum.Enum):
 
     START = "start"  # The first, or the first after times jumped back.
     CHANGE = "change"  # It does not look like the last one kept.
+    DRAWN = "drawn"  # An instant fell on it, and it does not look quite like the last one kept.
     GAP = "gap"  # The last one kept would be too far from the next.
     END = "end"  # The last.
 
@@ -72,7 +77,8 @@ class FrameChooser(Generic[Frame]):
     time, never by count, so that the uploader's frame rate does not decide what is seen. Times
     that jump back (a broken or crafted file) start anew, so that no frame hides behind them. The
     first frame and the last are kept. One that would be kept for its time alone, but is within
-    ``same_bits`` of the one kept before, is left out: nothing would be added by it.
+    ``same_bits`` of the one kept before, is left out: nothing would be added by it. Frames that are
+    chosen as `Why.DRAWN` change nothing about the others, and may be chosen again for their time.
 
     Holds two frames at most.
     """
@@ -87,8 +93,11 @@ class FrameChooser(Generic[Frame]):
         self._kept: _Looked[Frame] | None = None
         self._held: _Looked[Frame] | None = None
 
-    def offer(self, pts_ms: int, frame: Frame) -> list[Chosen[Frame]]:
-        """Takes the next frame in the order shown; returns those chosen by now, in order."""
+    def offer(self, pts_ms: int, frame: Frame, *, drawn: bool = False) -> list[Chosen[Frame]]:
+        """Takes the next frame in the order shown; returns those chosen by now, in order.
+
+        ``drawn``: an instant that was drawn at random fell on it.
+        """
         looked = _Looked(pts_ms, frame, self._sketch)
         before_ms, self._last_ms = self._last_ms, pts_ms
         if self._kept is None:
@@ -107,6 +116,9 @@ class FrameChooser(Generic[Frame]):
             chosen += self._choose(looked, Why.CHANGE)
         else:
             self._held = looked
+            drawn_bits = self._density.drawn_bits
+            if drawn and drawn_bits is not None and looked.differs(self._kept) > drawn_bits:
+                chosen.append(Chosen(pts_ms, frame, Why.DRAWN))
         return chosen
 
     def finish(self) -> list[Chosen[Frame]]:

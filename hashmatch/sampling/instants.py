@@ -14,27 +14,42 @@ import bisect
 import hashlib
 import math
 import random
-from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MISSED", "PART", "Instants", "rate_of"]
+__all__ = ["MISSED", "Instants", "chance_of_a_miss", "found_in", "rate_for"]
 
-# The promise: what makes up this part of the running time is missed by this part of screenings.
-PART: Final = 0.1
+# The promise: of what is shown as long as `found_in` says, so many screenings miss all.
 MISSED: Final = 0.001
 
-# Instants in a video, whatever it lasts: 69.1. A rate that is too low by this factor, because a
-# video lasts a little less than its header says, still keeps the promise.
-_SLACK: Final = 1.05
-_INSTANTS: Final = -math.log(MISSED) / PART * _SLACK
+# The promise holds for what makes up this part of the running time in all.
+_PART: Final = 0.1
+
+# A rate that is too low by this factor, because a video lasts a little less than its header says,
+# still keeps the promise.
+_SLACK: Final = 1.02
+_EXPECTED: Final = -math.log(MISSED) * _SLACK
 
 # A video whose header names no duration is taken to last as long as was seen of it, and this long.
 _LEAST_MS: Final = 5_000
 
 
-def rate_of(duration_ms: float) -> float:
-    """Instants for each ms of a video that lasts ``duration_ms``."""
-    return _INSTANTS / max(1.0, duration_ms)
+def found_in(duration_ms: float, found_ms: float) -> float:
+    """How long in all something must be shown, in ms, so that all but one in a thousand screenings
+    find it: a tenth of the running time, and ``found_ms`` at least; of what is shorter, all of it.
+    """
+    return max(_PART * duration_ms, min(found_ms, duration_ms))
+
+
+def rate_for(shown_ms: float) -> float:
+    """Instants for each ms, so that frames shown for ``shown_ms`` in all are found as promised."""
+    return _EXPECTED / max(1.0, shown_ms)
+
+
+def chance_of_a_miss(rate: float, shown_ms: float) -> float:
+    """The chance that none of ``rate`` instants for each ms falls on frames that are shown for
+    ``shown_ms`` in all.
+    """
+    return math.exp(-rate * shown_ms)
 
 
 class Instants:
@@ -42,23 +57,26 @@ class Instants:
 
     Frames are named by their times in ms, as they are in the file: not rounded, so that pictures
     that follow each other within a ms are told apart. Every frame that is shown is offered as soon
-    as its time is known, in any order; one is shown until the next begins. The number of instants
-    is about 73, and for a video that is longer than its header says some 73 more for each time that
-    it doubles.
+    as its time is known, in any order; one is shown until the next begins.
+
+    The number of instants is small and bounded by the promise: 7 for each time that ``shown_ms``
+    fits into the running time, and no more than 71; in a video that is longer than its header says
+    some 50 more for each time that it doubles.
     """
 
-    def __init__(self, seed: int, stream: int, duration_ms: float) -> None:
-        """``seed``: 128 bits that the uploader does not know. ``duration_ms``: 0 if not known."""
+    def __init__(self, seed: int, stream: int, duration_ms: float, found_ms: float) -> None:
+        """``seed``: 128 bits that the uploader does not know. ``duration_ms``: 0 if not known.
+        ``found_ms``: see `found_in`.
+        """
         name = f"{seed:032x} {stream}".encode()
         self._random = random.Random(hashlib.sha256(name).digest())  # noqa: S311 Secret by its seed.
-        self._duration_ms = duration_ms
+        self._duration_ms, self._found_ms = duration_ms, found_ms
         self._at: list[float] = []  # In ms, rising.
-        self._mark: list[float] = []  # Uniform in 0 to 1: which remain when they are thinned.
         self._frame: list[float | None] = []  # The frame shown, as far as is known; None: none.
-        self._looked: list[bool] = []  # At that frame.
+        self._wanted: dict[float, int] = {}  # The number of instants of each frame that has any.
+        self._looked: set[float] = set()
         self._horizon_ms: float | None = None  # Up to here frames were offered.
         self._next_ms = 0.0
-        self._wanted: dict[float, int] = {}  # Frames with instants, and the number of these.
 
     def offer(self, frame_ms: float) -> None:
         """A frame is shown from this time on."""
@@ -76,39 +94,17 @@ class Instants:
         self._extend(end_ms)
 
     def wants(self, frame_ms: float) -> bool:
-        """True if the frame has to be looked at, as far as is known by now."""
+        """True if an instant falls on the frame, as far as is known by now."""
         return frame_ms in self._wanted
 
     def look(self, frame_ms: float) -> None:
         """The frame was looked at."""
-        if frame_ms in self._wanted:
-            at = bisect.bisect_left(self._at, frame_ms)
-            while at < len(self._at) and self._frame[at] == frame_ms:
-                self._looked[at] = True
-                at += 1
-
-    def thin(self, start_ms: float, end_ms: float, part: float) -> None:
-        """Leaves ``part`` (0 to 1) of the instants from ``start_ms`` up to ``end_ms``: always the
-        same ones.
-        """
-        at = bisect.bisect_left(self._at, start_ms)
-        gone = []
-        while at < len(self._at) and self._at[at] < end_ms:
-            if self._mark[at] >= part:
-                gone.append(at)
-            at += 1
-        for index in reversed(gone):
-            self._unput(index)
-            for column in (self._at, self._mark, self._frame, self._looked):
-                del column[index]
+        self._looked.add(frame_ms)
 
     @property
     def missed(self) -> bool:
         """True if a frame was not looked at that should have been."""
-        return any(
-            frame is not None and not looked
-            for frame, looked in zip(self._frame, self._looked, strict=True)
-        )
+        return not self._wanted.keys() <= self._looked
 
     def _extend(self, horizon_ms: float) -> None:
         """Draws instants up to the latest time that is known, which the newest frame before it
@@ -123,39 +119,21 @@ class Instants:
         self._horizon_ms = horizon_ms
         while self._next_ms < horizon_ms:
             self._at.append(self._next_ms)
-            self._mark.append(self._random.random())
             self._frame.append(None)
-            self._looked.append(False)
             if before is not None:
                 self._put(len(self._at) - 1, before)
             self._next_ms += self._gap(self._next_ms)
 
     def _gap(self, now_ms: float) -> float:
         lasts_ms = max(self._duration_ms, now_ms, 0 if self._duration_ms else _LEAST_MS)
-        return -math.log(1.0 - self._random.random()) / rate_of(lasts_ms)
+        rate = rate_for(found_in(lasts_ms, self._found_ms))
+        return -math.log(1.0 - self._random.random()) / rate
 
     def _put(self, at: int, frame_ms: float) -> None:
-        self._unput(at)
-        self._frame[at], self._looked[at] = frame_ms, False
+        before = self._frame[at]
+        if before is not None:
+            self._wanted[before] -= 1
+            if not self._wanted[before]:
+                del self._wanted[before]
+        self._frame[at] = frame_ms
         self._wanted[frame_ms] = self._wanted.get(frame_ms, 0) + 1
-
-    def _unput(self, at: int) -> None:
-        frame = self._frame[at]
-        if frame is not None:
-            self._wanted[frame] -= 1
-            if not self._wanted[frame]:
-                del self._wanted[frame]
-
-
-def chance_of_a_miss(stretches: Iterable[tuple[float, float]], lasts_ms: float) -> float:
-    """An upper bound of the chance that what makes up `PART` of the running time is missed.
-
-    ``stretches``: (how long in ms, instants for each ms) of all that could go unseen; the rest of
-    ``lasts_ms`` was looked at. The worst case: it lies where instants are rarest.
-    """
-    left_ms, expected = PART * lasts_ms, 0.0
-    for length_ms, rate in sorted(stretches, key=lambda each: each[1]):
-        part_ms = min(left_ms, length_ms)
-        expected += part_ms * rate
-        left_ms -= part_ms
-    return 0.0 if left_ms > 0 else math.exp(-expected)

@@ -23,7 +23,7 @@ from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
 from hashmatch.model.verdicts import Kind, Part, VerdictReason
 from hashmatch.sampling.densities import MAX_GAP_MS
-from hashmatch.sampling.frames import Chosen, FrameChooser
+from hashmatch.sampling.frames import Chosen, FrameChooser, Why
 from hashmatch.sampling.insets import Inset, InsetFinder
 from hashmatch.sampling.views import ContentFinder
 
@@ -123,7 +123,7 @@ class _Hasher:
         if key not in self._shown:
             self._shown[key] = _Shown(FrameChooser(self._job.density, _sketch))
         shown = self._shown[key]
-        chosen = shown.chooser.offer(int(batch.pts_ms[0]), batch)
+        chosen = shown.chooser.offer(int(batch.pts_ms[0]), batch, drawn=batch.drawn)
         self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, shown.chooser.largest_gap_ms)
         self._tally.costs.hash_s += time.perf_counter() - began
         self._hash(shown, chosen)
@@ -143,17 +143,13 @@ class _Hasher:
         for each in chosen:
             began = time.perf_counter()
             frame = each.frame
-            hashed = self._patches(shown, each)
-            hashed += hash_frames(frame, self._whole_kinds, turns=self._job.turns)
-            for box in shown.finder.boxes(frame.luma[0]):
-                within = frame.content(*box)
-                hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+            hashed = hash_frames(frame, self._whole_kinds, turns=self._job.turns)
             if frame.part is Part.FULL:
                 self._tally.frames_hashed += 1
-                whole = [each for each in hashed if each.kind is not Kind.PDQ_PATCH] or hashed
-                richest = max((int(each.quality.max()) for each in whole if len(each)), default=0)
+                richest = max((int(one.quality.max()) for one in hashed if len(one)), default=0)
                 self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
-            hashed += self._insets(shown, each)
+            if each.why is not Why.DRAWN:  # Its views are those of the one kept before it.
+                hashed += self._views(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
             hashed = list(Signals.concatenate(hashed))  # So that each kind is searched once.
             self._emitted += max(map(len, hashed), default=0)
@@ -161,6 +157,14 @@ class _Hasher:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
             self._emit(hashed, self._tally)
+
+    def _views(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
+        """Of what is not the whole frame: patches, what lies within a border, insets."""
+        hashed = self._patches(shown, each)
+        for box in shown.finder.boxes(each.frame.luma[0]):
+            within = each.frame.content(*box)
+            hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+        return hashed + self._insets(shown, each)
 
     def _insets(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
         """Those found with this frame. Of uploads alone: lists have the pictures themselves."""
@@ -228,7 +232,15 @@ def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
-    return video.frames(source, media_format, limits, tally, max_gap_ms=gap_ms)
+    return video.frames(
+        source,
+        media_format,
+        limits,
+        tally,
+        max_gap_ms=gap_ms,
+        seed=job.seed,
+        found_ms=job.density.found_ms,
+    )
 
 
 def _printable(text: Iterable[str]) -> str:
