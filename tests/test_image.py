@@ -228,7 +228,7 @@ def test_every_frame_of_an_animation_is_looked_at(pillow_format: str) -> None:
     for batch, picture in zip(batches, (ASTRONAUT, CAT, CUP, ROCKET, COINS), strict=True):
         within = 31 if pillow_format in ("GIF", "AVIF") else 6
         assert bits(pdq.digest(batch.luma)[0][0], pdq_of(picture)) <= within
-    assert tally.frames_decoded == 5
+    assert tally.frames_decoded == 5 + (pillow_format == "AVIF")  # And its still.
     assert tally.end_ms >= 3890
 
 

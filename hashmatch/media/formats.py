@@ -11,9 +11,20 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hashmatch.media import heif
 from hashmatch.media.source import Source
 
-__all__ = ["Family", "Format", "damaged_chunk", "missing_bytes", "sniff", "unseen_media"]
+__all__ = [
+    "Family",
+    "Format",
+    "damaged_chunk",
+    "missing_bytes",
+    "mp4_boxes",
+    "readings",
+    "sniff",
+    "track_handlers",
+    "unseen_media",
+]
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -21,6 +32,9 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 # Boxes read before giving up on finding "moov" or "mdat": real files have fewer than ten.
 _MAX_LEADING_BOXES = 64
+
+# Bytes of a "moov" box in which tracks are sought.
+_MOST_MOOV = 1 << 24
 
 _READ_BYTES = 65_536
 _TS_PACKET = 188
@@ -31,6 +45,7 @@ class Family(enum.Enum):
 
     IMAGE = "image"
     VIDEO = "video"
+    NOBODY = "nobody"  # It is known, but nothing here decodes it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +59,28 @@ class Format:
     streamable: bool = False
 
 
-def sniff(source: Source) -> Format | None:
-    """The format by its first bytes; None if it is none that is decoded here."""
+def readings(source: Source) -> Iterator[Format]:
+    """Every format that a viewer may take the file for, that of its first bytes first: a file
+    that is an image to one program can be a film to another, and each shows its own pictures.
+
+    Lazy: what follows the first is found out, and the end of the source waited for, only when it
+    is asked for.
+    """
     head = source.read_at(0, 3 * _TS_PACKET)
+    if head[4:8] in _MP4_FIRST_BOXES:
+        yield from _mp4_readings(source, head)
+        return
+    found = _by_first_bytes(head)
+    if found is not None:
+        yield found
+
+
+def sniff(source: Source) -> Format | None:
+    """The first of `readings` that is decoded here; None if there is none."""
+    return next((each for each in readings(source) if each.family is not Family.NOBODY), None)
+
+
+def _by_first_bytes(head: bytes) -> Format | None:
     for magic, name in (
         (b"\xff\xd8\xff", "jpeg"),
         (b"\x89PNG\r\n\x1a\n", "png"),
@@ -63,8 +97,6 @@ def sniff(source: Source) -> Format | None:
         return Format("webp", Family.IMAGE, "WEBP")
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return Format("avi", Family.VIDEO, "avi", streamable=True)
-    if head[4:8] in _MP4_FIRST_BOXES:
-        return _sniff_mp4(source, head)
     for magic, name in (
         (b"\x1aE\xdf\xa3", "matroska"),
         (b"FLV\x01", "flv"),
@@ -79,18 +111,71 @@ def sniff(source: Source) -> Format | None:
     return None
 
 
-def _sniff_mp4(source: Source, head: bytes) -> Format | None:
-    brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    if brand in _AVIF_BRANDS:
-        return Format("avif", Family.IMAGE, "AVIF")
-    if brand in _HEIF_BRANDS:
+def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
+    """Of films and images in boxes: brands say what a file was made to be, but programs look for
+    films and items where the boxes say that they are.
+    """
+    is_image = head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS | _HEIF_BRANDS
+    streamed = False
+    if not is_image:
+        for count, (kind, _, _) in enumerate(mp4_boxes(source)):
+            if kind == b"moov":
+                yield Format("mov", Family.VIDEO, "mov", streamable=True)
+                streamed = True
+            if kind in (b"moov", b"mdat") or count == _MAX_LEADING_BOXES:
+                break
+    source.total()
+    stills = _still_format(source, head)
+    has_film = _has_film(source)
+    if is_image and stills is not None:
+        yield stills
+    if not streamed and (has_film or stills is None):
+        yield Format("mov", Family.VIDEO, "mov")
+    if not is_image and stills is not None:
+        yield stills
+
+
+def _still_format(source: Source, head: bytes) -> Format | None:
+    """The format of the items of a file, or of the sequence that is their like; None if it has
+    none.
+    """
+    if head[4:8] != b"ftyp":
         return None
-    for count, (kind, _, _) in enumerate(_mp4_boxes(source)):
-        if kind == b"moov":
-            return Format("mov", Family.VIDEO, "mov", streamable=True)
-        if kind == b"mdat" or count == _MAX_LEADING_BOXES:
-            break
-    return Format("mov", Family.VIDEO, "mov")
+    avif = Format("avif", Family.IMAGE, "AVIF")
+    for kind, start, end in mp4_boxes(source):
+        if kind == b"meta" and end is not None and heif.handler(source, start) == b"pict":
+            found = heif.items(source, start, end)
+            primary = found.primary or 0
+            is_avif = b"av01" in found.coded(primary) or (
+                primary not in found.kinds and head[8:12] in _AVIF_BRANDS
+            )
+            return avif if is_avif else Format("heif", Family.NOBODY, "")
+    if head[8:12] in _AVIF_BRANDS:
+        return avif
+    return Format("heif", Family.NOBODY, "") if head[8:12] in _HEIF_BRANDS else None
+
+
+def _has_film(source: Source) -> bool:
+    """True if there is a film beside what the decoder of AVIF shows: it looks at one track of
+    pictures, and at those that are its transparency.
+    """
+    return any(
+        kind == b"moov" and track_handlers(source, start, end) != [b"pict"]
+        for kind, start, end in mp4_boxes(source)
+    )
+
+
+def track_handlers(source: Source, start: int, end: int | None) -> list[bytes]:
+    """What each track of a ``moov`` box is of, without those that belong to others."""
+    data = source.read_at(start, min((end or start) - start, _MOST_MOOV))
+    found = []
+    for kind, at, to in heif.inner_boxes(data, 8, len(data)):
+        if kind == b"trak":
+            at_handler = data.find(b"hdlr", at, to)
+            of = data[at_handler + 12 : at_handler + 16] if at_handler >= 0 else b""
+            if of != b"auxv":
+                found.append(of)
+    return found
 
 
 def missing_bytes(source: Source, media_format: Format) -> str | None:
@@ -123,7 +208,7 @@ def _beyond(what: str, declared: int, size: int) -> str | None:
     return f"its {what} ends at byte {declared}, the file at byte {size}"
 
 
-def _mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
+def mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
     """(type, start, end) of each top-level box; the end may lie beyond the end of the file, and is
     None if the box lasts to it. Ends where there is no box.
     """
@@ -149,7 +234,7 @@ def _mp4_missing(source: Source, size: int) -> str | None:
     boxes_end = 0
     fragment = 0  # Number of the newest; each has its samples in the boxes before the next.
     has_samples = True
-    for kind, start, end in _mp4_boxes(source):
+    for kind, start, end in mp4_boxes(source):
         if kind == b"moof":
             number = _fragment_number(source, start)
             if not has_samples or (fragment and number != fragment + 1):
@@ -183,7 +268,7 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
     """
     if media_format.name != "mov":
         return None
-    films = [start for kind, start, _ in _mp4_boxes(source) if kind == b"moov"]
+    films = [start for kind, start, _ in mp4_boxes(source) if kind == b"moov"]
     return f"a second film begins before byte {films[1]}" if len(films) > 1 else None
 
 

@@ -14,14 +14,19 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import luma
+from hashmatch.media import avif, luma
+from hashmatch.media.avif import Unseen
 from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
+from hashmatch.media.likeness import Seen
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 
-__all__ = ["frames"]
+__all__ = ["STREAMS_APART", "frames"]
+
+# Between the numbers of the streams of one file, so that they meet no number of a film's.
+STREAMS_APART: Final = 1 << 10
 
 # PDQ's reference makes larger images this small first, so lists made with it match.
 # Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
@@ -55,10 +60,35 @@ def frames(
 ) -> Iterator[FrameBatch]:
     """Yields all frames of an image, one batch for each frame and ground, and fills ``tally``.
 
+    The pictures beside the first one have streams of their own, `STREAMS_APART` from each other.
     Raises `MediaError` if the image cannot be decoded to its end.
     """
     tally.format = image_format.name
     _check_structure(source, image_format, tally)
+    seen = Seen()
+    for number, picture in enumerate(_pictures(source, image_format)):
+        if isinstance(picture, Unseen):
+            tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(picture))
+            continue
+        shown = stream + number * STREAMS_APART
+        for batch in _decoded(picture, image_format, limits, tally, shown):
+            if number and seen.has(batch.part, batch.luma[0]):
+                continue
+            seen.add(batch.part, batch.luma[0])
+            yield batch
+
+
+def _pictures(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
+    """The file, as it would be if each of its pictures was the first."""
+    if image_format.name == "avif":
+        yield from avif.pictures(source)
+    else:
+        yield source
+
+
+def _decoded(
+    source: Source, image_format: Format, limits: DecodeLimits, tally: Tally, stream: int
+) -> Iterator[FrameBatch]:
     # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
     Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
     try:
@@ -70,8 +100,9 @@ def frames(
                 io.BufferedReader(SeekableReader(source)), formats=[image_format.decoder_name]
             ) as image,
         ):
-            tally.width, tally.height = image.size
-            tally.streams = 1
+            if not tally.streams:
+                tally.width, tally.height = image.size
+            tally.streams += 1
             pts_ms = 0
             for frame in ImageSequence.Iterator(image):
                 if frame.width * frame.height > limits.max_frame_pixels:
