@@ -20,6 +20,7 @@ __all__ = [
     "damaged_chunk",
     "missing_bytes",
     "mp4_boxes",
+    "png_chunks",
     "readings",
     "sniff",
     "track_handlers",
@@ -341,13 +342,19 @@ def _ogg_missing(source: Source, size: int) -> str | None:
     return _beyond("last page", start, size)
 
 
-def _png_ends(source: Source) -> bool:
+def png_chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start of its content, length of it) of each chunk of a PNG, the last ``IEND``."""
     start = 8
     while len(header := source.read_at(start, 8)) == 8:
+        length = int.from_bytes(header[:4], "big")
+        yield header[4:], start + 8, length
         if header[4:] == b"IEND":
-            return True
-        start += 12 + int.from_bytes(header[:4], "big")
-    return False
+            return
+        start += 12 + length
+
+
+def _png_ends(source: Source) -> bool:
+    return any(kind == b"IEND" for kind, _, _ in png_chunks(source))
 
 
 def damaged_chunk(source: Source, media_format: Format) -> str | None:

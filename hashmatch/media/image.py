@@ -6,6 +6,7 @@ import io
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,10 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import avif, luma
+from hashmatch.media import avif, colour, luma
 from hashmatch.media.avif import Unseen
 from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
-from hashmatch.media.likeness import Seen
+from hashmatch.media.likeness import Seen, cells
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
@@ -26,7 +27,9 @@ from hashmatch.model.verdicts import Part, VerdictReason
 __all__ = ["STREAMS_APART", "frames"]
 
 # Between the numbers of the streams of one file, so that they meet no number of a film's.
-STREAMS_APART: Final = 1 << 10
+STREAMS_APART: Final = 1 << 20
+# And between those of one picture in other colours.
+RENDERINGS_APART: Final = 1 << 10
 
 # PDQ's reference makes larger images this small first, so lists made with it match.
 # Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
@@ -51,6 +54,11 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# Levels of 255 between the dark and the bright of a picture: below the first there is nothing but
+# noise, beyond the second nothing is too flat.
+_NO_CONTRAST: Final = 8
+_FULL_CONTRAST: Final = 160
 
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
@@ -104,6 +112,7 @@ def _decoded(
                 tally.width, tally.height = image.size
             tally.streams += 1
             pts_ms = 0
+            profiles = colour.profiles(source, image_format)
             for frame in ImageSequence.Iterator(image):
                 if frame.width * frame.height > limits.max_frame_pixels:
                     raise Image.DecompressionBombError
@@ -119,7 +128,7 @@ def _decoded(
                         f"lasts longer than {limits.max_duration_ms} ms",
                     )
                 began = time.perf_counter()
-                batches = list(_batches(frame, pts_ms, stream))
+                batches = list(_batches(frame, profiles, pts_ms, stream, tally))
                 tally.costs.scale_s += time.perf_counter() - began
                 yield from batches
                 pts_ms += lasts_ms
@@ -170,19 +179,51 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _batches(image: Image.Image, pts_ms: int, stream: int) -> Iterator[FrameBatch]:
-    """An image of any mode as luma, turned as its EXIF orientation says."""
+def _batches(
+    image: Image.Image, profiles: list[bytes], pts_ms: int, stream: int, tally: Tally
+) -> Iterator[FrameBatch]:
+    """An image of any mode as luma, turned as its EXIF orientation says; each way in which its
+    colours are shown on a stream of its own.
+    """
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
+        # Pillow's own copy keeps what the image says of its colours.
         image = image.transpose(turn)
     times = np.array([pts_ms], np.int64)
-    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
-        grounds = luma.from_rgba(np.asarray(_to_rgba(image)))
-        pictures = {part: Image.fromarray(rgb) for part, rgb in grounds.items()}
-        for part, rgb in pictures.items():
-            yield _batch(rgb, times, part, stream)
-    else:
-        yield _batch(_to_rgb(image), times, Part.FULL, stream)
+    has_alpha = image.mode in _TRANSPARENT_MODES or "transparency" in image.info
+    colours = _to_rgba(image) if has_alpha else _to_rgb(image)
+    shown, doubtful = colour.renderings(image, colours, profiles)
+    if doubtful:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a colour profile that cannot be followed")
+    seen = Seen()
+    for number, each in enumerate(shown):
+        for batch in _on_grounds(each, times, stream + number * RENDERINGS_APART):
+            if number and seen.has(batch.part, batch.luma[0]):
+                continue
+            if len(shown) > 1:
+                seen.add(batch.part, batch.luma[0])
+            yield batch if each is colours else _stretched(batch)
+
+
+def _stretched(batch: FrameBatch) -> FrameBatch:
+    """With a gain that makes up for the contrast that a profile took: what is dim on a screen is
+    still seen there, and would be too flat to be found.
+    """
+    darkest, brightest = np.percentile(cells(batch.luma[0]), (1, 99))
+    contrast = float(brightest - darkest)
+    if not _NO_CONTRAST < contrast < _FULL_CONTRAST:
+        return batch
+    return replace(batch, gain=_FULL_CONTRAST / contrast)
+
+
+def _on_grounds(
+    picture: Image.Image, times: npt.NDArray[np.int64], stream: int
+) -> Iterator[FrameBatch]:
+    if picture.mode != "RGBA":
+        yield _batch(picture, times, Part.FULL, stream)
+        return
+    for part, rgb in luma.from_rgba(np.asarray(picture)).items():
+        yield _batch(Image.fromarray(rgb), times, part, stream)
 
 
 def _batch(rgb: Image.Image, times: npt.NDArray[np.int64], part: Part, stream: int) -> FrameBatch:

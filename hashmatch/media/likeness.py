@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["Seen", "alike"]
+__all__ = ["Seen", "alike", "cells"]
 
 # Pictures are compared in cells, of which there are twice as many a side as PDQ looks at, so that
 # squares cut out of a picture are like each other too; and block by block, so that no part of a
