@@ -6,21 +6,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from hashmatch.media import heif
+from hashmatch.media.embedded import Unseen
 from hashmatch.media.formats import mp4_boxes, track_handlers
 from hashmatch.media.source import PatchedSource, Source
 
-__all__ = ["MOST", "Unseen", "pictures", "primary"]
+__all__ = ["MOST", "pictures", "primary"]
 
 # Pictures beside the first which are looked at: files of phones and cameras have up to five.
 MOST: Final = 16
 
 _BRAND_AT: Final = 8
-
-
-class Unseen(str):
-    """What of a file nothing here looks at, in words."""
-
-    __slots__ = ()
 
 
 def primary(source: Source) -> tuple[heif.Items, int]:

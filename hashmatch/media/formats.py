@@ -7,6 +7,7 @@ script or an exotic format cannot reach a parser nobody meant to expose.
 from __future__ import annotations
 
 import enum
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "damaged_chunk",
     "missing_bytes",
     "mp4_boxes",
+    "picture_end",
     "png_chunks",
     "readings",
     "sniff",
@@ -39,6 +41,10 @@ _MOST_MOOV = 1 << 24
 
 _READ_BYTES = 65_536
 _TS_PACKET = 188
+_MOST_SEARCHED = 1 << 20
+
+# A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 class Family(enum.Enum):
@@ -58,6 +64,8 @@ class Format:
     decoder_name: str
     # True if a demuxer can read it from start to end without seeking.
     streamable: bool = False
+    # Where in the file it begins: a film can come behind an image.
+    start: int = 0
 
 
 def readings(source: Source) -> Iterator[Format]:
@@ -72,8 +80,74 @@ def readings(source: Source) -> Iterator[Format]:
         yield from _mp4_readings(source, head)
         return
     found = _by_first_bytes(head)
-    if found is not None:
-        yield found
+    if found is None:
+        return
+    yield found
+    end = picture_end(source, found) if found.family is Family.IMAGE else None
+    film = None if end is None else _film_behind(source, end)
+    if film is not None:
+        yield Format("mov", Family.VIDEO, "mov", start=film)
+
+
+def _film_behind(source: Source, start: int) -> int | None:
+    """Where the MP4 begins that phones put behind a photograph; None if there is none."""
+    while data := source.read_at(start, _MOST_SEARCHED):
+        at = data.find(b"ftyp", 4)
+        while at >= 4 and data[at - 4 : at - 1] != bytes(3):  # The box of a film is short.
+            at = data.find(b"ftyp", at + 1)
+        if at >= 4:
+            return start + at - 4
+        if len(data) < _MOST_SEARCHED:
+            break
+        start += len(data) - 8
+    return None
+
+
+def picture_end(source: Source, image_format: Format) -> int | None:
+    """The first byte behind an image by its own structure; None if that does not tell. Waits for
+    the end of the source.
+    """
+    source.total()
+    name = image_format.name
+    if name == "jpeg":
+        return _jpeg_end(source)
+    if name == "png":
+        ends = [start + 4 for kind, start, _ in png_chunks(source) if kind == b"IEND"]
+        return ends[0] if ends else None
+    if name == "gif":
+        return _gif_end(source)
+    if name == "webp":
+        length = int.from_bytes(source.read_at(4, 4), "little")
+        return 8 + length + length % 2
+    if name == "bmp":
+        return int.from_bytes(source.read_at(2, 4), "little")
+    return None
+
+
+def _jpeg_end(source: Source) -> int | None:
+    """Behind the first end of image that is none of a preview in its segments."""
+    at = 2
+    while len(marker := source.read_at(at, 4)) >= 2 and marker[0] == 0xFF:
+        if marker[1] == 0xFF:  # Fill bytes.
+            at += 1
+            continue
+        if marker[1] == 0xD9:
+            return at + 2
+        at += 2 + int.from_bytes(marker[2:], "big")
+        if marker[1] != 0xDA:
+            continue
+        # Coded rows, up to a marker that is none of theirs.
+        while data := source.read_at(at, _READ_BYTES):
+            found = _JPEG_MARKER.search(data)
+            if found is not None:
+                at += found.start()
+                break
+            if len(data) < _READ_BYTES:
+                return None
+            at += len(data) - 1
+        else:
+            return None
+    return None
 
 
 def sniff(source: Source) -> Format | None:
@@ -379,22 +453,26 @@ def damaged_chunk(source: Source, media_format: Format) -> str | None:
 
 
 def _gif_ends(source: Source) -> bool:
+    return _gif_end(source) is not None
+
+
+def _gif_end(source: Source) -> int | None:
     flags = source.read_at(10, 1)
     start = 13 + (_colour_table(flags[0]) if flags else 0)
     while block := source.read_at(start, 10):
         if block[0] == 0x3B:
-            return True
+            return start + 1
         if block[0] == 0x21:
             start += 2
         elif block[0] == 0x2C and len(block) == 10:
             start += 11 + _colour_table(block[9])
         else:
-            return False
+            return None
         while length := source.read_at(start, 1):
             start += 1 + length[0]
             if length[0] == 0:
                 break
-    return False
+    return None
 
 
 def _colour_table(flags: int) -> int:

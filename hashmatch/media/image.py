@@ -15,9 +15,9 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import avif, colour, luma
-from hashmatch.media.avif import Unseen
-from hashmatch.media.formats import Format, damaged_chunk, missing_bytes
+from hashmatch.media import avif, colour, embedded, luma
+from hashmatch.media.embedded import Unseen
+from hashmatch.media.formats import Family, Format, damaged_chunk, missing_bytes, sniff
 from hashmatch.media.likeness import Seen, cells
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import Tally
@@ -28,6 +28,8 @@ __all__ = ["STREAMS_APART", "frames"]
 
 # Between the numbers of the streams of one file, so that they meet no number of a film's.
 STREAMS_APART: Final = 1 << 20
+# Pictures within a file's own which are looked at: cameras put up to three there.
+_MOST_WITHIN: Final = 32
 # And between those of one picture in other colours.
 RENDERINGS_APART: Final = 1 << 10
 
@@ -74,16 +76,57 @@ def frames(
     tally.format = image_format.name
     _check_structure(source, image_format, tally)
     seen = Seen()
-    for number, picture in enumerate(_pictures(source, image_format)):
+    number = 0
+    waiting = list(_pictures(source, image_format))
+    of_file = len(waiting)
+    while waiting:
+        picture = waiting.pop(0)
         if isinstance(picture, Unseen):
             tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(picture))
             continue
+        if number == of_file + _MOST_WITHIN:
+            tally.add_reason(
+                VerdictReason.UNSEEN_MEDIA, f"all but {_MOST_WITHIN} of the pictures within it"
+            )
+            break
+        within: list[Source | Unseen] = []
         shown = stream + number * STREAMS_APART
-        for batch in _decoded(picture, image_format, limits, tally, shown):
+        is_own = number < of_file
+        batches = (
+            _decoded(picture, image_format, limits, tally, shown, within)
+            if is_own
+            else _within(picture, limits, tally, shown, within)
+        )
+        for batch in batches:
             if number and seen.has(batch.part, batch.luma[0]):
                 continue
             seen.add(batch.part, batch.luma[0])
             yield batch
+        number += 1
+        waiting += within
+
+
+def _within(
+    source: Source, limits: DecodeLimits, tally: Tally, stream: int, within: list[Source | Unseen]
+) -> Iterator[FrameBatch]:
+    """A picture within another; what is wrong with it is told as what was not seen."""
+    own = Tally()
+    own_format = sniff(source)
+    if own_format is None or own_format.family is not Family.IMAGE:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a preview of no known format")
+        return
+    missing = missing_bytes(source, own_format)
+    if missing is not None:
+        own.add_reason(VerdictReason.TRUNCATED, missing)
+    try:
+        yield from _decoded(source, own_format, limits, own, stream, within)
+    except MediaError as error:
+        own.add_reason(error.code, error.detail)
+    tally.frames_decoded += own.frames_decoded
+    for reason in own.reasons:
+        tally.add_reason(
+            VerdictReason.UNSEEN_MEDIA, f"a picture within it cannot be seen: {reason.detail}"
+        )
 
 
 def _pictures(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
@@ -94,9 +137,28 @@ def _pictures(source: Source, image_format: Format) -> Iterator[Source | Unseen]
         yield source
 
 
+def _pictures_within(
+    source: Source, image_format: Format, image: Image.Image
+) -> Iterator[Source | Unseen]:
+    """Previews and what comes behind, of an image that is open."""
+    if image_format.name == "tiff":
+        yield from embedded.of_tiff(source)
+    else:
+        exif = image.info.get("exif")
+        yield from embedded.of_exif(exif if isinstance(exif, bytes) else b"")
+    yield from embedded.of_photoshop(image.info.get("photoshop"))
+    yield from embedded.behind(source, image_format)
+
+
 def _decoded(
-    source: Source, image_format: Format, limits: DecodeLimits, tally: Tally, stream: int
+    source: Source,
+    image_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    stream: int,
+    within: list[Source | Unseen],
 ) -> Iterator[FrameBatch]:
+    """Yields the frames of one picture of a file, and adds to ``within`` what more it has."""
     # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
     Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
     try:
@@ -132,6 +194,7 @@ def _decoded(
                 tally.costs.scale_s += time.perf_counter() - began
                 yield from batches
                 pts_ms += lasts_ms
+            within += _pictures_within(source, image_format, image)
     except (MediaError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -18,7 +18,7 @@ from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image, video
 from hashmatch.media.formats import Family, Format, readings
-from hashmatch.media.source import Source
+from hashmatch.media.source import PartSource, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
@@ -269,6 +269,8 @@ def summary(tally: Tally) -> Done:
 
 def _batches(source: Source, media_format: Format, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     limits = job.limits
+    if media_format.start:
+        source = PartSource(source, media_format.start)
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
     if media_format.family is Family.NOBODY:
