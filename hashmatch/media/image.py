@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import avif, colour, embedded, luma
+from hashmatch.media import apng, avif, colour, embedded, luma
 from hashmatch.media.embedded import Unseen
 from hashmatch.media.formats import Family, Format, damaged_chunk, missing_bytes, sniff
 from hashmatch.media.likeness import Seen, cells
@@ -47,6 +47,9 @@ _PAGE_MS: Final = 1000
 
 # What turns a picture upright, by its EXIF orientation. Source: EXIF 2.32, tag 0x0112.
 _ORIENTATION_TAG: Final = 0x0112
+# Source: TIFF 6.0, section 8.
+_BITS_TAG: Final = 258
+_PHOTOMETRIC_TAG: Final = 262
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -175,13 +178,7 @@ def _decoded(
             tally.streams += 1
             pts_ms = 0
             profiles = colour.profiles(source, image_format)
-            for frame in ImageSequence.Iterator(image):
-                if frame.width * frame.height > limits.max_frame_pixels:
-                    raise Image.DecompressionBombError
-                began = time.perf_counter()
-                frame.load()
-                tally.costs.decode_s += time.perf_counter() - began
-                lasts_ms = _lasts_ms(frame, _PAGE_MS if tally.format in _PAGED else 0)
+            for frame, lasts_ms in _frames(source, image_format, image, limits, tally):
                 tally.frames_decoded += 1
                 tally.saw_time(pts_ms, lasts_ms)
                 if pts_ms > limits.max_duration_ms:
@@ -214,6 +211,35 @@ def _decoded(
                 VerdictReason.CORRUPT,
                 f"the {image_format.name} decoder failed ({type(error).__name__})",
             )
+
+
+def _frames(
+    source: Source, image_format: Format, image: Image.Image, limits: DecodeLimits, tally: Tally
+) -> Iterator[tuple[Image.Image, int]]:
+    """Yields each frame or page of an image that is open, decoded, and how long it is shown."""
+    animation = apng.read(source) if image_format.name == "png" else None
+    if animation is not None:
+        began = time.perf_counter()
+        for frame, shown_ms in animation.pictures(source, limits.max_frame_pixels):
+            tally.costs.decode_s += time.perf_counter() - began
+            is_grey = image.mode in ("1", "L", "LA", "I;16")  # A profile is of grey then.
+            shown = frame.convert("LA") if is_grey else frame
+            shown.info = {k: v for k, v in image.info.items() if k != "transparency"}
+            yield shown, shown_ms if shown_ms > _NEXT_TO_NO_MS else _DEFAULT_FRAME_MS
+            began = time.perf_counter()
+        if animation.stated > len(animation.frames):
+            tally.add_reason(
+                VerdictReason.TRUNCATED,
+                f"{len(animation.frames)} of the {animation.stated} frames that its header lists",
+            )
+        return
+    for frame in ImageSequence.Iterator(image):
+        if frame.width * frame.height > limits.max_frame_pixels:
+            raise Image.DecompressionBombError
+        began = time.perf_counter()
+        frame.load()
+        tally.costs.decode_s += time.perf_counter() - began
+        yield frame, _lasts_ms(frame, _PAGE_MS if image_format.name in _PAGED else 0)
 
 
 def _check_structure(source: Source, image_format: Format, tally: Tally) -> None:
@@ -328,15 +354,20 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits, or floating point: Pillow's own conversion would clip it at 255.
 
     The full scale is taken to be the smallest of 1 (floating point only), 255 and 65,535 that
-    holds every value.
+    holds every value. Of a TIFF whose zero is white, which Pillow leaves as it is, the negative.
     """
     values = np.nan_to_num(np.asarray(image, np.float32))
     brightest = float(values.max(initial=0))
-    if image.mode == "F" and brightest <= 1:
+    tags = getattr(image, "tag_v2", {})
+    if image.mode.startswith("I;16") and tags.get(_BITS_TAG) == (12,):
+        scale = 255 / 4095
+    elif image.mode == "F" and brightest <= 1:
         scale = 255.0
     elif image.mode.startswith("I;16") or brightest > 255:
         scale = 255 / 65535
     else:
         scale = 1.0
     grey = np.clip(np.rint(values * np.float32(scale)), 0, 255).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC_TAG) == 0:
+        grey = 255 - grey
     return Image.fromarray(grey).convert("RGB")

@@ -14,7 +14,7 @@ from PIL import Image
 
 __all__ = ["Seen", "alike", "cells"]
 
-# Pictures are compared in cells, as many a side as PDQ looks at, and block by block, so that no part
+# Pictures are compared in cells, as many a side as PDQ looks at, block by block, so that no part
 # of a picture is small beside the rest.
 _CELLS: Final = 64
 _BLOCK: Final = 8
