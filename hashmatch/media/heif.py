@@ -39,6 +39,8 @@ class Items:
     kinds: dict[int, bytes] = field(default_factory=dict)
     references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
     properties: dict[int, list[tuple[bytes, bytes]]] = field(default_factory=dict)
+    # Where in the file the kinds of an item's references are written.
+    references_at: dict[int, list[int]] = field(default_factory=dict)
     damaged: bool = False
 
     def coded(self, item: int) -> set[bytes]:
@@ -140,7 +142,7 @@ def items(source: Source, start: int, end: int) -> Items:
         elif kind == b"iinf":
             _read_infos(found, data, at, to)
         elif kind == b"iref":
-            _read_references(found, data, at, to)
+            _read_references(found, data, at, to, start)
         elif kind == b"iprp":
             for inner, inner_at, inner_to in inner_boxes(data, at, to):
                 if inner == b"ipco":
@@ -165,7 +167,7 @@ def _read_infos(found: Items, data: bytes, at: int, to: int) -> None:
             found.kinds[item] = data[kind_at : kind_at + 4]
 
 
-def _read_references(found: Items, data: bytes, at: int, to: int) -> None:
+def _read_references(found: Items, data: bytes, at: int, to: int, base: int) -> None:
     wide = 4 if data[at] else 2
     for kind, start, end in inner_boxes(data, at + 4, to):
         numbers = [
@@ -173,6 +175,8 @@ def _read_references(found: Items, data: bytes, at: int, to: int) -> None:
             for each in (start, *range(start + wide + 2, end, wide))
         ]
         found.references.append((kind, numbers[0], tuple(numbers[1:])))
+        if kind in (b"thmb", _BESIDE):
+            found.references_at.setdefault(numbers[0], []).append(base + start - 4)
 
 
 def _read_associations(found: Items, data: bytes, properties: list[tuple[bytes, bytes]]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import apng, avif, colour, embedded, luma
+from hashmatch.media import apng, avif, colour, embedded, gif, luma
 from hashmatch.media.embedded import Unseen
 from hashmatch.media.formats import Family, Format, damaged_chunk, missing_bytes, sniff
 from hashmatch.media.likeness import Seen, cells
@@ -217,29 +217,51 @@ def _frames(
     source: Source, image_format: Format, image: Image.Image, limits: DecodeLimits, tally: Tally
 ) -> Iterator[tuple[Image.Image, int]]:
     """Yields each frame or page of an image that is open, decoded, and how long it is shown."""
-    animation = apng.read(source) if image_format.name == "png" else None
-    if animation is not None:
+    composed = _composed(source, image_format, limits, tally)
+    if composed is not None:
         began = time.perf_counter()
-        for frame, shown_ms in animation.pictures(source, limits.max_frame_pixels):
+        for frame, shown_ms in composed:
             tally.costs.decode_s += time.perf_counter() - began
             is_grey = image.mode in ("1", "L", "LA", "I;16")  # A profile is of grey then.
-            shown = frame.convert("LA") if is_grey else frame
+            shown = frame.convert("LA") if is_grey and image_format.name == "png" else frame
             shown.info = {k: v for k, v in image.info.items() if k != "transparency"}
-            yield shown, shown_ms if shown_ms > _NEXT_TO_NO_MS else _DEFAULT_FRAME_MS
+            yield shown, shown_ms
             began = time.perf_counter()
-        if animation.stated > len(animation.frames):
-            tally.add_reason(
-                VerdictReason.TRUNCATED,
-                f"{len(animation.frames)} of the {animation.stated} frames that its header lists",
-            )
         return
+    crop = avif.clean_aperture(source, image.size) if image_format.name == "avif" else None
     for frame in ImageSequence.Iterator(image):
         if frame.width * frame.height > limits.max_frame_pixels:
             raise Image.DecompressionBombError
         began = time.perf_counter()
         frame.load()
         tally.costs.decode_s += time.perf_counter() - began
+        if crop is not None:
+            # Programs differ in whether they follow it.
+            yield frame.crop(crop), 0
         yield frame, _lasts_ms(frame, _PAGE_MS if image_format.name in _PAGED else 0)
+
+
+def _composed(
+    source: Source, image_format: Format, limits: DecodeLimits, tally: Tally
+) -> Iterator[tuple[Image.Image, int]] | None:
+    """The frames of those animations that Pillow composes in ways of its own."""
+    if image_format.name == "gif":
+        drawn = gif.pictures(source, limits.max_frame_pixels)
+        return ((each, 0 if lasts_ms is None else _at_least(lasts_ms)) for each, lasts_ms in drawn)
+    animation = apng.read(source) if image_format.name == "png" else None
+    if animation is None:
+        return None
+    if animation.stated > len(animation.frames):
+        tally.add_reason(
+            VerdictReason.TRUNCATED,
+            f"{len(animation.frames)} of the {animation.stated} frames that its header lists",
+        )
+    frames = animation.pictures(source, limits.max_frame_pixels)
+    return ((each, _at_least(shown_ms)) for each, shown_ms in frames)
+
+
+def _at_least(shown_ms: int) -> int:
+    return shown_ms if shown_ms > _NEXT_TO_NO_MS else _DEFAULT_FRAME_MS
 
 
 def _check_structure(source: Source, image_format: Format, tally: Tally) -> None:
@@ -256,8 +278,7 @@ def _lasts_ms(frame: Image.Image, page_ms: int) -> int:
     """How long a frame is shown, or a page looked at; 0 for the only one."""
     if not getattr(frame, "is_animated", False):
         return 0
-    shown_ms = page_ms or int(frame.info.get("duration") or 0)
-    return shown_ms if page_ms or shown_ms > _NEXT_TO_NO_MS else _DEFAULT_FRAME_MS
+    return page_ms or _at_least(int(frame.info.get("duration") or 0))
 
 
 def _orientation(image: Image.Image) -> int:
