@@ -223,7 +223,11 @@ def _frames(
         for frame, shown_ms in composed:
             tally.costs.decode_s += time.perf_counter() - began
             is_grey = image.mode in ("1", "L", "LA", "I;16")  # A profile is of grey then.
-            shown = frame.convert("LA") if is_grey and image_format.name == "png" else frame
+            is_opaque = frame.getchannel("A").getextrema() == (255, 255)
+            if is_grey and image_format.name == "png":
+                shown = frame.convert("L" if is_opaque else "LA")
+            else:
+                shown = frame.convert("RGB") if is_opaque else frame
             shown.info = {k: v for k, v in image.info.items() if k != "transparency"}
             yield shown, shown_ms
             began = time.perf_counter()
