@@ -31,7 +31,7 @@ _TOOLS = {
     "threading": threading,
     "time": time,
 }
-_real = formats.sniff
+_real = formats.readings
 
 
 def _taken_over(source: Any) -> Any:
@@ -41,6 +41,6 @@ def _taken_over(source: Any) -> Any:
     return _real(source)
 
 
-vars(inspecting)["sniff"] = _taken_over
+vars(inspecting)["readings"] = _taken_over
 if __name__ == "__main__":
     worker.main()

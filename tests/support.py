@@ -482,3 +482,46 @@ async def workers(count: int) -> AsyncIterator[Sandbox]:
         Sandbox(count, WorkerLimits(wall_seconds=30.0), environment)
     ) as started:
         yield started
+
+
+def boxes(data: bytes) -> dict[bytes, bytes]:
+    """The top-level boxes of an ISO base media file, by their kind."""
+    found, at = {}, 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        found[data[at + 4 : at + 8]] = data[at : at + length]
+        at += length
+    return found
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """A box of an ISO base media file."""
+    return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+
+def image_boxes(still: bytes, brand: bytes, film: bytes) -> bytes:
+    """One file with the items of an AVIF and the film of an MP4, under one brand."""
+    items, tracks = boxes(still), boxes(film)
+    head = bytearray(items[b"ftyp"])
+    head[8:12] = brand
+    # Places in the file are absolute: each ``mdat`` stays where it was, behind what grew.
+    at_still = still.index(items[b"mdat"])
+    at_film = film.index(tracks[b"mdat"])
+    before = bytes(head) + items[b"meta"] + tracks[b"moov"]
+    meta = moved(items[b"meta"], b"iloc", at_still, len(before))
+    moov = moved(tracks[b"moov"], b"stco", at_film, len(before) + len(items[b"mdat"]))
+    return bytes(head) + meta + moov + items[b"mdat"] + tracks[b"mdat"]
+
+
+def moved(data: bytes, table: bytes, old: int, new: int) -> bytes:
+    """A box whose table of places says that ``mdat`` begins at ``new`` instead of ``old``."""
+    changed = bytearray(data)
+    at = -1
+    while (at := data.find(table, at + 1)) >= 0:
+        end = at - 4 + int.from_bytes(data[at - 4 : at], "big")
+        # Of items: one extent of each, as libavif writes them.
+        places = range(at + 12, end, 4) if table == b"stco" else range(at + 18, end, 14)
+        for place in places:
+            value = int.from_bytes(data[place : place + 4], "big") - old + new
+            changed[place : place + 4] = value.to_bytes(4, "big")
+    return bytes(changed)

@@ -10,7 +10,7 @@ import av
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import image
-from hashmatch.media.formats import Family, sniff
+from hashmatch.media.formats import Family, Format, readings
 from hashmatch.media.source import BytesSource
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
@@ -31,10 +31,14 @@ class AttachedPicture:
         if not packet.size:
             return
         source = BytesSource(bytes(packet))
-        picture_format = sniff(source)
-        if picture_format is None or picture_format.family is not Family.IMAGE:
+        formats = list(readings(source))
+        if not formats or any(each.family is not Family.IMAGE for each in formats):
             self._add_reason(VerdictReason.UNSUPPORTED, "of no known format")
-            return
+        for each in formats:
+            if each.family is Family.IMAGE:
+                yield from self._frames(source, each)
+
+    def _frames(self, source: BytesSource, picture_format: Format) -> Iterator[FrameBatch]:
         tally = Tally()
         try:
             yield from image.frames(

@@ -12,6 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from hashmatch.media import icc
+
 __all__ = ["load_decoders", "samples"]
 
 # Each as Pillow writes it, in modes that are turned to luma in ways of their own.
@@ -55,6 +57,9 @@ def _images() -> list[bytes]:
     animation: dict[str, Any] = {"save_all": True, "append_images": [colours.resize((64, 64))]}
     small = colours.rotate(90).resize((64, 64))
     made += [_encoded(small, form, **animation) for form in ("GIF", "PNG", "WEBP", "TIFF")]
+    profile = icc.matrix_profile(icc.SRGB_PRIMARIES, 1.0)
+    for form, mode in (("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGBA")):
+        made.append(_encoded(_in(small, mode), form, icc_profile=profile))
     exif = Image.Exif()
     exif[_ORIENTATION] = 6
     made.append(_encoded(colours.resize((64, 64)), "JPEG", exif=exif.tobytes()))

@@ -6,7 +6,15 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
-__all__ = ["BytesSource", "FileSource", "SeekableReader", "Source", "StreamReader"]
+__all__ = [
+    "BytesSource",
+    "FileSource",
+    "PartSource",
+    "PatchedSource",
+    "SeekableReader",
+    "Source",
+    "StreamReader",
+]
 
 
 class Source(Protocol):
@@ -51,6 +59,48 @@ class BytesSource:
     def total(self) -> int:
         """See `Source`."""
         return len(self._data)
+
+
+class PartSource:
+    """What lies between two places of another source."""
+
+    def __init__(self, source: Source, start: int, end: int | None = None) -> None:
+        """To the end of ``source`` if there is no ``end``. Waits for the end of the source."""
+        self._source, self._start = source, start
+        self._size = max(0, (source.total() if end is None else min(end, source.total())) - start)
+
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
+        """See `Source`."""
+        most = max(0, min(size, self._size - offset))
+        return self._source.read_at(self._start + offset, most, whole=whole) if most else b""
+
+    def total(self) -> int:
+        """See `Source`."""
+        return self._size
+
+
+class PatchedSource:
+    """Another source, some bytes of which are replaced: a file as it would be if another of its
+    pictures was the first.
+    """
+
+    def __init__(self, source: Source, patches: dict[int, bytes]) -> None:
+        """``patches`` has what is put in the place of as many bytes, by their offset."""
+        self._source, self._patches = source, patches
+
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:
+        """See `Source`."""
+        data = self._source.read_at(offset, size, whole=whole)
+        for at, patch in self._patches.items():
+            start, end = max(at, offset), min(at + len(patch), offset + len(data))
+            if start < end:
+                put = patch[start - at : end - at]
+                data = data[: start - offset] + put + data[end - offset :]
+        return data
+
+    def total(self) -> int:
+        """See `Source`."""
+        return self._source.total()
 
 
 class StreamReader:

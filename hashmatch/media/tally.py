@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
+from typing import Final
 
 from hashmatch.model.records import ALL_MISSED, NOT_KNOWN_MS, Coverage, MediaInfo, Reason
 from hashmatch.model.verdicts import VerdictReason
@@ -20,6 +21,17 @@ class Costs:
     decode_s: float = 0.0
     scale_s: float = 0.0
     hash_s: float = 0.0
+
+
+# Counts that add up.
+_SUMS: Final = (
+    "frames_decoded",
+    "frames_hashed",
+    "frames_flat",
+    "frames_failed",
+    "frames_lost",
+    "streams",
+)
 
 
 @dataclass(slots=True)
@@ -54,6 +66,34 @@ class Tally:
         fresh = Tally(format=self.format, costs=self.costs)
         for each in fields(self):
             setattr(self, each.name, getattr(fresh, each.name))
+
+    def joined(self, other: Tally) -> Tally:
+        """The counts of two readings of one file together; the size is that of the first which
+        has one.
+        """
+        both = Tally(
+            format="+".join(filter(None, (self.format, other.format))),
+            width=self.width or other.width,
+            height=self.height or other.height,
+            first_ms=min(
+                (each.first_ms for each in (self, other) if each.first_ms is not None),
+                default=None,
+            ),
+            costs=Costs(
+                *(a + b for a, b in zip(astuple(self.costs), astuple(other.costs), strict=True))
+            ),
+        )
+        for name in _SUMS:
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        for name in ("duration_header_ms", "largest_gap_ms", "end_ms"):
+            setattr(both, name, max(getattr(self, name), getattr(other, name)))
+        looked_at = [each for each in (self, other) if each.format]
+        if all(each.longest_unseen_ms != NOT_KNOWN_MS for each in looked_at):
+            for each in looked_at:
+                both.promised(each.longest_unseen_ms, each.seen_permille, each.miss_per_million)
+        for reason in (*self.reasons, *other.reasons):
+            both.add_reason(reason.code, reason.detail)
+        return both
 
     def add_reason(self, code: VerdictReason, detail: str) -> None:
         """Adds why coverage is not complete; each reason once."""

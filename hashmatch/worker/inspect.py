@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,8 @@ from hashmatch.hashing import pdq
 from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import image, video
-from hashmatch.media.formats import Family, sniff
-from hashmatch.media.source import Source
+from hashmatch.media.formats import Family, Format, readings
+from hashmatch.media.source import PartSource, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
 from hashmatch.model.signals import MAX_SIGNALS, Signals
@@ -55,16 +56,56 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
     reasons, never as an exception. ``emit`` and ``source`` stop it by raising what is no
     ``Exception``.
     """
+    total, outside = Tally(), Tally()
+    with _told(outside):
+        if not source.read_at(0, 1):
+            raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
+        for media_format in readings(source):
+            total = _inspect_as(source, media_format, job, total, emit, observe)
+        if not total.format and not total.reasons:
+            raise MediaError(
+                VerdictReason.UNSUPPORTED, "no image or video format that is known here"
+            )
+    total = total.joined(outside)
+    if not total.reasons and 0 < total.frames_hashed == total.frames_flat:
+        total.add_reason(
+            VerdictReason.ALL_FRAMES_FLAT,
+            f"all {total.frames_hashed} frames have a quality below {pdq.MIN_QUALITY} of 100",
+        )
+    return summary(total)
+
+
+def _inspect_as(
+    source: Source,
+    media_format: Format,
+    job: Job,
+    before: Tally,
+    emit: Emit,
+    observe: Observe,
+) -> Tally:
+    """Looks at a file as one of its formats; returns what was counted with ``before``."""
     tally = Tally()
-    hasher = _Hasher(job, tally, emit, observe)
-    try:
-        for batch in _batches(source, job, tally):
+
+    def emit_joined(signals: list[Signals], so_far: Tally) -> None:
+        emit(signals, before.joined(so_far) if before.format or before.reasons else so_far)
+
+    hasher = _Hasher(job, tally, emit_joined, observe)
+    with _told(tally):
+        for batch in _batches(source, media_format, job, tally):
             if tally.frames_decoded > job.limits.max_frames:
                 raise MediaError(
                     VerdictReason.FRAMES_LIMIT, f"more than {job.limits.max_frames} frames"
                 )
             hasher.look(batch)
         hasher.finish()
+    return before.joined(tally)
+
+
+@contextlib.contextmanager
+def _told(tally: Tally) -> Iterator[None]:
+    """Whatever goes wrong within becomes a reason of ``tally``, and ends what is within."""
+    try:
+        yield
     except MediaError as error:
         tally.add_reason(error.code, error.detail)
     except MemoryError:
@@ -78,12 +119,6 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
         tally.add_reason(
             VerdictReason.CORRUPT, f"decoding it failed unexpectedly ({type(error).__name__})"
         )
-    if not tally.reasons and 0 < tally.frames_hashed == tally.frames_flat:
-        tally.add_reason(
-            VerdictReason.ALL_FRAMES_FLAT,
-            f"all {tally.frames_hashed} frames have a quality below {pdq.MIN_QUALITY} of 100",
-        )
-    return summary(tally)
 
 
 @dataclass(slots=True)
@@ -111,6 +146,11 @@ class _Hasher:
         self._whole_kinds = frozenset(job.kinds) - {Kind.PDQ_PATCH}
         self._shown: dict[tuple[int, Part], _Shown] = {}
         self._emitted = 0
+        # By stream and time: frames that were hashed, those that are flat as far as is known, and
+        # grounds that are not.
+        self._hashed: set[tuple[int, int]] = set()
+        self._flat: set[tuple[int, int]] = set()
+        self._rich_on_white: set[tuple[int, int]] = set()
 
     def look(self, batch: FrameBatch) -> None:
         """Most frames look like the one before: a sketch says so, the rest of the work is for
@@ -144,12 +184,16 @@ class _Hasher:
             began = time.perf_counter()
             frame = each.frame
             hashed = hash_frames(frame, self._whole_kinds, turns=self._job.turns)
-            if frame.part is Part.FULL:
-                self._tally.frames_hashed += 1
-                richest = max((int(one.quality.max()) for one in hashed if len(one)), default=0)
-                self._tally.frames_flat += int(richest < pdq.MIN_QUALITY)
-            if each.why is not Why.DRAWN:  # Its views are those of the one kept before it.
-                hashed += self._views(shown, each)
+            # The views of a frame that was drawn are those of the one kept before it.
+            has_views = each.why is not Why.DRAWN
+            if has_views:
+                hashed += self._patches(shown, each)
+                for box in shown.finder.boxes(frame.luma[0]):
+                    within = frame.content(*box)
+                    hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+            self._count(frame, each.pts_ms, hashed)
+            if has_views:
+                hashed += self._insets(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
             hashed = list(Signals.concatenate(hashed))  # So that each kind is searched once.
             self._emitted += max(map(len, hashed), default=0)
@@ -158,13 +202,21 @@ class _Hasher:
             self._observe(each)
             self._emit(hashed, self._tally)
 
-    def _views(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
-        """Of what is not the whole frame: patches, what lies within a border, insets."""
-        hashed = self._patches(shown, each)
-        for box in shown.finder.boxes(each.frame.luma[0]):
-            within = each.frame.content(*box)
-            hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
-        return hashed + self._insets(shown, each)
+    def _count(self, frame: FrameBatch, pts_ms: int, hashed: list[Signals]) -> None:
+        """A frame counts once, and as flat only if it is so on every ground: a drawing in black
+        is nothing before black, and all there is before white.
+        """
+        whole = [each for each in hashed if each.kind is not Kind.PDQ_PATCH] or hashed
+        richest = max((int(each.quality.max()) for each in whole if len(each)), default=0)
+        moment = frame.stream, pts_ms
+        if frame.part is Part.FULL:
+            self._hashed.add(moment)
+            if richest < pdq.MIN_QUALITY and moment not in self._rich_on_white:
+                self._flat.add(moment)
+        elif richest >= pdq.MIN_QUALITY:
+            self._rich_on_white.add(moment)
+            self._flat.discard(moment)
+        self._tally.frames_hashed, self._tally.frames_flat = len(self._hashed), len(self._flat)
 
     def _insets(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
         """Those found with this frame. Of uploads alone: lists have the pictures themselves."""
@@ -222,15 +274,16 @@ def summary(tally: Tally) -> Done:
     return Done(tally.media_info(), tally.coverage(), reasons)
 
 
-def _batches(source: Source, job: Job, tally: Tally) -> Iterator[FrameBatch]:
-    if not source.read_at(0, 1):
-        raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
-    media_format = sniff(source)
-    if media_format is None:
-        raise MediaError(VerdictReason.UNSUPPORTED, "no image or video format that is known here")
+def _batches(source: Source, media_format: Format, job: Job, tally: Tally) -> Iterator[FrameBatch]:
     limits = job.limits
+    if media_format.start:
+        source = PartSource(source, media_format.start)
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
+    if media_format.family is Family.NOBODY:
+        raise MediaError(
+            VerdictReason.UNSUPPORTED, f"nothing here decodes the {media_format.name} format"
+        )
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
     return video.frames(
         source,

@@ -1,0 +1,121 @@
+"""GIF, composed as browsers do: what no frame has covered is transparent.
+
+Pillow fills it with a colour of the file's choice. Source: GIF89a specification.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+
+from hashmatch.media.source import Source
+
+__all__ = ["pictures"]
+
+_IMAGE, _EXTENSION, _GRAPHIC_CONTROL = 0x2C, 0x21, 0xF9
+_CLEARED, _PUT_BACK = 2, 3
+_HAS_TABLE: Final = 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """An image of the file, and what the control block before it says."""
+
+    control: bytes
+    descriptor: bytes
+    start: int  # Of what follows the descriptor, up to ``end``.
+    end: int
+
+    @property
+    def place(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom."""
+        left, top, width, height = (
+            int.from_bytes(self.descriptor[i : i + 2], "little") for i in (1, 3, 5, 7)
+        )
+        return left, top, left + width, top + height
+
+    @property
+    def disposal(self) -> int:
+        return self.control[0] >> 2 & 7 if self.control else 0
+
+    @property
+    def shown_ms(self) -> int:
+        return 10 * int.from_bytes(self.control[1:3], "little")
+
+
+def pictures(source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, int | None]]:
+    """Yields each picture as it is shown, in RGBA, and the time it is to be shown for, in
+    milliseconds; None for the only one. Raises `Image.DecompressionBombError` for more pixels than
+    ``most_pixels``.
+    """
+    head = source.read_at(0, 13 + 768)
+    table = head[13 : 13 + _table_bytes(head[10])]
+    frames = list(_frames(source, 13 + len(table)))
+    if not frames:
+        raise ValueError("there is no image in it")
+    width, height = (int.from_bytes(head[i : i + 2], "little") for i in (6, 8))
+    # As browsers do, where the first image is larger than the screen of the file.
+    width, height = max(width, frames[0].place[2]), max(height, frames[0].place[3])
+    if width * height > most_pixels:
+        raise Image.DecompressionBombError
+    canvas = Image.new("RGBA", (width, height))
+    for frame in frames:
+        left, top, right, bottom = frame.place
+        if (right - left) * (bottom - top) > most_pixels:
+            raise Image.DecompressionBombError
+        put = _decoded(source, frame, head[:13], table)
+        before = canvas.copy() if frame.disposal == _PUT_BACK else canvas
+        canvas.paste(put, (left, top), put)
+        yield canvas.copy(), frame.shown_ms if len(frames) > 1 else None
+        if frame.disposal == _CLEARED:
+            canvas.paste((0, 0, 0, 0), frame.place)
+        elif frame.disposal == _PUT_BACK:
+            canvas = before
+
+
+def _decoded(source: Source, frame: _Frame, head: bytes, table: bytes) -> Image.Image:
+    """An image of the file as one of its own."""
+    size = frame.descriptor[5:9]
+    control = b""
+    if frame.control:
+        flags = frame.control[0] & 1
+        control = b"\x21\xf9\x04" + bytes([flags, 0, 0, frame.control[3], 0])
+    file = (
+        head[:6] + size + head[10:13] + table + control
+        + b"\x2c" + bytes(4) + frame.descriptor[5:]
+        + source.read_at(frame.start, frame.end - frame.start) + b"\x3b"
+    )  # fmt: skip
+    with Image.open(io.BytesIO(file), formats=["GIF"]) as image:
+        image.load()
+        return image.convert("RGBA")
+
+
+def _frames(source: Source, start: int) -> Iterator[_Frame]:
+    """Every image that is there, up to the trailer or to what is no block."""
+    control = b""
+    while block := source.read_at(start, 10):
+        if block[0] == _IMAGE and len(block) == 10:
+            data = start + 10
+            end = _blocks_end(source, data + _table_bytes(block[9]) + 1)
+            yield _Frame(control, block, data, end)
+            control, start = b"", end
+        elif block[0] == _EXTENSION:
+            if block[1:3] == bytes([_GRAPHIC_CONTROL, 4]):
+                control = block[3:7]
+            start = _blocks_end(source, start + 2)
+        else:
+            return
+
+
+def _blocks_end(source: Source, start: int) -> int:
+    while (length := source.read_at(start, 1)) and length[0]:
+        start += 1 + length[0]
+    return start + 1
+
+
+def _table_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & _HAS_TABLE else 0
