@@ -222,6 +222,7 @@ COMMANDS = {
     "screening": "",
     "screening show": "--json --server ID",
     "screening confirm": "--json --server ID",
+    "screening repeat": "--data --database --json FILE ID",
     "screening list": "--after --json --limit --server --since --verdict",
     "bank": "",
     "bank create": "--action --activation --block-score --flood-limit --json --kind --label --live "

@@ -146,6 +146,12 @@ class ScreeningStore:
         """
         return self._newest(screening_id, caller)[0]
 
+    def check(self) -> None:
+        """Raises `ConfigInvalid` if there is no store, or one from before seeds were stored: for
+        those who do not migrate it.
+        """
+        self._database.check(screenings.c.seed)
+
     def get_stored(self, screening_id: str, caller: str | None = None) -> Stored:
         """Likewise, with all that is needed to judge it again."""
         screening, row = self._newest(screening_id, caller)
