@@ -28,12 +28,13 @@ class Repeat:
 
     ``problem`` says why there was none; it is empty if there was, and only then the rest means
     something: whether frames of the same times were hashed and as many decoded, whether their
-    hashes are the same, and what was covered now.
+    hashes are the same, whether the same versions looked, and what was covered now.
     """
 
     problem: str = ""
     same_frames: bool = False
     same_hashes: bool = False
+    same_look: bool = False
     coverage: Coverage = field(default_factory=Coverage)
 
 
@@ -55,6 +56,7 @@ async def repeat(stored: Stored, intake: Intake, path: Path) -> Repeat:
         same_frames=_times(stored.signals) == _times(inspected.signals)
         and before.frames_decoded == now.frames_decoded,
         same_hashes=_rows(stored.signals) == _rows(inspected.signals),
+        same_look=stored.screening.look_version == inspected.look_version,
         coverage=now,
     )
 

@@ -36,6 +36,7 @@ from hashmatch.sandbox import OnSignals, Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.request import Request
+from hashmatch.store.tables import screenings as screenings_table
 from tests.support import (
     LIMITS,
     PATIENT,
@@ -444,6 +445,61 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), found.screening_id)
     assert confirmed.verdict is Verdict.BLOCK
     assert decoded == []
+
+
+@pytest.mark.parametrize("version", [None, "", "decoder 0, sampler 0"])
+async def test_what_another_version_saw_is_looked_at_anew(
+    parts: Parts, bank: Bank, decoded: list[Job], version: str | None
+) -> None:
+    """A server that looks closer would keep the NO_MATCH of one that did not."""
+    first = await parts.screen(CLIP)
+    assert first.look_version == parts.intake.look_version != ""
+    seen_by(parts, version)
+    second = await parts.screen(CLIP)
+    assert len(decoded) == 2
+    assert second.look_version == first.look_version
+    third = await parts.screen(CLIP)
+    assert len(decoded) == 2
+    assert third.look_version == first.look_version
+
+
+@pytest.mark.parametrize("version", [None, "", "decoder 0, sampler 0"])
+async def test_a_confirmation_of_what_another_version_saw_says_so(
+    parts: Parts, bank: Bank, version: str | None
+) -> None:
+    """What an older server missed would be published on the word of the newer one; or what it found
+    be let go.
+    """
+    entry = await parts.entry(bank, reencoded(1), "listed")
+    unlisted = clip([5, 6, 7])
+    clean, blocked, cut = [
+        (await parts.screen(data)).screening_id
+        for data in (unlisted, image(1), unlisted[: len(unlisted) * 3 // 4])
+    ]
+    claim = (await claimed(parts, [hashed([0], [100])], 0)).screening_id
+
+    async def confirmed(screening_id: str) -> tuple[Verdict, list[VerdictReason]]:
+        made = await parts.screenings.confirm(Request(new_id(), "confirm"), screening_id)
+        assert made.look_version == (await parts.screenings.get(screening_id)).look_version
+        return made.verdict, codes(made)
+
+    before = [await confirmed(each) for each in (clean, blocked, cut, claim)]
+    assert before[0] == (Verdict.NO_MATCH, [VerdictReason.NOTHING_FOUND])
+    seen_by(parts, version)
+    changed = VerdictReason.LOOK_VERSION_CHANGED
+    assert await confirmed(clean) == (Verdict.INCONCLUSIVE, [changed])
+    assert await confirmed(blocked) == (Verdict.BLOCK, [*before[1][1], changed])
+    # These are not of a version: the one was not seen as a whole, the other not here.
+    assert [await confirmed(each) for each in (cut, claim)] == before[2:]
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    assert await confirmed(blocked) == (Verdict.INCONCLUSIVE, [changed])
+
+
+def seen_by(parts: Parts, version: str | None) -> None:
+    """As if all screenings that are stored were of another version, or of before there was one."""
+    with parts.database.write() as connection:
+        seen_here = screenings_table.c.look_version != ""
+        connection.execute(screenings_table.update().where(seen_here).values(look_version=version))
 
 
 async def test_each_upload_is_looked_at_by_a_seed_of_its_own(

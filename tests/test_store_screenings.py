@@ -82,6 +82,7 @@ def screening(verdict: Verdict = Verdict.INCONCLUSIVE, **changed: Any) -> Screen
         coverage=Coverage(verdict is Verdict.NO_MATCH, 1, 2, 3, 4, 5, 6, 7, by_caller=True),
         blocklist_revision=9,
         hash_versions={Kind.PDQ: "1", Kind.SHA256: "2"},
+        look_version="decoder 1, sampler 2",
         create_time=now(),
         judge_time=now(),
         elapsed_ms=12.25,
@@ -226,7 +227,14 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     assert second.evidence == (EVIDENCE,)
     assert second.blocklist_revision == first.blocklist_revision + 1
     assert second.judge_time >= first.judge_time
-    for same in ("screening_id", "media", "coverage", "hash_versions", "create_time"):
+    for same in (
+        "screening_id",
+        "media",
+        "coverage",
+        "hash_versions",
+        "look_version",
+        "create_time",
+    ):
         assert getattr(second, same) == getattr(first, same)
     assert store.get(first.screening_id) == second
     third = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))

@@ -163,6 +163,7 @@ def _show(screening: Screening, context: Context) -> None:
         ),
         ("largest gap", f"{coverage.largest_gap_ms / 1000:.2f} s"),
         *promised(coverage).items(),
+        ("looked", plain(screening.look_version) or "not known by what"),
     ):
         rows.add_row(name, value)
     stdout.print(rows)
@@ -196,6 +197,7 @@ def repeat(
         came = {
             "same_frames": found.same_frames,
             "same_hashes": found.same_hashes,
+            "same_look": found.same_look,
             "frames": {"decoded": coverage.frames_decoded, "hashed": coverage.frames_hashed},
         }
         told = {"problem": found.problem} if found.problem else came
@@ -204,6 +206,8 @@ def repeat(
         frames_now = f"{coverage.frames_decoded} frames decoded, {coverage.frames_hashed} hashed"
         hashes = "the same hashes" if found.same_hashes else "other hashes"
         what = f"{'the same' if same else 'other'} frames, {hashes}: now {frames_now}"
+        if not found.problem and not found.same_look:
+            what += "; by other software than then, which may rightly see others"
         line = Text("ok    " if same else "amiss ", style="green" if same else "bold red")
         stdout.print(line.append(found.problem or what, style="default"), soft_wrap=True)
     if not same:

@@ -81,6 +81,7 @@ class ScreeningStore:
                         },
                         caller=request.actor,
                         seed=codec.seed_bytes(seed),
+                        look_version=screening.look_version,
                     )
                     .returning(screenings.c.seq)
                 ).scalar_one()
@@ -282,6 +283,7 @@ def _to_screening(row: sa.Row[Any]) -> Screening:
         elapsed_ms=row.elapsed_ms,
         case_id=row.case_id or "",
         decision=None if row.decision is None else CaseDecision(row.decision),
+        look_version=row.look_version or "",
     )
 
 
