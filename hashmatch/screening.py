@@ -216,14 +216,13 @@ class Screenings:
         """What an earlier screening saw of the same bytes, if it saw all that is looked at now, and
         by the same version of what looks.
         """
-        stored = await asyncio.to_thread(self._store.find_whole, sha256)
-        if stored is None:
+        version = self._intake.look_version
+        stored = await asyncio.to_thread(self._store.find_whole, sha256, version)
+        if stored is None or not version:
             return None
         screening = stored.screening
         present = {kind: HASH_VERSIONS[kind] for kind in looks.kinds}
         if not present.items() <= screening.hash_versions.items():
-            return None
-        if not screening.look_version or screening.look_version != self._intake.look_version:
             return None
         return Inspected(
             stored.signals,

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hashmatch import sandbox as sandbox_module
 from hashmatch import screening as screening_module
 from hashmatch.admission import Ticket
 from hashmatch.channel import Done, Job
@@ -493,6 +494,37 @@ async def test_a_confirmation_of_what_another_version_saw_says_so(
     assert [await confirmed(each) for each in (cut, claim)] == before[2:]
     await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     assert await confirmed(blocked) == (Verdict.INCONCLUSIVE, [changed])
+
+
+async def test_servers_of_two_versions_each_look_for_themselves(
+    parts: Parts, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While servers are updated one by one, a newer one would take an older one's word; or what
+    goes viral be decoded each time that it goes to the other.
+    """
+    program = (
+        "import runpy; from hashmatch.media import versions; versions.SAMPLER_VERSION = 999; "
+        "runpy.run_module('hashmatch.worker', run_name='__main__')"
+    )
+    command = sandbox_module._COMMAND
+    with monkeypatch.context() as changed:
+        changed.setattr(sandbox_module, "_COMMAND", (*command[:2], "-c", program))
+        async with workers(1) as newer:
+            other = await Parts.make(tmp_path, newer)
+            first = await parts.screen(CLIP)
+            second = await other.screen(CLIP)
+            seeds = set()
+            for server, made in ((parts, first), (other, second)) * 2:
+                again = await server.screen(CLIP)
+                assert again.look_version == made.look_version == server.intake.look_version
+                seeds.add(server.screening_store.get_stored(again.screening_id).seed)
+            assert "sampler 999" in second.look_version != first.look_version
+            assert len(seeds) == 2
+            confirmed = await other.screenings.confirm(new_request(), first.screening_id)
+            assert codes(confirmed) == [VerdictReason.LOOK_VERSION_CHANGED]
+            confirmed = await parts.screenings.confirm(new_request(), first.screening_id)
+            assert confirmed.verdict is Verdict.NO_MATCH
+            other.database.close()
 
 
 def seen_by(parts: Parts, version: str | None) -> None:

@@ -161,11 +161,13 @@ class ScreeningStore:
         reasons = codec.parse_reasons(row.coverage_reasons)
         return Stored(screening, signals, reasons, codec.parse_seed(row.seed))
 
-    def find_whole(self, sha256: bytes) -> Stored | None:
-        """The newest screening of the same bytes that was looked at here and as a whole."""
+    def find_whole(self, sha256: bytes, look_version: str) -> Stored | None:
+        """The newest screening of the same bytes that was looked at here, as a whole, and by this
+        `Screening.look_version`.
+        """
         query = (
             _select_newest()
-            .where(screenings.c.sha256 == sha256)
+            .where(screenings.c.sha256 == sha256, screenings.c.look_version == look_version)
             .order_by(screenings.c.seq.desc())
             .limit(_SAME_BYTES)
         )
