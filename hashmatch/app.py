@@ -7,12 +7,13 @@ import contextlib
 import gc
 import os
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hashmatch import metrics, sandbox, telemetry
+from hashmatch import metrics, repeating, sandbox, telemetry
 from hashmatch.access import Access
 from hashmatch.admission import Admission, AdmissionLimits
 from hashmatch.blocklist import Blocklist
@@ -27,6 +28,7 @@ from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
 from hashmatch.oidc import Issuer, IssuerSettings
 from hashmatch.preview import Previews
+from hashmatch.repeating import Repeat
 from hashmatch.replica import Replica
 from hashmatch.review import Review
 from hashmatch.sandbox import Sandbox, WorkerLimits
@@ -45,7 +47,7 @@ from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.tasks import meanwhile
 
-__all__ = ["Running", "run", "running"]
+__all__ = ["Running", "repeat", "run", "running"]
 
 _TELL_SECONDS: Final = 1.0
 _WAITING_A_WORKER: Final = 4
@@ -73,33 +75,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             f"data: the folder cannot be made ({error.strerror})", setting="data"
         ) from error
     database = Database(settings.database_url)
-    worker_limits = WorkerLimits(
-        wall_seconds=settings.decode_seconds,
-        cpu_seconds=settings.decode_cpu_seconds,
-        memory_bytes=settings.decode_memory_bytes,
-    )
-    workers = Sandbox(
-        settings.workers,
-        worker_limits,
-        _worker_environment(),
-        confined=not settings.unsafe_no_sandbox,
-    )
+    workers = _workers(settings, settings.workers)
     if settings.unsafe_no_sandbox:
         _log.warning("workers_not_confined")
     if settings.unsafe_no_auth:
         _log.warning("callers_not_asked")
     budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, spool_folder)
-    limits = IntakeLimits(
-        max_upload_bytes=settings.max_upload_bytes,
-        decode=DecodeLimits(
-            max_duration_ms=settings.max_duration_seconds * 1000,
-            max_frame_pixels=settings.max_frame_pixels,
-            max_frames=settings.max_frames,
-            max_streams=settings.max_streams,
-        ),
-        idle_seconds=settings.upload_idle_seconds,
-        receive_seconds=settings.upload_seconds,
-    )
     with contextlib.closing(database), metrics.serving(settings.metrics) as told_at:
         if told_at:
             _log.info("metrics_served", address=told_at)
@@ -112,7 +93,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         waiting = settings.max_waiting or _WAITING_A_WORKER * settings.workers
         admission = Admission(AdmissionLimits(settings.max_uploads, waiting, settings.workers))
-        intake = Intake(workers, budget, limits, admission)
+        intake = Intake(workers, budget, _intake_limits(settings), admission)
         history, audit = History(database), Audit(database)
         access = Access(
             CallerStore(database),
@@ -155,6 +136,52 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 finally:
                     await server.stop(settings.shutdown_seconds)
                     _log.info("stopped")
+
+
+async def repeat(settings: Settings, screening_id: str, path: Path) -> Repeat:
+    """Looks at a file as a stored screening did, in a worker of its own and within the server's
+    limits; may run beside servers.
+
+    Raises `ConfigInvalid` if there is no store, `ScreeningNotFound`, and what `repeating.repeat`
+    does.
+    """
+    with (
+        contextlib.closing(Database(settings.database_url)) as database,
+        tempfile.TemporaryDirectory(prefix="hashmatch-") as folder,
+    ):
+        store = ScreeningStore(database)
+        store.check()
+        stored = store.get_stored(screening_id)
+        if problem := await repeating.problem(stored, path):
+            return Repeat(problem)
+        budget = SpoolBudget(settings.spool_memory_bytes, settings.spool_disk_bytes, Path(folder))
+        async with sandbox.running(_workers(settings, 1)) as worker:
+            admission = Admission(AdmissionLimits(1, 1, 1))
+            intake = Intake(worker, budget, _intake_limits(settings), admission)
+            return await repeating.repeat(stored, intake, path)
+
+
+def _workers(settings: Settings, count: int) -> Sandbox:
+    limits = WorkerLimits(
+        wall_seconds=settings.decode_seconds,
+        cpu_seconds=settings.decode_cpu_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+    )
+    return Sandbox(count, limits, _worker_environment(), confined=not settings.unsafe_no_sandbox)
+
+
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    return IntakeLimits(
+        max_upload_bytes=settings.max_upload_bytes,
+        decode=DecodeLimits(
+            max_duration_ms=settings.max_duration_seconds * 1000,
+            max_frame_pixels=settings.max_frame_pixels,
+            max_frames=settings.max_frames,
+            max_streams=settings.max_streams,
+        ),
+        idle_seconds=settings.upload_idle_seconds,
+        receive_seconds=settings.upload_seconds,
+    )
 
 
 def _observe(settings: Settings, workers: Sandbox, admission: Admission, replica: Replica) -> None:

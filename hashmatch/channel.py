@@ -8,7 +8,7 @@ A message is a JSON header and a payload, each with its length before it. To the
 
 From the worker:
 
-* ``ready`` (after start-up, and after each job),
+* ``ready`` (after start-up, with what it looks at media with, and after each job),
 * ``wait`` (nothing to do until the media has grown beyond so many bytes),
 * ``signals`` (new hashes, their columns in the payload, and the tally so far),
 * ``done`` (the tally; no more comes).
@@ -41,8 +41,10 @@ __all__ = [
     "lengths",
     "new_seed",
     "pack_done",
+    "pack_ready",
     "pack_signals",
     "parse_done",
+    "parse_ready",
     "parse_signals",
     "unframe",
 ]
@@ -113,11 +115,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a worker says when it has finished, or has looked at so far."""
+    """What a worker says when it has finished, or has looked at so far.
+
+    ``look_version`` is what the worker said before its first media, and the parent's to add.
+    """
 
     media: MediaInfo
     coverage: Coverage
     reasons: tuple[Reason, ...]
+    look_version: str = ""
 
 
 def new_seed() -> int:
@@ -148,6 +154,19 @@ def unframe(encoded: bytes) -> dict[str, Any]:
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise BadMessage("a header without a type")
     return header
+
+
+def pack_ready(look_version: str = "") -> bytes:
+    """A ``ready`` message; the first one says what looks at media."""
+    return frame({"type": "ready", "look_version": look_version})
+
+
+def parse_ready(header: Mapping[str, Any]) -> str:
+    """The version of what looks, empty if it is not said. Raises `BadMessage`."""
+    try:
+        return _text(header.get("look_version", ""))
+    except ValueError as error:
+        raise BadMessage("a version that is not a short text") from error
 
 
 def pack_signals(signals: Iterable[Signals], so_far: Done) -> bytes:

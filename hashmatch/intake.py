@@ -55,6 +55,7 @@ class Inspected:
     again: bool = False  # From what was known of the same bytes; nothing was decoded.
     # That its frames were chosen by, None if none were. A secret, see `Job`.
     seed: int | None = field(default=None, repr=False)
+    look_version: str = ""  # What looked at it; empty if nothing did.
 
 
 # Gets hashes as they come; true if by now nothing that still comes could matter.
@@ -88,6 +89,11 @@ class Intake:
         self._admission = admission
         self._budget = budget
         self._limits = limits
+
+    @property
+    def look_version(self) -> str:
+        """What looks at a media that comes now, see `Screening.look_version`."""
+        return self._sandbox.look_version
 
     def check_room(self) -> None:
         """Raises `Overloaded` where `admitted` would now."""
@@ -238,11 +244,18 @@ class _Upload:
             sha256=self.hasher.sha256 if whole else b"",
         )
         signals = Signals.concatenate(self._signals)
-        return Inspected(signals, media, done.coverage, done.reasons, seed=self._seed)
+        return Inspected(
+            signals,
+            media,
+            done.coverage,
+            done.reasons,
+            seed=self._seed,
+            look_version=done.look_version,
+        )
 
     def so_far_without(self, reason: Reason) -> Done:
         """What was looked at, and why the rest was not."""
-        return Done(self._so_far.media, self._so_far.coverage.broken_off(), (reason,))
+        return replace(self._so_far, coverage=self._so_far.coverage.broken_off(), reasons=(reason,))
 
     def decided_early(self) -> Inspected:
         return self.inspected(self.so_far_without(_DECIDED_EARLY))

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +82,7 @@ class _Worker:
         self._receiving = False
         self._media = 0
         self._resident_at_start = 0
+        self.look_version = ""
 
     @classmethod
     async def start(cls, environment: Mapping[str, str], memory_bytes: int) -> _Worker:
@@ -101,6 +102,7 @@ class _Worker:
                 )
             if header["type"] != "ready":
                 raise BadMessage("no ready message")
+            worker.look_version = channel.parse_ready(header)
             worker._resident_at_start = worker.resident_bytes()
         except (EOFError, OSError, BadMessage, TimeoutError) as error:
             await worker.end()
@@ -271,6 +273,7 @@ class Sandbox:
         self._all: set[_Worker] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._look_version = ""
 
     async def start(self) -> None:
         """Starts the workers. Raises `Internal` if one does not start, `ConfigInvalid` if one
@@ -290,6 +293,11 @@ class Sandbox:
     def ready_workers(self) -> int:
         """Workers that run, idle or busy."""
         return len(self._all)
+
+    @property
+    def look_version(self) -> str:
+        """What looks at media, as the newest worker says; empty before there is one."""
+        return self._look_version
 
     async def inspect(
         self, spool: Spool, job: Job, on_signals: OnSignals, ticket: Ticket | None = None
@@ -368,10 +376,10 @@ class Sandbox:
                 hashes += max((len(each) for each in signals), default=0)
                 if hashes > _MAX_HASHES:
                     raise BadMessage("more hashes than a media may have")
-                if await on_signals(signals, channel.parse_done(header)):
+                if await on_signals(signals, _told(worker, header)):
                     return None
             elif header["type"] == "done":
-                return channel.parse_done(header)
+                return _told(worker, header)
             else:
                 raise BadMessage(f"an unexpected {header['type'][:20]!r} message")
 
@@ -402,6 +410,7 @@ class Sandbox:
         memory_bytes = self._limits.memory_bytes if self._confined else 0
         worker = await _Worker.start(self._environment, memory_bytes)
         self._all.add(worker)
+        self._look_version = worker.look_version
         self._idle.put(worker)
 
     def _in_background(self, work: Awaitable[None]) -> None:
@@ -413,6 +422,10 @@ class Sandbox:
         self._starting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("worker_not_replaced", error=type(task.exception()).__name__)
+
+
+def _told(worker: _Worker, header: Mapping[str, object]) -> Done:
+    return replace(channel.parse_done(header), look_version=worker.look_version)
 
 
 def _wanted(header: Mapping[str, object]) -> int:

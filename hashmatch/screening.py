@@ -171,6 +171,7 @@ class Screenings:
         doubts = [
             *stored.coverage_reasons,
             *self._blocklist_doubts(search.snapshot, frozenset(versions), versions),
+            *_look_doubts(stored.screening, self._intake.look_version),
         ]
         judgement = await self._judge(search, doubts, stored.screening.media.sha256)
         judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
@@ -212,9 +213,12 @@ class Screenings:
             yield
 
     async def _known(self, looks: Looks, sha256: bytes) -> Inspected | None:
-        """What an earlier screening saw of the same bytes, if it saw all that is looked at now."""
-        stored = await asyncio.to_thread(self._store.find_whole, sha256)
-        if stored is None:
+        """What an earlier screening saw of the same bytes, if it saw all that is looked at now, and
+        by the same version of what looks.
+        """
+        version = self._intake.look_version
+        stored = await asyncio.to_thread(self._store.find_whole, sha256, version)
+        if stored is None or not version:
             return None
         screening = stored.screening
         present = {kind: HASH_VERSIONS[kind] for kind in looks.kinds}
@@ -227,6 +231,7 @@ class Screenings:
             (),
             again=True,
             seed=stored.seed,
+            look_version=screening.look_version,
         )
 
     async def _conclude(
@@ -263,6 +268,7 @@ class Screenings:
             create_time=began.time,
             judge_time=datetime.datetime.now(datetime.UTC),
             elapsed_ms=_since_ms(began),
+            look_version=inspected.look_version,
         )
         stored = await asyncio.to_thread(
             self._store.add,
@@ -388,6 +394,18 @@ def _kind_doubts(
         yield Reason(
             VerdictReason.HASH_VERSION_CHANGED,
             f"{names} was computed by another version; screen the media again",
+        )
+
+
+def _look_doubts(screening: Screening, present: str) -> Iterable[Reason]:
+    """Where a media was looked at by another version than is at work now. What was not seen as a
+    whole has reasons of its own; and a caller's hashes were not seen here.
+    """
+    coverage = screening.coverage
+    if coverage.complete and not coverage.by_caller and screening.look_version != present:
+        yield Reason(
+            VerdictReason.LOOK_VERSION_CHANGED,
+            "it was looked at by another version, and this one may see more; upload it again",
         )
 
 

@@ -443,6 +443,7 @@ def screenings(draw: st.DrawFn) -> Screening:
         coverage=replace(coverage, complete=True) if verdict is Verdict.NO_MATCH else coverage,
         blocklist_revision=draw(_count(2**62)),
         hash_versions=draw(st.dictionaries(st.sampled_from(Kind), st.text())),
+        look_version=draw(_IDS),
         create_time=draw(INSTANTS),
         judge_time=draw(INSTANTS),
         judgement=draw(st.integers(1, 2**32 - 1)),

@@ -150,6 +150,15 @@ def test_a_worker_cannot_say_what_the_file_was() -> None:
     assert channel.parse_done(header).media == MediaInfo()
 
 
+@given(texts)
+def test_what_looks_arrives_as_it_was_said(version: str) -> None:
+    """What was seen by this version would be looked at anew for each upload, or never."""
+    header, _ = received(channel.pack_ready(version))
+    assert header["type"] == "ready"
+    assert channel.parse_ready(header) == version
+    assert channel.parse_ready({"type": "ready"}) == ""
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()

@@ -57,6 +57,7 @@ COMMANDS = [
     ["storyboard"],
     ["calibrate"],
     ["screening"],
+    ["screening", "repeat"],
     ["screening", "show"],
     ["screening", "confirm"],
     ["screening", "list"],

@@ -18,11 +18,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import StoreUnavailable
-from hashmatch.model.records import BankPolicy, KindCount
-from hashmatch.model.verdicts import EntryState, Kind
+from hashmatch.model.records import BankPolicy, Coverage, KindCount
+from hashmatch.model.verdicts import EntryState, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
+from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import (
     banks,
     changes,
@@ -31,6 +32,7 @@ from hashmatch.store.tables import (
     judgements,
     matched,
     metadata,
+    screenings,
 )
 from tests.databases import BACKENDS, unmigrated
 
@@ -388,6 +390,53 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
         assert store.get_bank("bnk_1").policy == BankPolicy(block_score=0)
         # Each store has a name of its own.
         assert len(store.store_id()) == 32
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_server_of_the_version_before_goes_on_writing_screenings(
+    backend: str, tmp_path: Path
+) -> None:
+    """While servers are updated one by one, uploads to the older ones would fail; or the newer ones
+    could not read what those wrote.
+    """
+    before = {
+        "screening_id": "scr_1",
+        "create_ms": 5,
+        "verdict": Verdict.NO_MATCH,
+        "sha256": b"x" * 32,
+        "media": {},
+        "coverage": {"complete": True},
+        "coverage_reasons": [],
+        "hash_versions": {"1": "3"},
+        "caller": "",
+    }
+    reasons = [{"code": 3, "detail": "nothing matched"}]
+    with unmigrated(backend, tmp_path) as database:
+        database.migrate()
+        assert set(before) | {"seq", "seed", "look_version"} == set(screenings.columns.keys())
+        with database.write() as connection:
+            seq = connection.execute(
+                screenings.insert().values(before).returning(screenings.c.seq)
+            ).scalar_one()
+            connection.execute(
+                judgements.insert().values(
+                    screening_seq=seq,
+                    number=1,
+                    request_id="r",
+                    fingerprint="f",
+                    at_ms=7,
+                    verdict=Verdict.NO_MATCH,
+                    revision=1,
+                    reasons=reasons,
+                    evidence=[],
+                    elapsed_ms=0.0,
+                )
+            )
+        store = ScreeningStore(database)
+        stored = store.get_stored("scr_1")
+        assert (stored.seed, stored.screening.look_version) == (None, "")
+        assert stored.screening.coverage == Coverage(complete=True)
+        assert store.find_whole(b"x" * 32, "decoder 1, sampler 1") is None
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -101,10 +101,12 @@ def test_the_commands_for_operators_work(
     with serving(tmp_path_factory.mktemp("operating")) as running:
         with Client(running.address) as client:
             client.create_bank("known-abuse", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
+            screened = client.screen(clean / "pan_chelsea.mp4")
+        these = f"{screened.screening_id} clean/pan_chelsea.mp4"
         tried = commands(OPERATING)
         assert len(tried) >= 2
         for command in tried:
-            try_it(command, tmp_path, running)
+            try_it(command.replace("ID FILE", these), tmp_path, running)
         with Client(running.address) as client:
             wide = {**DEFAULT_THRESHOLDS, Kind.PDQ: 47}
             assert client.get_bank("known-abuse").thresholds == wide

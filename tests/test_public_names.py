@@ -130,7 +130,7 @@ RECORDS = {
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "
     "hash_versions create_time judge_time judgement elapsed_ms evidence_withheld unacted "
-    "case_id decision",
+    "case_id decision look_version",
     "Segment": "media_start_ms media_end_ms entry_start_ms entry_end_ms frames",
 }
 
@@ -155,7 +155,7 @@ ENUMERATIONS = {
     "CORRUPT SIZE_LIMIT DURATION_LIMIT FRAME_SIZE_LIMIT NO_FRAMES ALL_FRAMES_FLAT DECODE_TIMEOUT "
     "WORKER_DIED BLOCKLIST_EMPTY BLOCKLIST_STALE KIND_MISSING HASH_VERSION_CHANGED DECIDED_EARLY "
     "COVERAGE_GAP UNSEEN_MEDIA SIGNALS_LIMIT FRAMES_LIMIT STREAMS_LIMIT CPU_LIMIT MEMORY_LIMIT "
-    "SANDBOX_VIOLATION",
+    "SANDBOX_VIOLATION LOOK_VERSION_CHANGED",
 }
 
 SETTINGS = {
@@ -222,6 +222,7 @@ COMMANDS = {
     "screening": "",
     "screening show": "--json --server ID",
     "screening confirm": "--json --server ID",
+    "screening repeat": "--data --database --json FILE ID",
     "screening list": "--after --json --limit --server --since --verdict",
     "bank": "",
     "bank create": "--action --activation --block-score --flood-limit --json --kind --label --live "

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from hashmatch import channel, sandbox
 from hashmatch.channel import Done, Job
 from hashmatch.errors import Internal, MediaError
 from hashmatch.media.source import FileSource
+from hashmatch.media.versions import look_version
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
@@ -155,7 +157,9 @@ async def test_a_worker_finds_what_there_is(one: Sandbox, spool: Spool, tmp_path
         told = inspect(FileSource(file), JOB, lambda signals, _: expected.extend(signals))
     listener = Listener()
     done = await one.inspect(await fill(spool, clip()), JOB, listener)
-    assert done == told
+    # What looked is what looks here.
+    assert done == replace(told, look_version=look_version())
+    assert one.look_version == look_version()
     assert done.coverage.complete
     assert done.coverage.frames_decoded == 80
     (found,), (right,) = Signals.concatenate(listener.signals), Signals.concatenate(expected)
@@ -328,7 +332,8 @@ async def test_a_worker_ends_with_its_parent() -> None:
         )
     with ours:
         prefix = ours.recv(channel.PREFIX.size, socket.MSG_WAITALL)
-        assert channel.unframe(ours.recv(channel.lengths(prefix)[0])) == {"type": "ready"}
+        header = channel.unframe(ours.recv(channel.lengths(prefix)[0]))
+        assert header == {"type": "ready", "look_version": look_version()}
     assert process.wait(20) == 0
 
 
@@ -461,6 +466,30 @@ async def test_a_worker_that_talks_nonsense_ends_one_media(
             await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
         assert caught.value.code is VerdictReason.WORKER_DIED
         await until(lambda: running.ready_workers == 1)
+
+
+async def test_a_worker_cannot_say_afterwards_what_looked(
+    hostile: Callable[..., Sandbox], spool: Spool
+) -> None:
+    """What a worker that was taken over has seen would be used again for the same bytes."""
+    first = 'say({"type": "ready", "look_version": "of before"})'
+    late = 'say({"type": "done", "look_version": "x", **TALLY}); '
+    running = hostile(late + 'say({"type": "ready", "look_version": "x"}); time.sleep(60)', first)
+    assert running.look_version == ""
+    await running.start()
+    assert running.look_version == "of before"
+    done = await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+    assert done is not None
+    assert done.look_version == running.look_version == "of before"
+
+
+@pytest.mark.parametrize("text", ['"x" * 201', "7", "None", '"\\n"'])
+async def test_a_version_that_is_none_is_refused(
+    hostile: Callable[..., Sandbox], text: str
+) -> None:
+    """A terminal would be steered, or the database filled, by what a worker calls its version."""
+    with pytest.raises(Internal):
+        await hostile("", f'say({{"type": "ready", "look_version": {text}}})').start()
 
 
 async def test_a_worker_that_never_gets_ready_again_holds_nobody_up(

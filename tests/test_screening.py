@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hashmatch import sandbox as sandbox_module
 from hashmatch import screening as screening_module
 from hashmatch.admission import Ticket
 from hashmatch.channel import Done, Job
@@ -36,6 +37,7 @@ from hashmatch.sandbox import OnSignals, Sandbox
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
 from hashmatch.store.request import Request
+from hashmatch.store.tables import screenings as screenings_table
 from tests.support import (
     LIMITS,
     PATIENT,
@@ -444,6 +446,92 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), found.screening_id)
     assert confirmed.verdict is Verdict.BLOCK
     assert decoded == []
+
+
+@pytest.mark.parametrize("version", [None, "", "decoder 0, sampler 0"])
+async def test_what_another_version_saw_is_looked_at_anew(
+    parts: Parts, bank: Bank, decoded: list[Job], version: str | None
+) -> None:
+    """A server that looks closer would keep the NO_MATCH of one that did not."""
+    first = await parts.screen(CLIP)
+    assert first.look_version == parts.intake.look_version != ""
+    seen_by(parts, version)
+    second = await parts.screen(CLIP)
+    assert len(decoded) == 2
+    assert second.look_version == first.look_version
+    third = await parts.screen(CLIP)
+    assert len(decoded) == 2
+    assert third.look_version == first.look_version
+
+
+@pytest.mark.parametrize("version", [None, "", "decoder 0, sampler 0"])
+async def test_a_confirmation_of_what_another_version_saw_says_so(
+    parts: Parts, bank: Bank, version: str | None
+) -> None:
+    """What an older server missed would be published on the word of the newer one; or what it found
+    be let go.
+    """
+    entry = await parts.entry(bank, reencoded(1), "listed")
+    unlisted = clip([5, 6, 7])
+    clean, blocked, cut = [
+        (await parts.screen(data)).screening_id
+        for data in (unlisted, image(1), unlisted[: len(unlisted) * 3 // 4])
+    ]
+    claim = (await claimed(parts, [hashed([0], [100])], 0)).screening_id
+
+    async def confirmed(screening_id: str) -> tuple[Verdict, list[VerdictReason]]:
+        made = await parts.screenings.confirm(Request(new_id(), "confirm"), screening_id)
+        assert made.look_version == (await parts.screenings.get(screening_id)).look_version
+        return made.verdict, codes(made)
+
+    before = [await confirmed(each) for each in (clean, blocked, cut, claim)]
+    assert before[0] == (Verdict.NO_MATCH, [VerdictReason.NOTHING_FOUND])
+    seen_by(parts, version)
+    changed = VerdictReason.LOOK_VERSION_CHANGED
+    assert await confirmed(clean) == (Verdict.INCONCLUSIVE, [changed])
+    assert await confirmed(blocked) == (Verdict.BLOCK, [*before[1][1], changed])
+    # These are not of a version: the one was not seen as a whole, the other not here.
+    assert [await confirmed(each) for each in (cut, claim)] == before[2:]
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    assert await confirmed(blocked) == (Verdict.INCONCLUSIVE, [changed])
+
+
+async def test_servers_of_two_versions_each_look_for_themselves(
+    parts: Parts, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While servers are updated one by one, a newer one would take an older one's word; or what
+    goes viral be decoded each time that it goes to the other.
+    """
+    program = (
+        "import runpy; from hashmatch.media import versions; versions.SAMPLER_VERSION = 999; "
+        "runpy.run_module('hashmatch.worker', run_name='__main__')"
+    )
+    command = sandbox_module._COMMAND
+    with monkeypatch.context() as changed:
+        changed.setattr(sandbox_module, "_COMMAND", (*command[:2], "-c", program))
+        async with workers(1) as newer:
+            other = await Parts.make(tmp_path, newer)
+            first = await parts.screen(CLIP)
+            second = await other.screen(CLIP)
+            seeds = set()
+            for server, made in ((parts, first), (other, second)) * 2:
+                again = await server.screen(CLIP)
+                assert again.look_version == made.look_version == server.intake.look_version
+                seeds.add(server.screening_store.get_stored(again.screening_id).seed)
+            assert "sampler 999" in second.look_version != first.look_version
+            assert len(seeds) == 2
+            confirmed = await other.screenings.confirm(new_request(), first.screening_id)
+            assert codes(confirmed) == [VerdictReason.LOOK_VERSION_CHANGED]
+            confirmed = await parts.screenings.confirm(new_request(), first.screening_id)
+            assert confirmed.verdict is Verdict.NO_MATCH
+            other.database.close()
+
+
+def seen_by(parts: Parts, version: str | None) -> None:
+    """As if all screenings that are stored were of another version, or of before there was one."""
+    with parts.database.write() as connection:
+        seen_here = screenings_table.c.look_version != ""
+        connection.execute(screenings_table.update().where(seen_here).values(look_version=version))
 
 
 async def test_each_upload_is_looked_at_by_a_seed_of_its_own(

@@ -44,6 +44,8 @@ from tests.support import (
     signals,
 )
 
+LOOK = "decoder 1, sampler 2"
+
 WHY_NOT = (Reason(VerdictReason.CORRUPT, "some of it could not be decoded"),)
 
 EVIDENCE = Evidence(
@@ -82,6 +84,7 @@ def screening(verdict: Verdict = Verdict.INCONCLUSIVE, **changed: Any) -> Screen
         coverage=Coverage(verdict is Verdict.NO_MATCH, 1, 2, 3, 4, 5, 6, 7, by_caller=True),
         blocklist_revision=9,
         hash_versions={Kind.PDQ: "1", Kind.SHA256: "2"},
+        look_version=LOOK,
         create_time=now(),
         judge_time=now(),
         elapsed_ms=12.25,
@@ -164,23 +167,25 @@ def test_hashes_come_back_as_they_went(
 def test_the_newest_that_was_seen_here_as_a_whole_is_found(store: ScreeningStore) -> None:
     """What was seen in part, or only told by a caller, would stand for the media."""
     sha256 = screening().media.sha256
-    assert store.find_whole(sha256) is None
+    assert store.find_whole(sha256, LOOK) is None
     whole = Coverage(complete=True, frames_decoded=5)
     add(store, screening())
-    assert store.find_whole(sha256) is None
+    assert store.find_whole(sha256, LOOK) is None
     given = (signals(3),)
     first = add(store, screening(Verdict.NO_MATCH, coverage=whole), given)
     add(store, screening(Verdict.NO_MATCH, coverage=replace(whole, by_caller=True)))
     add(store, screening(coverage=replace(whole, complete=False)))
-    found = store.find_whole(sha256)
+    for version in ("decoder 1, sampler 3", ""):
+        add(store, screening(Verdict.NO_MATCH, coverage=whole, look_version=version))
+    found = store.find_whole(sha256, LOOK)
     assert found is not None
     assert found.screening.screening_id == first.screening_id
     assert found.signals[0].digests.tolist() == given[0].digests.tolist()
     second = add(store, screening(Verdict.NO_MATCH, coverage=whole), given)
-    newest = store.find_whole(sha256)
+    newest = store.find_whole(sha256, LOOK)
     assert newest is not None
     assert newest.screening.screening_id == second.screening_id
-    assert store.find_whole(bytes(32)) is None
+    assert store.find_whole(bytes(32), LOOK) is None
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1, 2**127 + 3, 2**128 - 1])
@@ -192,7 +197,7 @@ def test_a_seed_comes_back_with_what_was_stored_and_in_nothing_else(
     made = screening(Verdict.NO_MATCH, coverage=whole)
     told = store.add(Request(new_id(), "fingerprint"), made, (), (), seed)
     stored = store.get_stored(made.screening_id)
-    found = store.find_whole(made.media.sha256)
+    found = store.find_whole(made.media.sha256, LOOK)
     assert found is not None
     assert stored.seed == found.seed == seed
     assert stored.screening == told == store.get(made.screening_id)
@@ -226,7 +231,14 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     assert second.evidence == (EVIDENCE,)
     assert second.blocklist_revision == first.blocklist_revision + 1
     assert second.judge_time >= first.judge_time
-    for same in ("screening_id", "media", "coverage", "hash_versions", "create_time"):
+    for same in (
+        "screening_id",
+        "media",
+        "coverage",
+        "hash_versions",
+        "look_version",
+        "create_time",
+    ):
         assert getattr(second, same) == getattr(first, same)
     assert store.get(first.screening_id) == second
     third = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))

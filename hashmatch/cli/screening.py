@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
+from rich.text import Text
 
 from hashmatch.cli import options
-from hashmatch.cli.options import After, AsJson, Limit, Server, Since
+from hashmatch.cli.options import After, AsJson, Data, DatabaseUrl, Limit, Server, Since
 from hashmatch.cli.output import (
     Context,
     failed,
     listed,
     message_json,
+    plain,
     print_json,
     print_screening,
     progress_bar,
     promised,
+    stderr,
     stdout,
     table,
 )
@@ -159,9 +163,61 @@ def _show(screening: Screening, context: Context) -> None:
         ),
         ("largest gap", f"{coverage.largest_gap_ms / 1000:.2f} s"),
         *promised(coverage).items(),
+        ("looked", plain(screening.look_version) or "not known by what"),
     ):
         rows.add_row(name, value)
     stdout.print(rows)
+
+
+@app.command("repeat")
+def repeat(
+    context: typer.Context,
+    screening_id: Annotated[str, typer.Argument(metavar="ID")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a file as a stored screening did, and tell whether it saw the same.
+
+    Reads the database itself, for the secret seed that frames were chosen by, and may run beside
+    servers. FILE is decoded in a confined process, within the limits that the environment sets;
+    nothing is stored. Exit code 1 if other frames were looked at, or if FILE is another file.
+    """
+    shared = options.of(context, None, as_json)
+    try:
+        found = _repeated(screening_id, file, {"data": data, "database": database})
+    except (HashmatchError, OSError) as error:
+        about = {"file": str(file)} if isinstance(error, OSError) else {}
+        failed(error, shared, **about)
+        raise typer.Exit(1) from None
+    same = not found.problem and found.same_frames
+    coverage = found.coverage
+    if shared.json:
+        came = {
+            "same_frames": found.same_frames,
+            "same_hashes": found.same_hashes,
+            "same_look": found.same_look,
+            "frames": {"decoded": coverage.frames_decoded, "hashed": coverage.frames_hashed},
+        }
+        told = {"problem": found.problem} if found.problem else came
+        print_json({"screening_id": screening_id, "file": str(file), **told})
+    else:
+        frames_now = f"{coverage.frames_decoded} frames decoded, {coverage.frames_hashed} hashed"
+        hashes = "the same hashes" if found.same_hashes else "other hashes"
+        what = f"{'the same' if same else 'other'} frames, {hashes}: now {frames_now}"
+        if not found.problem and not found.same_look:
+            what += "; by other software than then, which may rightly see others"
+        line = Text("ok    " if same else "amiss ", style="green" if same else "bold red")
+        stdout.print(line.append(found.problem or what, style="default"), soft_wrap=True)
+    if not same:
+        raise typer.Exit(1)
+
+
+def _repeated(screening_id: str, file: Path, given: dict[str, Any]) -> Any:
+    settings = options.server_part("config").load(**given)
+    with stderr.status(f"looking at {plain(file.name)}"):
+        return asyncio.run(options.server_part("app").repeat(settings, screening_id, file))
 
 
 @app.command("list")

@@ -356,6 +356,10 @@ class Screening:
     ``evidence`` acts; ``unacted`` is what was found besides and has no consequences, with its
     `Effect`. ``decision`` is what a person decided of its case, None while nobody has.
 
+    ``look_version`` names what looked at the media: decoder, sampler and views of hashmatch, and
+    the libraries below them. Equal texts see the same; empty if not known, or if a caller hashed
+    it.
+
     ``evidence_withheld``: the caller is told the verdict and the class of its reasons alone; the
     rest is empty.
     """
@@ -376,6 +380,7 @@ class Screening:
     unacted: tuple[Evidence, ...] = ()
     case_id: str = ""
     decision: CaseDecision | None = None
+    look_version: str = ""
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` for a verdict that its reasons or evidence do not bear out."""

@@ -130,6 +130,7 @@ class VerdictReason(enum.IntEnum):
     CPU_LIMIT = 31
     MEMORY_LIMIT = 32
     SANDBOX_VIOLATION = 33
+    LOOK_VERSION_CHANGED = 34
 
 
 class Action(enum.IntEnum):

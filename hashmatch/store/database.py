@@ -97,12 +97,18 @@ class Database:
                     "run that version or a newer one"
                 ) from error
 
-    def check(self) -> None:
-        """Raises `ConfigInvalid` if there is no store here: to look at it makes none."""
+    def check(self, column: sa.Column[Any] | None = None) -> None:
+        """Raises `ConfigInvalid` if there is no store here, or it is too old to have the audit
+        trail or a ``column``: to look at it makes none.
+        """
         file = self.engine.url.database
         if not self.is_postgresql and not (file and Path(file).is_file()):
             raise ConfigInvalid("database: there is no store here", setting="database")
-        if not sa.inspect(self.engine).has_table("audit"):
+        found = sa.inspect(self.engine)
+        if not found.has_table("audit") or (
+            column is not None
+            and column.name not in {each["name"] for each in found.get_columns(column.table.name)}
+        ):
             raise ConfigInvalid(
                 "database: the store is of an older version; start the server once",
                 setting="database",

@@ -81,6 +81,7 @@ class ScreeningStore:
                         },
                         caller=request.actor,
                         seed=codec.seed_bytes(seed),
+                        look_version=screening.look_version,
                     )
                     .returning(screenings.c.seq)
                 ).scalar_one()
@@ -146,6 +147,12 @@ class ScreeningStore:
         """
         return self._newest(screening_id, caller)[0]
 
+    def check(self) -> None:
+        """Raises `ConfigInvalid` if there is no store, or one from before seeds were stored: for
+        those who do not migrate it.
+        """
+        self._database.check(screenings.c.seed)
+
     def get_stored(self, screening_id: str, caller: str | None = None) -> Stored:
         """Likewise, with all that is needed to judge it again."""
         screening, row = self._newest(screening_id, caller)
@@ -154,11 +161,13 @@ class ScreeningStore:
         reasons = codec.parse_reasons(row.coverage_reasons)
         return Stored(screening, signals, reasons, codec.parse_seed(row.seed))
 
-    def find_whole(self, sha256: bytes) -> Stored | None:
-        """The newest screening of the same bytes that was looked at here and as a whole."""
+    def find_whole(self, sha256: bytes, look_version: str) -> Stored | None:
+        """The newest screening of the same bytes that was looked at here, as a whole, and by this
+        `Screening.look_version`.
+        """
         query = (
             _select_newest()
-            .where(screenings.c.sha256 == sha256)
+            .where(screenings.c.sha256 == sha256, screenings.c.look_version == look_version)
             .order_by(screenings.c.seq.desc())
             .limit(_SAME_BYTES)
         )
@@ -276,6 +285,7 @@ def _to_screening(row: sa.Row[Any]) -> Screening:
         elapsed_ms=row.elapsed_ms,
         case_id=row.case_id or "",
         decision=None if row.decision is None else CaseDecision(row.decision),
+        look_version=row.look_version or "",
     )
 
 

@@ -219,6 +219,8 @@ screenings = sa.Table(
     # The secret that its frames were chosen by, 16 bytes, highest first: told to nobody. Null if
     # no frame was chosen here, or before there were seeds.
     sa.Column("seed", sa.LargeBinary, nullable=True),
+    # What looked at it, see `Screening.look_version`. Null if not known: from before there was one.
+    sa.Column("look_version", sa.Text, nullable=True),
     sqlite_autoincrement=True,
 )
 

@@ -266,6 +266,10 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """The process that decoded it tried what no decoder does, such as to open a file, and was ended:
     the media is meant to do harm, or hashmatch has a fault. Keep it apart and report it.
     """
+    VERDICT_REASON_LOOK_VERSION_CHANGED: _VerdictReason.ValueType  # 34
+    """The media was looked at by another version of hashmatch, or of the libraries that decode for it:
+    the present one may see more. Upload it again.
+    """
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a verdict is what it is."""
@@ -331,6 +335,10 @@ VERDICT_REASON_MEMORY_LIMIT: VerdictReason.ValueType  # 32
 VERDICT_REASON_SANDBOX_VIOLATION: VerdictReason.ValueType  # 33
 """The process that decoded it tried what no decoder does, such as to open a file, and was ended:
 the media is meant to do harm, or hashmatch has a fault. Keep it apart and report it.
+"""
+VERDICT_REASON_LOOK_VERSION_CHANGED: VerdictReason.ValueType  # 34
+"""The media was looked at by another version of hashmatch, or of the libraries that decode for it:
+the present one may see more. Upload it again.
 """
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 
@@ -874,6 +882,7 @@ class Screening(_message.Message):
     UNACTED_FIELD_NUMBER: _builtins.int
     CASE_ID_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
+    LOOK_VERSION_FIELD_NUMBER: _builtins.int
     screening_id: _builtins.str
     """Id of the screening, "scr_" and 26 characters."""
     verdict: Global___Verdict.ValueType
@@ -896,6 +905,11 @@ class Screening(_message.Message):
     """
     decision: Global___CaseDecision.ValueType
     """What a person decided of it: OVERTURNED lets it be published, whatever the verdict."""
+    look_version: _builtins.str
+    """What looked at the media: versions of the decoder, the sampler and the views of hashmatch, and of
+    the libraries below them, for people to read and programs to compare as a whole. Screenings with
+    equal texts were looked at alike. Empty if the caller hashed the media, or if it is not known.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Why, most important first; never empty."""
@@ -956,10 +970,11 @@ class Screening(_message.Message):
         unacted: _abc.Iterable[Global___Evidence] | None = ...,
         case_id: _builtins.str = ...,
         decision: Global___CaseDecision.ValueType = ...,
+        look_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "elapsed", b"elapsed", "judge_time", b"judge_time", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "case_id", b"case_id", "coverage", b"coverage", "create_time", b"create_time", "decision", b"decision", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "unacted", b"unacted", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocklist_revision", b"blocklist_revision", "case_id", b"case_id", "coverage", b"coverage", "create_time", b"create_time", "decision", b"decision", "elapsed", b"elapsed", "evidence", b"evidence", "evidence_withheld", b"evidence_withheld", "hash_versions", b"hash_versions", "judge_time", b"judge_time", "judgement", b"judgement", "look_version", b"look_version", "media", b"media", "padding", b"padding", "reasons", b"reasons", "screening_id", b"screening_id", "unacted", b"unacted", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -271,6 +271,7 @@ def _screening_to_wire(screening: Screening) -> pb.Screening:
         decision=pb.CASE_DECISION_UNSPECIFIED
         if screening.decision is None
         else to_wire(screening.decision),
+        look_version=screening.look_version,
     )
 
 
@@ -300,6 +301,7 @@ def _screening(message: pb.Screening) -> Screening:
         unacted=tuple(evidence_from_wire(each) for each in message.unacted),
         case_id=message.case_id,
         decision=known(CaseDecision, message.decision) if message.decision else None,
+        look_version=message.look_version,
     )
 
 

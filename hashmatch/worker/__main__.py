@@ -14,6 +14,7 @@ from typing import Any, Final
 from hashmatch import channel
 from hashmatch.channel import Job
 from hashmatch.media.tally import Tally
+from hashmatch.media.versions import look_version
 from hashmatch.model.signals import Signals
 from hashmatch.worker.confine import CannotConfine, confine
 from hashmatch.worker.inspect import inspect, summary
@@ -155,7 +156,7 @@ def _work(link: _Link) -> None:
     finally:
         os.close(memory)
         os.close(disk)
-        link.send(channel.frame({"type": "ready"}))
+        link.send(channel.pack_ready())
 
 
 def main() -> None:
@@ -165,6 +166,7 @@ def main() -> None:
     link = _Link(socket.socket(fileno=int(sys.argv[1])))
     memory_bytes = int(sys.argv[2])  # 0: not confined.
     warm_up()
+    looks = look_version()
     # What is there by now stays: the collector need not look through it for every upload.
     gc.collect()
     gc.freeze()
@@ -174,7 +176,7 @@ def main() -> None:
         except CannotConfine as error:
             link.send(channel.frame({"type": "unconfined", "why": str(error)}))
             return
-    link.send(channel.frame({"type": "ready"}))
+    link.send(channel.pack_ready(looks))
     while True:
         _work(link)
 

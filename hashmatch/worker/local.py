@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media.source import FileSource
 from hashmatch.media.storyboard import Thumbnail, key_frame_times
 from hashmatch.media.tally import Tally
+from hashmatch.media.versions import look_version
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals, part_of, turn_of
 from hashmatch.model.verdicts import Kind
@@ -52,6 +53,7 @@ class Look:
                 {"code": reason.code.name, "detail": reason.detail} for reason in self.done.reasons
             ],
             "seed": f"{self.seed:032x}",
+            "look_version": self.done.look_version,
             "costs": asdict(self.tally.costs),
             "signals": [
                 {
@@ -108,6 +110,7 @@ def look(
     with path.open("rb") as file:
         warm_up()  # What runs for the first time takes longer than it costs.
         done = inspect(FileSource(file), job, emit, observe)
+        done = replace(done, look_version=look_version())
         hasher = ExactHasher((Kind.SHA256, Kind.SHA1, Kind.MD5))
         file.seek(0)
         while chunk := file.read(_READ_BYTES):

@@ -1,6 +1,6 @@
-"""What a screening was made with: the secret that its frames were chosen by.
+"""What a screening was made with: the secret that its frames were chosen by, and what looked at it.
 
-Nullable: a server of the version before goes on writing screenings without it.
+Nullable: a server of the version before goes on writing screenings without them.
 """
 
 import sqlalchemy as sa
@@ -12,3 +12,4 @@ down_revision = "0010"
 
 def upgrade() -> None:
     op.add_column("screenings", sa.Column("seed", sa.LargeBinary(), nullable=True))
+    op.add_column("screenings", sa.Column("look_version", sa.Text(), nullable=True))
