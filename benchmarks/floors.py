@@ -55,7 +55,7 @@ FLOORS: Final[Mapping[str, Floor]] = {
     "views_360p": Floor(0.4, "2.5 times one view of each frame at most"),
     "views_720p": Floor(0.5, "twice one view of each frame at most"),
     "views_corpus": Floor(0.6, "1.7 times one view of each frame at most"),
-    "service_throughput": Floor(0.2, _HALF),
+    "service_throughput": Floor(0.17, _HALF),
     "service_latency_50_p50": Floor(0.17, _LATENCY),
     "service_latency_50_p95": Floor(0.12, _LATENCY),
     "service_latency_50_p99": Floor(0.1, _LATENCY),

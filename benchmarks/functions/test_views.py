@@ -111,6 +111,7 @@ def test_views_of_real_clips(blocklist: Snapshot, against: Against) -> None:
         lambda: _screen_all(paths, _ALL, blocklist),
         lambda: _screen_all(paths, _SINGLE, blocklist),
         rounds=_CORPUS_ROUNDS,
+        warm_up=False,
         calls=len(paths),
         yardstick_calls=len(paths),
         media=f"{len(paths)} files",
