@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +14,12 @@ from rich.console import Console
 
 from benchmarks import recall, report, service
 from benchmarks.again import confirmed
-from benchmarks.baseline import accepted, compare
+from benchmarks.baseline import Reference, accepted, compare, reference
+from benchmarks.floors import FLOORS
 from benchmarks.functions.suite import measure as functions
 from benchmarks.harness import Row
-from benchmarks.results import BASELINE, RESULTS, Result, measured_now, read, write
+from benchmarks.processor import of_this_machine
+from benchmarks.results import BASELINES, RESULTS, Result, baselines, measured_now, read, write
 
 _GROUPS: Final = ("functions", "recall", "service")
 _README: Final = Path(__file__).resolve().parent.parent / "README.md"
@@ -67,28 +69,30 @@ def _measure(full: bool, only: list[str] | None) -> Result:
             for row in recall.rows(full, details) if group == "recall" else service.rows(full):
                 tell(row)
     command = "make bench-full" if full else "make bench"
-    baseline = _baseline()
-    return measured_now(confirmed(tuple(rows), baseline, again), command, details)
+    return measured_now(confirmed(tuple(rows), _reference(), again), command, details)
 
 
-def _baseline() -> Sequence[Row]:
-    return read(BASELINE).rows if BASELINE.exists() else ()
+def _reference(processor: str = "") -> Reference:
+    """What is known of a processor, by default of this machine's."""
+    return reference(baselines(BASELINES), processor or of_this_machine().key, FLOORS)
 
 
 def _report(result: Result, *, whole: bool) -> int:
-    baseline = _baseline()
-    findings = compare(result.rows, baseline, whole=whole and result.command == "make bench")
+    held = _reference()
+    findings = compare(result.rows, held, whole=whole and result.command == "make bench")
     write(result, RESULTS / "latest.json")
     if whole:
         write(result, RESULTS / "runs" / f"{result.time.replace(':', '')}.json")
-    (RESULTS / "summary.md").write_text(report.summary(result, findings))
+    (RESULTS / "summary.md").write_text(report.summary(result, findings, known=held.known))
     (RESULTS / "history.json").write_text(report.history(result.rows))
-    report.plots(result, baseline, RESULTS)
+    report.plots(result, held.rows if held.known else (), RESULTS)
     console.print(report.table(result.rows, findings))
+    if not held.known:
+        console.print(report.unknown(result))
     if (
         whole
-        and baseline
-        and not {row.media for row in baseline} <= {row.media for row in result.rows}
+        and held.rows
+        and not {row.media for row in held.rows} <= {row.media for row in result.rows}
     ):
         console.print("Other clips than the baseline's: set HASHMATCH_CORPUS to compare recall.")
     red = [finding for finding in findings if finding.is_red]
@@ -100,24 +104,33 @@ def _report(result: Result, *, whole: bool) -> int:
 
 def _accept(reason: str) -> int:
     runs = [read(path) for path in sorted((RESULTS / "runs").glob("*.json"))]
-    runs = [run for run in runs if runs[-1].commit == run.commit and run.command == "make bench"]
+    runs = [run for run in runs if _are_alike(run, runs[-1]) and run.command == "make bench"]
     if not runs:
         console.print("there is no run to accept; run 'make bench' first", style="bold red")
         return 1
+    held = _reference(runs[-1].machine["processor_key"])
+    before = [row for row in held.rows if held.known or row.is_exact]
     try:
-        baseline = accepted(runs, reason, _baseline())
+        baseline = accepted(runs, reason, before)
     except ValueError as error:
         console.print(str(error), style="bold red")
         return 1
-    write(baseline, BASELINE)
+    path = BASELINES / f"{baseline.machine['processor_key']}.json"
+    write(baseline, path)
     text = _README.read_text()
     head, rest = text.split(report.README_MARKS[0])
     tail = rest.split(report.README_MARKS[1])[1]
     section = f"\n\n{report.measured(baseline)}\n\n"
     _README.write_text(head + section.join(report.README_MARKS) + tail)
     shutil.rmtree(RESULTS / "runs")
-    console.print(f"accepted {len(runs)} runs; commit baseline.json and README.md with the reason")
+    console.print(f"accepted {len(runs)} runs; commit {path.name} and README.md with the reason")
     return 0
+
+
+def _are_alike(one: Result, other: Result) -> bool:
+    """Whether two runs are of one tree and one processor."""
+    key = "processor_key"
+    return one.commit == other.commit and one.machine.get(key) == other.machine.get(key)
 
 
 if __name__ == "__main__":

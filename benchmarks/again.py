@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from benchmarks.baseline import compare
+from benchmarks.baseline import Reference, compare
 from benchmarks.harness import Row
 
 __all__ = ["confirmed"]
@@ -18,7 +18,7 @@ _RUNS: Final = 3
 
 def confirmed(
     rows: Sequence[Row],
-    baseline: Sequence[Row],
+    baseline: Reference | Sequence[Row],
     again: Callable[[Collection[str]], Sequence[Row]],
 ) -> tuple[Row, ...]:
     """``rows``, where each that falls short of ``baseline`` is the best of up to three runs.
@@ -30,7 +30,9 @@ def confirmed(
     best = {row.key: row for row in rows}
     for number in range(2, _RUNS + 1):
         short = {finding.name for finding in compare(rows, baseline, whole=False) if finding.is_red}
-        names = [row.name for row in rows if row.name in short and not row.fault and not row.media]
+        names = [
+            row.name for row in rows if row.name in short and not row.fault and not row.is_exact
+        ]
         if not names:
             break
         for row in again(names):

@@ -42,6 +42,11 @@ class Row:
     media: str = ""
 
     @property
+    def is_exact(self) -> bool:
+        """True if the figure depends on media alone: the same on every processor, every time."""
+        return bool(self.media) and self.spread == 0
+
+    @property
     def key(self) -> tuple[str, str]:
         """What a row is told from others by."""
         return self.name, self.media

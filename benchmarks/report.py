@@ -15,12 +15,22 @@ from benchmarks.baseline import Finding
 from benchmarks.harness import Row
 from benchmarks.results import Result
 
-__all__ = ["README_MARKS", "figure", "history", "measured", "plots", "summary", "table"]
+__all__ = [
+    "README_MARKS",
+    "figure",
+    "history",
+    "measured",
+    "plots",
+    "summary",
+    "table",
+    "unknown",
+]
 
 README_MARKS: Final = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 _COLOURS: Final = {
     "ok": "green",
+    "floor": "green",
     "new": "cyan",
     "short": "bold red",
     "fault": "bold red",
@@ -54,8 +64,17 @@ def table(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
     return made
 
 
-def summary(result: Result, findings: Sequence[Finding]) -> str:
-    """The Markdown summary."""
+def unknown(result: Result) -> str:
+    """What a run on a processor without a baseline is held against, in words."""
+    return (
+        f"There is no baseline of this processor, {result.machine['processor']} with "
+        f"{result.machine['cores']} cores: its floor decides on each row, which finds large "
+        "losses alone. Those that depend on media alone are held against the newest baseline."
+    )
+
+
+def summary(result: Result, findings: Sequence[Finding], *, known: bool = True) -> str:
+    """The Markdown summary. ``known``: the processor has a baseline."""
     red = [finding for finding in findings if finding.is_red]
     lines = [
         "# Benchmarks",
@@ -65,6 +84,7 @@ def summary(result: Result, findings: Sequence[Finding]) -> str:
         "",
         f"{len(result.rows)} rows, {len(red)} of them red." if red else "No row is red.",
         "",
+        *(() if known else (unknown(result), "")),
         *(f"- **{each.name}** {each.state}: {each.detail}" for each in red),
         "",
         *_markdown_rows(result.rows),

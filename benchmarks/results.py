@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import Row
+from benchmarks.processor import of_this_machine
 
-__all__ = ["BASELINE", "RESULTS", "Result", "measured_now", "read", "write"]
+__all__ = ["BASELINES", "RESULTS", "Result", "baselines", "measured_now", "read", "write"]
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
-BASELINE: Final = Path(__file__).resolve().parent / "baseline.json"
+# One of each processor, by its key.
+BASELINES: Final = Path(__file__).resolve().parent / "baselines"
 _PACKAGES: Final = ("av", "faiss-cpu", "grpcio", "hashmatch", "numba", "numpy", "pdqhash", "pillow")
 
 
@@ -39,13 +39,15 @@ class Result:
 
 def measured_now(rows: Sequence[Row], command: str, details: dict[str, Any]) -> Result:
     """A result of this moment, tree and machine."""
+    processor = of_this_machine()
     return Result(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         commit=_commit(),
         command=command,
         machine={
-            "processor": _processor(),
-            "cores": os.cpu_count(),
+            "processor": processor.described,
+            "processor_key": processor.key,
+            "cores": processor.cores,
             "python": platform.python_version(),
         },
         versions={name: importlib.metadata.version(name) for name in _PACKAGES},
@@ -67,16 +69,12 @@ def read(path: Path) -> Result:
     return Result(**fields)
 
 
+def baselines(folder: Path) -> list[Result]:
+    """The baselines of all processors that a folder has, the newest last."""
+    return sorted((read(path) for path in folder.glob("*.json")), key=lambda each: each.time)
+
+
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.machine()
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1) if found else platform.machine()

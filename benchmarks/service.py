@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from grpc import aio
 
-from benchmarks.digests import digests, signals_of
+from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.harness import Row, row
 from benchmarks.load import Sample
 from benchmarks.load_rows import load_rows
@@ -28,7 +28,8 @@ from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
 from hashmatch.index.live import usable
 from hashmatch.model.verdicts import Action, Kind, Verdict
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
+from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.request import Request
 from hashmatch.v1 import screening_service_pb2 as pb
@@ -42,11 +43,13 @@ _SLOW_BOUND_SECONDS: Final = 0.1
 _SLOW_SECONDS: Final = 2.0
 _SLOW_PIECES: Final = 40
 _SLOW_ROUNDS: Final = 5
+_SLOW_APART_SECONDS: Final = 0.4  # Four times what each may take after its last byte.
 
 _UPDATE_BOUND_SECONDS: Final = 1.0
 _UPDATE_ROUNDS: Final = 7
 _UPDATE_ENTRIES: Final = 1000
 _ENTRY_HASHES: Final = 1000
+_FILL_BLOCK: Final = 100
 
 
 @contextlib.contextmanager
@@ -74,7 +77,10 @@ def serving(folder: Path | None = None, **settings: str) -> Iterator[str]:
         )
         try:
             assert process.stdout is not None
-            yield json.loads(process.stdout.readline())["listening"]
+            said = process.stdout.readline()
+            if "listening" not in (told := json.loads(said or "{}")):
+                raise RuntimeError(f"the server does not start: {said or process.wait()}")
+            yield told["listening"]
         finally:
             process.terminate()
             process.wait()
@@ -102,7 +108,7 @@ def rows(full: bool) -> Iterator[Row]:
         )
         for suffix in (".mp4", ".webm"):
             data = short_clip(suffix).read_bytes()
-            values = [asyncio.run(_slow_upload(address, data)) for _ in range(_SLOW_ROUNDS)]
+            values = asyncio.run(_slow_uploads(address, data))
             yield row(
                 f"slow_upload_{suffix[1:]}",
                 f"last byte to verdict, an upload of {_SLOW_SECONDS:g} s",
@@ -130,6 +136,18 @@ def _samples() -> tuple[list[Sample], dict[str, Path]]:
         for name, path in paths.items()
     ]
     return samples, paths
+
+
+async def _slow_uploads(address: str, data: bytes) -> list[float]:
+    """`_slow_upload` for each round. They overlap, as each does nearly nothing for most of its
+    time, and end one after the other.
+    """
+
+    async def later(number: int) -> float:
+        await asyncio.sleep(number * _SLOW_APART_SECONDS)
+        return await _slow_upload(address, data)
+
+    return list(await asyncio.gather(*map(later, range(_SLOW_ROUNDS))))
 
 
 async def _slow_upload(address: str, data: bytes) -> float:
@@ -180,14 +198,16 @@ def _fill(folder: Path) -> None:
         store = BlocklistStore(database)
         store.create_bank(Request("bank", ""), "bench", "", Action.BLOCK, {Kind.PDQ: 31})
         made = digests(_UPDATE_ENTRIES * _ENTRY_HASHES)
-        for number in range(_UPDATE_ENTRIES):
-            some = made[number * _ENTRY_HASHES : (number + 1) * _ENTRY_HASHES]
-            store.create_entry(
-                Request(f"entry-{number}", ""),
-                "bench",
-                NewEntry(f"{number}", "", [signals_of(some)]),
-                usable,
-            )
+        firsts = range(0, _UPDATE_ENTRIES, _FILL_BLOCK)
+        blocks = (_block(made, first) for first in firsts)
+        store.create_entries(Request("entries", ""), "bench", blocks, usable)
+
+
+def _block(made: Bytes, first: int) -> NewEntries:
+    numbers = [f"{number}" for number in range(first, first + _FILL_BLOCK)]
+    some = signals_of(made[first * _ENTRY_HASHES : (first + _FILL_BLOCK) * _ENTRY_HASHES])
+    begins = np.arange(_FILL_BLOCK + 1) * _ENTRY_HASHES
+    return NewEntries(numbers, [""] * _FILL_BLOCK, [(some, begins)])
 
 
 def _update_once(client: Client, rng: np.random.Generator) -> float:

@@ -5,18 +5,21 @@ What is logged names things by their ids. Hashes, file names, references and tok
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
-from typing import Any, TextIO, cast
+from typing import Any
 
 import structlog
+
+from hashmatch import streams
 
 __all__ = ["configure", "get_logger"]
 
 
 def configure(level: str) -> None:
-    """Sets up logging for the process. ``level`` is a name of the standard library's."""
+    """Sets up logging for the process. ``level`` is a name of the standard library's. What cannot
+    be written, on a full disk for one, is lost, and fails neither a request nor the process.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -29,23 +32,8 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(streams.unfailing(sys.stderr)),
     )
-
-
-class _Lossy:
-    """A stream that loses what it cannot write: a log on a full disk must not fail a request."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.flush()
 
 
 def get_logger(name: str) -> Any:

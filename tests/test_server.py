@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -545,9 +544,8 @@ async def test_readers_of_changes_do_not_hold_up_a_stop(small: Door) -> None:
     calls = [small.blocklist.WatchChanges(blocklist_pb.WatchChangesRequest()) for _ in range(20)]
     for call in calls:
         assert (await call.read()).HasField("checkpoint")
-    began = time.monotonic()
-    await small.server.stop(20)
-    assert time.monotonic() - began < 10
+    async with asyncio.timeout(60):
+        await small.server.stop(3600)
     for call in calls:
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
         assert "stopping" in await call.details()
@@ -719,7 +717,7 @@ async def test_an_answer_may_come_before_the_last_chunk(door: Door) -> None:
             await asyncio.sleep(0.03)
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await door.screening.ScreenUpload(slow())
     assert answer.screening.verdict == pb.VERDICT_BLOCK
     assert sent <= len(long) // 4096
@@ -856,8 +854,8 @@ async def test_requests_are_welcome_once_the_server_serves(
         under_way = asyncio.ensure_future(screening.ScreenUpload(slow()))
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        await asyncio.sleep(0.1)
-        stopping = asyncio.create_task(server.stop(10))
+        await until(lambda: spools() == 1)  # It is heard of.
+        stopping = asyncio.create_task(server.stop(60))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         may_end.set()
         assert (await under_way).screening.verdict == pb.VERDICT_INCONCLUSIVE
@@ -895,7 +893,7 @@ def spools() -> int:
 
 async def until(true: Callable[[], bool]) -> None:
     """Waits until something holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -914,7 +912,8 @@ async def test_a_caller_who_goes_away_leaves_nothing(door: Door, how: str) -> No
         async with aio.insecure_channel(door.address) as channel:
             stub: Any = screening_grpc.ScreeningServiceStub(channel)
             call = stub.ScreenUpload(half(), timeout=1.5 if how == "runs out of time" else None)
-            await until(lambda: spools() == 1)
+            if how != "runs out of time":  # Which it may before it is heard of.
+                await until(lambda: spools() == 1)
             if how == "cancels":
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
@@ -924,7 +923,7 @@ async def test_a_caller_who_goes_away_leaves_nothing(door: Door, how: str) -> No
                     await call
         await until(lambda: spools() == 0)
         assert door.parts.budget == spool_budget(door.parts.budget.folder)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         # By the same id, of which no answer was stored.
         answer = await door.screening.ScreenUpload(
             upload(CLIP, request_id=messages[0].header.request_id)

@@ -166,8 +166,8 @@ async def test_waiting_ends_when_the_bytes_are_there(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await spool.append(bytes(1))
-    await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(spool.wait_for(20), 1)
+    await asyncio.wait_for(waiting, 60)
+    await asyncio.wait_for(spool.wait_for(20), 60)
     spool.close()
 
 
@@ -178,8 +178,8 @@ async def test_waiting_ends_with_the_upload(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     await spool.end()
-    await asyncio.wait_for(asyncio.gather(*waiting), 1)
-    await asyncio.wait_for(spool.wait_for(10**9), 1)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
+    await asyncio.wait_for(spool.wait_for(10**9), 60)
     assert spool.ended
     spool.close()
 

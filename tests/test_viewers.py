@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests import viewers
+from tests.conftest import ROOT
 from tests.support import clip, image, picture
 from tests.viewers import Picture, ViewerRefused
 
@@ -186,6 +187,13 @@ def test_a_browser_that_a_file_ended_is_started_anew(still: Path) -> None:
     assert near(viewers.chromium_shows(still), 1)
     os.kill(viewers.browser_pid(), signal.SIGKILL)
     assert near(viewers.chromium_shows(still), 1)
+
+
+def test_ci_installs_every_viewer() -> None:
+    """A viewer that is new here would be missing there, and CI fail."""
+    script = (ROOT / ".ci" / "run").read_text()
+    for names in viewers.PROGRAMS.values():
+        assert f"one_of {' '.join(names)}\n" in script or f"command {names[0]} -version" in script
 
 
 @pytest.mark.parametrize("variable", ["CI", "HASHMATCH_CORPUS"])

@@ -28,6 +28,7 @@ from PIL import Image
 from tests.browser import Browser, BrowserFailed, Page
 
 __all__ = [
+    "PROGRAMS",
     "Picture",
     "ViewerRefused",
     "browser_pid",
@@ -47,7 +48,7 @@ __all__ = [
 Picture = npt.NDArray[np.uint8]
 
 # By what names systems have a program, best first. Ubuntu's `chromium` is no package of its own.
-_NAMES: Final = {
+PROGRAMS: Final = {
     "chromium": ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"),
     "ffmpeg": ("ffmpeg",),
     "magick": ("magick", "convert"),
@@ -66,7 +67,7 @@ def viewer(name: str) -> Path:
     """The path of ``chromium``, ``ffmpeg``, ``magick``, ``mpv`` or ``vips``. Where it is missing
     the test is skipped, or fails if CI or HASHMATCH_CORPUS is set.
     """
-    for program in _NAMES[name]:
+    for program in PROGRAMS[name]:
         if found := shutil.which(program):
             return Path(found)
     missing = f"{name} is not installed (.ci/run installs it)"

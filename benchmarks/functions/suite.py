@@ -44,6 +44,7 @@ class Against:
         yardstick: Callable[..., object],
         *,
         rounds: int,
+        warm_up: bool = True,
         arguments: Callable[[], tuple[Any, ...]] = tuple,
         calls: float = 1,
         yardstick_calls: float = 1,
@@ -51,10 +52,11 @@ class Against:
     ) -> Row:
         """Makes the row ``name``; once in a test.
 
-        In each of ``rounds``, after one that does not count, the yardstick and then the subject
-        are called with what ``arguments`` gives. ``calls`` and ``yardstick_calls`` say how much
-        of what the row speaks of one call does. ``media`` says by which files, where that depends
-        on the machine. The clock is the ``timer`` of the test's
+        In each of ``rounds``, after one that does not count if ``warm_up``, the yardstick and then
+        the subject are called with what ``arguments`` gives. Of calls that take seconds, what is
+        met for the first time is too little to see, and such a round is time lost. ``calls`` and
+        ``yardstick_calls`` say how much of what the row speaks of one call does. ``media`` says by
+        which files, where that depends on the machine. The clock is the ``timer`` of the test's
         benchmark mark, else that of the wall.
         """
         yardsticks: list[float] = []
@@ -71,7 +73,7 @@ class Against:
         # As a worker does: what else this process holds costs neither of the two anything.
         gc.collect()
         gc.freeze()
-        benchmark.pedantic(subject, setup=before, rounds=rounds, warmup_rounds=1)
+        benchmark.pedantic(subject, setup=before, rounds=rounds, warmup_rounds=int(warm_up))
         values = [seconds / calls for seconds in benchmark.stats.stats.data]
         made = row(name, what, yardstick_name, values, yardsticks[-len(values) :])
         made = replace(made, media=media)

@@ -109,6 +109,7 @@ def test_long(against: Against, tmp_path: Path) -> None:
         lambda: signals_of_clip(long),
         lambda: signals_of_clip(less),
         rounds=3,
+        warm_up=False,
         calls=300,
         yardstick_calls=32,
     )

@@ -61,6 +61,7 @@ def test_import(against: Against, tmp_path: Path, name: str, count: int) -> None
         ours,
         yardstick,
         rounds=5 if count < 1_000_000 else 2,
+        warm_up=False,
         arguments=folder,
     )
 
@@ -115,6 +116,7 @@ def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
         lambda folder: asyncio.run(imported(folder)),
         yardstick,
         rounds=3 if count < 1_000_000 else 1,
+        warm_up=False,
         arguments=folder,
     )
 

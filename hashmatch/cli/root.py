@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from hashmatch import streams
 from hashmatch.cli import (
     audit,
     banks,
@@ -58,4 +59,4 @@ app.add_typer(imports.app, name="import")
 
 def main() -> None:
     """The ``hashmatch`` command."""
-    app()
+    streams.run(app)

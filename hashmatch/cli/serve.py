@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
 
+from hashmatch import streams
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson, Data, DatabaseUrl
-from hashmatch.cli.output import Context, failed, print_json, stdout
+from hashmatch.cli.output import Context, failed, print_json, stderr, stdout
 from hashmatch.errors import HashmatchError
 
 __all__ = ["serve"]
@@ -70,6 +72,17 @@ def _serve(context: Context, **given: Any) -> None:
     telemetry.configure(settings.log_level)
 
     def on_ready(started: Any) -> None:
+        if not started.first_token:
+            # What is told then is as good as a line of the log, which fails no server either.
+            sys.stdout = streams.unfailing(sys.stdout)
+        try:
+            announce(started)
+        except OSError:
+            # Nobody has it: the next start would tell none.
+            stderr.print("the first admin's token is lost; make another: hashmatch caller recover")
+            raise
+
+    def announce(started: Any) -> None:
         if context.json:
             token = {"first_token": started.first_token} if started.first_token else {}
             print_json({"listening": started.address, **token})

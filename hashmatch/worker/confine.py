@@ -7,6 +7,7 @@ without (FFmpeg for tables of character sets); whatever else it asks of the kern
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -88,8 +89,10 @@ def _silence() -> None:
     # To show a warning or an error, Python would read source files.
     warnings.simplefilter("ignore")
     sys.unraisablehook = sys.excepthook = _ignore
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        # Whether the server's own streams can be written is no worker's business.
+        with contextlib.suppress(OSError):
+            stream.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)

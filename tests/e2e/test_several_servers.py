@@ -121,13 +121,20 @@ def test_what_one_server_adds_the_others_block_at_once(servers: list[RunningServ
 def test_calls_go_to_each_in_turn(servers: list[RunningServer]) -> None:
     """One server would do all the work, and its end be the end of the service."""
     both = "ipv4:" + ",".join(server.address for server in servers)
-    before = [server.log.read_text().count('"screened"') for server in servers]
+
+    def screened() -> list[int]:
+        return [server.log.read_text().count('"screened"') for server in servers]
+
     with Client(both) as client:
-        client.screen(image(1))
-        time.sleep(0.2)  # Until both are connected.
+        at_first, until = screened(), time.monotonic() + 60
+        # Both are connected.
+        while not all(now > then for now, then in zip(screened(), at_first, strict=True)):
+            assert time.monotonic() < until
+            client.screen(image(1))
+        before = screened()
         for _ in range(20):
             assert client.screen(image(1)).verdict is Verdict.NO_MATCH
-    after = [server.log.read_text().count('"screened"') for server in servers]
+    after = screened()
     assert all(20 > count - old >= 5 for count, old in zip(after, before, strict=True))
 
 
