@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from hashmatch.media import heif
 from hashmatch.media.source import Source
 
@@ -22,6 +24,7 @@ __all__ = [
     "mp4_boxes",
     "png_chunks",
     "readings",
+    "scrambled",
     "sniff",
     "track_handlers",
     "unseen_media",
@@ -315,6 +318,21 @@ def _ts_missing(source: Source, size: int) -> str | None:
             return f"its packets are out of step after byte {start}"
         start += len(chunk)
     return "the file ends within a packet" if size % _TS_PACKET else None
+
+
+def scrambled(source: Source) -> str | None:
+    """Says in a phrase what of a transport stream is scrambled; None if nothing is. Source: ISO/IEC
+    13818-1, 2.4.3.3.
+    """
+    start = 0
+    while chunk := source.read_at(start, _TS_PACKET * 512):
+        heads = np.frombuffer(chunk[: len(chunk) // _TS_PACKET * _TS_PACKET], np.uint8)
+        heads = heads.reshape(-1, _TS_PACKET)[:, :4]
+        padding = (heads[:, 1] & 0x1F == 0x1F) & (heads[:, 2] == 0xFF)
+        if ((heads[:, 3] & 0xC0 != 0) & ~padding).any():
+            return "scrambled packets"
+        start += len(chunk)
+    return None
 
 
 def _flv_missing(source: Source, size: int) -> str | None:

@@ -15,6 +15,9 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
+from hashmatch.media.announced import Crop
+from hashmatch.media.geometry import Undone
+from hashmatch.media.layers import Layers
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
@@ -58,9 +61,10 @@ class Track:
         tally: Tally,
         *,
         max_gap_ms: int,
+        crops: tuple[Crop, ...] = (),
     ) -> None:
-        """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if
-        its times cannot be trusted.
+        """``crops`` are asked for by the container. Raises `MediaError` if its frames are too
+        large, or nothing decodes them; `Doubt` if its times cannot be trusted.
         """
         context = stream.codec_context
         if context is None:
@@ -90,7 +94,11 @@ class Track:
         # FFmpeg's own threads log, which PyAV hands to Python: both may wait for ever.
         context.thread_count = 1
         rate = stream.average_rate or stream.base_rate
-        self._stream, self._context = stream, context
+        self._stream, self._context, self._crops = stream, context, crops
+        self._layers = Layers(stream, tally)
+        self._decoder = self._layers.decoder or stream
+        if self._layers.decoder is not None and max_gap_ms:
+            raise Doubt("alpha planes have key frames of their own")
         self._limits, self._tally = limits, tally
         self._start_ms = (container.start_time or 0) / 1000
         self._frame_ms = float(_MS_A_SECOND / rate) if rate else 0.0
@@ -106,6 +114,7 @@ class Track:
         if not packet.size:
             return ()
         self._packets += 1
+        self._layers.check(packet)
         if packet.is_corrupt:
             self._fail()
         hidden = bool(packet.is_discard)
@@ -174,7 +183,7 @@ class Track:
         """The frames that a packet completes; for none, those left in the decoder."""
         began = time.perf_counter()
         try:
-            decoded = self._stream.decode(packet)
+            decoded = self._decoder.decode(packet)
         except av.error.EOFError:
             return []
         except MemoryError:
@@ -218,7 +227,13 @@ class Track:
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         self._looked_ms, self._passed = pts_ms, None
         began = time.perf_counter()
-        batches = luma.from_video_frame(frame, pts_ms, stream=self._stream.index)
+        try:
+            batches = luma.from_video_frame(
+                frame, pts_ms, stream=self._stream.index, crops=self._crops
+            )
+        except Undone as error:
+            self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))
+            return []
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import av
@@ -14,9 +14,12 @@ from av.stream import Disposition
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media.attached import AttachedPicture
-from hashmatch.media.formats import Format, missing_bytes, unseen_media
+from hashmatch.media import boxes, ebml
+from hashmatch.media.announced import Announced
+from hashmatch.media.attached import AttachedPicture, embedded
+from hashmatch.media.formats import Format, missing_bytes, scrambled, unseen_media
 from hashmatch.media.source import SeekableReader, Source, StreamReader
+from hashmatch.media.subtitles import Subtitles, is_font
 from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
@@ -43,6 +46,9 @@ _CONTAINER_OPTIONS: Final = {**_CLOSED, "probesize": str(_PROBE_BYTES)}
 # delay of H.264 in fragments. Where the stream does not say it either, some frames are lost at its
 # start; if that leaves a gap, all is decoded anew, and then FFmpeg may find out what it likes.
 _TRUSTED_HEADER: Final = {**_CLOSED, "probesize": str(_READ_BYTES), "skip_frame": "all"}
+
+# Numbers of the pictures beside the tracks, as if they were streams.
+_EMBEDDED: Final = 512
 
 # A demuxer that meets damage skips to the next thing it understands and says so nowhere but in its
 # log. Measured: 0 lines of this level over 68 ordinary clips of 24 makes, at least one for every
@@ -73,11 +79,14 @@ def frames(
     all.
     """
     tally.format = video_format.name
+    announced = _announced(source, video_format)
     try:
-        yield from _open(source, video_format, limits, tally, max_gap_ms)
+        if announced.uneven and max_gap_ms:
+            raise Doubt("frames that are shown longer than they last")
+        yield from _open(source, video_format, limits, tally, max_gap_ms, announced)
     except Doubt as doubt:
         tally.begin_anew()
-        yield from _open(source, video_format, limits, tally, 0)
+        yield from _open(source, video_format, limits, tally, 0, announced)
         # Only then: two fields may come as two packets and go as one frame.
         if isinstance(doubt, Lost) and tally.frames_lost:
             tally.add_reason(
@@ -88,8 +97,36 @@ def frames(
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
+    yield from _rest(source, video_format, limits, tally, announced)
     unseen = unseen_media(source, video_format)
     if unseen is not None:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
+
+
+def _announced(source: Source, video_format: Format) -> Announced:
+    """What the file's structure says beside what FFmpeg reads of it."""
+    if video_format.name == "mov":
+        return boxes.header(source)
+    if video_format.name == "matroska":
+        return ebml.header(source)
+    return Announced()
+
+
+def _rest(
+    source: Source, video_format: Format, limits: DecodeLimits, tally: Tally, announced: Announced
+) -> Iterator[FrameBatch]:
+    """What the structure says when all of the file is there."""
+    if video_format.name == "mov":
+        boxes.fragments(source, announced)
+    elif video_format.name == "matroska":
+        ebml.rest(source, announced)
+    elif video_format.name == "mpegts":
+        unseen = scrambled(source)
+        if unseen:
+            announced.name(unseen)
+    for number, picture in enumerate(announced.pictures):
+        yield from embedded(picture, _EMBEDDED + number, limits, tally)
+    for unseen in announced.unseen:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
 
 
@@ -99,6 +136,7 @@ def _open(
     limits: DecodeLimits,
     tally: Tally,
     max_gap_ms: int,
+    announced: Announced,
 ) -> Iterator[FrameBatch]:
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     began = time.perf_counter()
@@ -115,7 +153,7 @@ def _open(
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
-            tracks = _tracks(container, limits, tally, max_gap_ms)
+            tracks = _tracks(container, limits, tally, max_gap_ms, announced)
             if tracks:
                 yield from _decode(container, tracks, tally, log, cheaply=max_gap_ms > 0)
             else:
@@ -139,7 +177,8 @@ def _tracks(
     limits: DecodeLimits,
     tally: Tally,
     max_gap_ms: int,
-) -> dict[int, Track | AttachedPicture]:
+    announced: Announced,
+) -> dict[int, _Consumer]:
     """By the number of the stream; fills in what the header says."""
     streams = container.streams.video
     if not streams:
@@ -157,26 +196,94 @@ def _tracks(
             f"lasts {tally.duration_header_ms} ms by its header, "
             f"{limits.max_duration_ms} ms are allowed",
         )
+    films = [each for each in streams if not each.disposition & Disposition.attached_pic]
+    hidden = _encrypted(films, announced, by_id="mov" in container.format.name)
+    if hidden:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "an encrypted track")
+    if "mov" in container.format.name:
+        listed = {track.number for track in announced.tracks}
+        if listed - {stream.id for stream in container.streams}:
+            announced.name("a track that the demuxer leaves out")
+    consumers: dict[int, _Consumer] = {}
+    for stream in streams:
+        if stream.disposition & Disposition.attached_pic:
+            consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
+        elif stream.index in hidden:
+            consumers[stream.index] = _Unreadable()
+        else:
+            consumers[stream.index] = Track(
+                stream, container, limits, tally, max_gap_ms=max_gap_ms, crops=announced.crops
+            )
+    start_ms = (container.start_time or 0) / 1000
+    for subtitle in container.streams.subtitles:
+        consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
+    _check_fonts(container, tally)
+    return consumers
+
+
+def _encrypted(films: list[Any], announced: Announced, *, by_id: bool) -> set[int]:
+    """Numbers of the streams whose frames are cipher text. Where streams cannot be told from each
+    other, those of all.
+    """
+    numbers = {track.number for track in announced.tracks if track.encrypted}
+    if not numbers:
+        return set()
+    if by_id:
+        return {stream.index for stream in films if stream.id in numbers}
+    if len(films) != len(announced.tracks):
+        return {stream.index for stream in films}
     return {
-        stream.index: AttachedPicture(stream.index, limits, tally)
-        if stream.disposition & Disposition.attached_pic
-        else Track(stream, container, limits, tally, max_gap_ms=max_gap_ms)
-        for stream in streams
+        stream.index
+        for stream, track in zip(films, announced.tracks, strict=True)
+        if track.encrypted
     }
+
+
+def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
+    """The letters of a font that comes with subtitles are shapes that an uploader can draw."""
+    styled = any(
+        stream.codec_context is not None and stream.codec_context.name in ("ass", "ssa")
+        for stream in container.streams.subtitles
+    )
+    fonts = any(is_font(each.mimetype or "") for each in container.streams.attachments)
+    if styled and fonts:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
+
+
+class _Unreadable:
+    """A stream that is not decoded; the tally says so."""
+
+    def feed(self, packet: av.Packet[Any]) -> Iterator[FrameBatch]:  # noqa: ARG002
+        yield from ()
+
+    def finish(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+
+_Consumer = Track | AttachedPicture | Subtitles | _Unreadable
 
 
 def _decode(
     container: av.container.InputContainer,
-    tracks: dict[int, Track | AttachedPicture],
+    tracks: dict[int, _Consumer],
     tally: Tally,
     log: list[tuple[int, str, str]],
     *,
     cheaply: bool,
 ) -> Iterator[FrameBatch]:
+    subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     try:
         for packet in _packets(container, tally):
-            if batches := tracks[packet.stream_index].feed(packet):
-                yield from batches
+            consumer = tracks.get(packet.stream_index)
+            if consumer is None:
+                if packet.size:
+                    raise _LateStream
+                continue  # PyAV ends with an empty packet for each stream, wanted or not.
+            if batches := consumer.feed(packet):
+                yield from _with(subtitles, batches)
             if log:
                 if cheaply:
                     raise Doubt(log[0][2])
@@ -193,19 +300,27 @@ def _decode(
             raise Doubt(error.strerror) from error
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
-            yield from track.salvage()
+            yield from _with(subtitles, track.salvage())
     for track in tracks.values():
-        yield from track.finish()
+        yield from _with(subtitles, track.finish())
     if tally.frames_failed:
         tally.add_reason(
             VerdictReason.CORRUPT, f"{tally.frames_failed} frames could not be decoded"
         )
 
 
+def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
+    """Batches, each followed by itself with the subtitles of its moment."""
+    for batch in batches:
+        yield batch
+        for each in subtitles:
+            yield from each.over(batch)
+
+
 def _packets(container: av.container.InputContainer, tally: Tally) -> Iterator[av.Packet[Any]]:
     began = time.perf_counter()
     try:
-        for packet in container.demux(container.streams.video):
+        for packet in container.demux([*container.streams.video, *container.streams.subtitles]):
             tally.costs.demux_s += time.perf_counter() - began
             yield packet
             began = time.perf_counter()

@@ -1,0 +1,56 @@
+"""What the structure of a video file announces about its pictures, apart from their bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+__all__ = ["Announced", "Crop", "VideoTrack"]
+
+
+class Crop(NamedTuple):
+    """Pixels that are cut off each edge of a decoded frame before it is shown."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(slots=True)
+class VideoTrack:
+    """A track of pictures, by what the container says of it.
+
+    ``number`` is the container's. ``samples`` is how many frames the header lists, None where it
+    does not say.
+    """
+
+    number: int
+    crops: list[Crop] = field(default_factory=list)
+    encrypted: bool = False
+    samples: int | None = None
+
+
+@dataclass(slots=True)
+class Announced:
+    """All of a file.
+
+    ``tracks`` are in the order of the file. ``unseen`` says in phrases what no decoder here looks
+    at. ``pictures`` are images that are embedded beside the tracks, each as a file of its own.
+    ``uneven`` is true if parts of the film are shown slower, faster or longer than they last.
+    """
+
+    tracks: list[VideoTrack] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
+    uneven: bool = False
+
+    @property
+    def crops(self) -> tuple[Crop, ...]:
+        """Of all tracks, each once: so no doubt about which track is which matters."""
+        return tuple({crop: None for track in self.tracks for crop in track.crops})
+
+    def name(self, unseen: str) -> None:
+        """Adds what is not looked at, each once."""
+        if unseen not in self.unseen:
+            self.unseen.append(unseen)
