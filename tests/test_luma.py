@@ -156,8 +156,11 @@ def test_a_frame_with_transparency_is_seen_on_both_grounds(pixel_format: str) ->
     plane = grey(low=0, high=255)
     rgba = np.dstack([np.zeros((*plane.shape, 3), np.uint8), plane])
     frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format, threads=1)
-    black, white = luma.from_video_frame(frame, 7)
+    black, white, opaque = luma.from_video_frame(frame, 7)
     assert (black.part, white.part) == (Part.FULL, Part.FULL_ON_WHITE)
+    # Programs that know no transparency show the colours: here there are none.
+    assert (opaque.part, opaque.stream != black.stream) == (Part.FULL, True)
+    assert opaque.luma.max() <= 17
     assert black.luma.max() <= 17
     found, _ = pdq.digest(white.luma)
     # Black of this opacity before white is the picture inside out.

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["Announced", "Crop", "VideoTrack"]
+
+
+# Frames that an edit list leaves out at the start, as encoders need them, are fewer.
+_MUCH_MS: Final = 1000
+_MUCH: Final = 0.1
 
 
 class Crop(NamedTuple):
@@ -22,13 +27,26 @@ class VideoTrack:
     """A track of pictures, by what the container says of it.
 
     ``number`` is the container's. ``samples`` is how many frames the header lists, None where it
-    does not say.
+    does not say; ``shown`` is how many the demuxer gave to be shown, and
+    ``frame_ms`` how long each is.
     """
 
     number: int
     crops: list[Crop] = field(default_factory=list)
     encrypted: bool = False
     samples: int | None = None
+    shown: int | None = None
+    frame_ms: float = 0.0
+
+    @property
+    def hides_much(self) -> bool:
+        """True if an edit list leaves out a second, or a tenth of the track: programs that do not
+        follow it show those frames.
+        """
+        if self.samples is None or self.shown is None:
+            return False
+        hidden = self.samples - self.shown
+        return hidden * self.frame_ms >= _MUCH_MS or hidden > _MUCH * self.samples
 
 
 @dataclass(slots=True)

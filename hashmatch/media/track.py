@@ -15,7 +15,7 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
-from hashmatch.media.announced import Crop
+from hashmatch.media.announced import Crop, VideoTrack
 from hashmatch.media.geometry import Undone
 from hashmatch.media.layers import Layers
 from hashmatch.media.tally import Tally
@@ -154,6 +154,10 @@ class Track:
                 VerdictReason.TRUNCATED,
                 f"{self._packets} of the {expected} frames that its header lists",
             )
+
+    def tell(self, announced: VideoTrack) -> None:
+        """Writes down how many frames the demuxer gave to be shown."""
+        announced.shown, announced.frame_ms = self._packets - self._hidden, self._frame_ms
 
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import av
@@ -47,6 +48,8 @@ _CONTAINER_OPTIONS: Final = {**_CLOSED, "probesize": str(_PROBE_BYTES)}
 # start; if that leaves a gap, all is decoded anew, and then FFmpeg may find out what it likes.
 _TRUSTED_HEADER: Final = {**_CLOSED, "probesize": str(_READ_BYTES), "skip_frame": "all"}
 
+# Added to the number of a stream, of what its edit list leaves out.
+_UNEDITED: Final = 1 << 26
 # Numbers of the pictures beside the tracks, as if they were streams.
 _EMBEDDED: Final = 512
 
@@ -92,6 +95,9 @@ def frames(
             tally.add_reason(
                 VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
             )
+    if video_format.name == "mov":
+        boxes.fragments(source, announced)
+        yield from _left_out(source, video_format, limits, tally, max_gap_ms, announced)
     missing = missing_bytes(source, video_format)
     if missing is not None:
         # What is missing is the cause of whatever else went wrong.
@@ -101,6 +107,34 @@ def frames(
     unseen = unseen_media(source, video_format)
     if unseen is not None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
+
+
+def _left_out(
+    source: Source,
+    video_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    max_gap_ms: int,
+    announced: Announced,
+) -> Iterator[FrameBatch]:
+    """The film without its edit list, if that leaves out much; and whether all frames that are
+    listed came.
+    """
+    if not any(track.hides_much for track in announced.tracks):
+        return
+    again = Tally(costs=tally.costs)
+    try:
+        batches = _open(source, video_format, limits, again, max_gap_ms, announced, edited=False)
+        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
+    except Doubt:
+        again.begin_anew()
+        batches = _open(source, video_format, limits, again, 0, announced, edited=False)
+        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
+    tally.frames_decoded += again.frames_decoded
+    for reason in again.reasons:
+        tally.add_reason(reason.code, f"without its edit list: {reason.detail}")
+    if any(track.hides_much for track in announced.tracks):
+        announced.name("frames that the header lists and the demuxer leaves out")
 
 
 def _announced(source: Source, video_format: Format) -> Announced:
@@ -116,9 +150,7 @@ def _rest(
     source: Source, video_format: Format, limits: DecodeLimits, tally: Tally, announced: Announced
 ) -> Iterator[FrameBatch]:
     """What the structure says when all of the file is there."""
-    if video_format.name == "mov":
-        boxes.fragments(source, announced)
-    elif video_format.name == "matroska":
+    if video_format.name == "matroska":
         ebml.rest(source, announced)
     elif video_format.name == "mpegts":
         unseen = scrambled(source)
@@ -137,6 +169,8 @@ def _open(
     tally: Tally,
     max_gap_ms: int,
     announced: Announced,
+    *,
+    edited: bool = True,
 ) -> Iterator[FrameBatch]:
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     began = time.perf_counter()
@@ -147,7 +181,7 @@ def _open(
                 reader,
                 "r",
                 format=video_format.decoder_name,
-                options=_options(video_format, cheaply=max_gap_ms > 0),
+                options=_options(video_format, cheaply=max_gap_ms > 0, edited=edited),
                 buffer_size=_READ_BYTES,
                 metadata_errors="replace",
             ) as container,
@@ -156,6 +190,11 @@ def _open(
             tracks = _tracks(container, limits, tally, max_gap_ms, announced)
             if tracks:
                 yield from _decode(container, tracks, tally, log, cheaply=max_gap_ms > 0)
+                by_number = {track.number: track for track in announced.tracks}
+                for number, track in tracks.items():
+                    listed = by_number.get(container.streams[number].id)
+                    if isinstance(track, Track) and listed is not None:
+                        track.tell(listed)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -168,8 +207,9 @@ def _open(
         )
 
 
-def _options(video_format: Format, *, cheaply: bool) -> dict[str, str]:
-    return _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
+def _options(video_format: Format, *, cheaply: bool, edited: bool) -> dict[str, str]:
+    options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
+    return options if edited else options | {"ignore_editlist": "1"}
 
 
 def _tracks(
@@ -276,12 +316,7 @@ def _decode(
 ) -> Iterator[FrameBatch]:
     subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     try:
-        for packet in _packets(container, tally):
-            consumer = tracks.get(packet.stream_index)
-            if consumer is None:
-                if packet.size:
-                    raise _LateStream
-                continue  # PyAV ends with an empty packet for each stream, wanted or not.
+        for packet, consumer in _packets(container, tracks, tally):
             if batches := consumer.feed(packet):
                 yield from _with(subtitles, batches)
             if log:
@@ -317,12 +352,19 @@ def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator
             yield from each.over(batch)
 
 
-def _packets(container: av.container.InputContainer, tally: Tally) -> Iterator[av.Packet[Any]]:
+def _packets(
+    container: av.container.InputContainer, tracks: dict[int, _Consumer], tally: Tally
+) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
     began = time.perf_counter()
     try:
         for packet in container.demux([*container.streams.video, *container.streams.subtitles]):
             tally.costs.demux_s += time.perf_counter() - began
-            yield packet
+            consumer = tracks.get(packet.stream_index)
+            if consumer is not None:
+                yield packet, consumer
+            elif packet.size:
+                raise _LateStream
+            # PyAV ends with an empty packet for each stream, wanted or not.
             began = time.perf_counter()
     except IndexError as error:
         # PyAV counts the streams when it opens a file, and one has begun since.
