@@ -156,7 +156,7 @@ def test_embedded_pictures_are_looked_at() -> None:
     assert reasons(done) == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_damaged_headers_are_read_without_end_or_error(seed: int) -> None:
     """A crafted header would end a worker."""
     import numpy as np
@@ -164,6 +164,6 @@ def test_damaged_headers_are_read_without_end_or_error(seed: int) -> None:
     rng = np.random.default_rng(seed)
     data = np.frombuffer(PLAIN, np.uint8).copy()
     start = PLAIN.index(b"moov")
-    for _ in range(200):
+    for _ in range(50):
         data[rng.integers(start + 8, len(data), 3)] = rng.integers(0, 256, 3)
         announced(data.tobytes())

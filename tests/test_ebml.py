@@ -65,11 +65,11 @@ def test_pictures_attached_behind_the_frames() -> None:
     assert reasons(done) == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_damaged_elements_are_read_without_end_or_error(seed: int) -> None:
     """A crafted header would end a worker."""
     rng = np.random.default_rng(seed)
     data = np.frombuffer(PLAIN, np.uint8).copy()
-    for _ in range(200):
+    for _ in range(50):
         data[rng.integers(40, min(700, len(data)), 3)] = rng.integers(0, 256, 3)
         announced(data.tobytes())

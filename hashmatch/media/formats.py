@@ -42,6 +42,7 @@ _MOST_MOOV = 1 << 24
 
 _READ_BYTES = 65_536
 _TS_PACKET = 188
+_ASF = b"\x30\x26\xb2\x75"
 
 
 class Family(enum.Enum):
@@ -270,6 +271,8 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
 
     Waits for the end of the source.
     """
+    if media_format.name == "asf":
+        return _second_asf(source)
     if media_format.name != "mov":
         return None
     films = [start for kind, start, _ in mp4_boxes(source) if kind == b"moov"]
@@ -318,6 +321,20 @@ def _ts_missing(source: Source, size: int) -> str | None:
             return f"its packets are out of step after byte {start}"
         start += len(chunk)
     return "the file ends within a packet" if size % _TS_PACKET else None
+
+
+def _second_asf(source: Source) -> str | None:
+    """Objects follow each other: GUID and length."""
+    start, size = 0, source.total()
+    while start < size:
+        head = source.read_at(start, 24)
+        if start and head[:4] == _ASF:
+            return f"a second film begins at byte {start}"
+        length = int.from_bytes(head[16:24], "little")
+        if length < 24:
+            break
+        start += length
+    return None
 
 
 def scrambled(source: Source) -> str | None:

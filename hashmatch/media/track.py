@@ -252,9 +252,13 @@ class Track:
         """Where H.264 does not say how far its frames are out of order, FFmpeg's decoder finds it
         out by dropping those that come too late, without a word.
         """
+        lost = self._packets - self._hidden - self._frames - self._failed
         if self._context.name == "h264":
-            lost = self._packets - self._hidden - self._frames - self._failed
             self._tally.frames_lost += max(0, lost)
+        elif lost > self._packets / 2 + 1:  # Of two fields that come as two packets half are lost.
+            self._tally.add_reason(
+                VerdictReason.CORRUPT, f"{lost} packets that no frame came out of"
+            )
 
     def _lasts_ms(self, duration: int | None) -> int:
         lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)

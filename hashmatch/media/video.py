@@ -97,9 +97,10 @@ def frames(
             )
     if video_format.name == "mov":
         boxes.fragments(source, announced)
-        yield from _left_out(source, video_format, limits, tally, max_gap_ms, announced)
     missing = missing_bytes(source, video_format)
-    if missing is not None:
+    if missing is None:
+        yield from _left_out(source, video_format, limits, tally, max_gap_ms, announced)
+    else:
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
@@ -120,7 +121,8 @@ def _left_out(
     """The film without its edit list, if that leaves out much; and whether all frames that are
     listed came.
     """
-    if not any(track.hides_much for track in announced.tracks):
+    # An entry is what is shown of it: nobody is to be accused by what its edit list leaves out.
+    if not max_gap_ms or not any(track.hides_much for track in announced.tracks):
         return
     again = Tally(costs=tally.costs)
     try:

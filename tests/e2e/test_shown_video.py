@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 from pathlib import Path
@@ -10,8 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hashmatch import sandbox
+from hashmatch.channel import Done
+from hashmatch.model.signals import Signals
+from hashmatch.sandbox import Sandbox, WorkerLimits
+from hashmatch.spool import Spool, SpoolBudget
 from tests import films, viewers
 from tests.films import film, looked_at, nearest, reasons, textured, written
+from tests.support import MIB
 
 # Thresholds of banks are 31 bits; two decoders and scalers take up some of it.
 NEAR = 20
@@ -126,7 +133,8 @@ def test_both_fields_are_looked_at() -> None:
     """Two pictures woven into each other would pass; players that unweave them show each."""
     woven = PICTURE.copy()
     woven[1::2] = DECOY[1::2]
-    data = film([woven] * 5, qp="1", **{"x264-params": "tff=1"})
+    interlaced: Any = {"x264-params": "tff=1"}
+    data = film([woven] * 5, qp="1", **interlaced)
     digests, _ = looked_at(data)
     assert nearest(digests, PICTURE) <= NEAR
     assert nearest(digests, DECOY) <= NEAR
@@ -214,3 +222,39 @@ def test_drawings_in_text_are_told_of(text: str, told: list[str]) -> None:
     more = films.with_subtitles(ASS.format(text=text).encode(), "ass")
     _, done = looked_at(film([DECOY] * 5, "matroska", more=more))
     assert reasons(done) == [f"UNSEEN_MEDIA: {each}" for each in told]
+
+
+@pytest.mark.asyncio
+async def test_a_confined_worker_does_all_of_it(tmp_path: Path) -> None:
+    """A decoder that is loaded late, or asks the kernel for more, would hold such uploads."""
+    tilted = films.turned(film([PICTURE] * 3), 30)
+    alpha: Any = {"auto-alt-ref": "0"}
+    opaque = np.full_like(PICTURE, 235)
+    kinds = [
+        tilted,
+        subtitled(),
+        film([opaque] * 3, "webm", "libvpx-vp9", alpha=[PICTURE] * 3),
+        film([opaque] * 3, "webm", "libvpx", alpha=[PICTURE] * 3, **alpha),
+    ]
+    limits = WorkerLimits(wall_seconds=60, cpu_seconds=30, memory_bytes=512 * MIB)
+    environment = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
+    found: list[Signals] = []
+
+    async def keep(signals: list[Signals], _: Done) -> bool:
+        found.extend(signals)
+        return False
+
+    async with sandbox.running(Sandbox(1, limits, environment)) as running:
+        for data in kinds:
+            spool = Spool(SpoolBudget(32 * MIB, 0, tmp_path))
+            try:
+                await spool.append(data)
+                await spool.end()
+                done = await running.inspect(spool, films.JOB, keep)
+            finally:
+                spool.close()
+            assert done is not None
+            assert reasons(done) == []
+            digests = np.concatenate([each.digests for each in found])
+            found.clear()
+            assert nearest(digests, PICTURE) <= NEAR
