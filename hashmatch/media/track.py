@@ -157,7 +157,9 @@ class Track:
 
     def tell(self, announced: VideoTrack) -> None:
         """Writes down how many frames the demuxer gave to be shown."""
-        announced.shown, announced.frame_ms = self._packets - self._hidden, self._frame_ms
+        # The most of all: an image beside a film can have the number of its track.
+        announced.shown = max(announced.shown or 0, self._packets - self._hidden)
+        announced.frame_ms = self._frame_ms
 
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""
