@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hashmatch.hashing import pdq
 from hashmatch.media import luma
+from hashmatch.media.announced import Crop
 from hashmatch.model.verdicts import Part
 
 Plane = npt.NDArray[np.uint8]
@@ -156,8 +157,11 @@ def test_a_frame_with_transparency_is_seen_on_both_grounds(pixel_format: str) ->
     plane = grey(low=0, high=255)
     rgba = np.dstack([np.zeros((*plane.shape, 3), np.uint8), plane])
     frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format, threads=1)
-    black, white = luma.from_video_frame(frame, 7)
+    black, white, opaque = luma.from_video_frame(frame, 7)
     assert (black.part, white.part) == (Part.FULL, Part.FULL_ON_WHITE)
+    # Programs that know no transparency show the colours: here there are none.
+    assert (opaque.part, opaque.stream != black.stream) == (Part.FULL, True)
+    assert opaque.luma.max() <= 17
     assert black.luma.max() <= 17
     found, _ = pdq.digest(white.luma)
     # Black of this opacity before white is the picture inside out.
@@ -176,3 +180,41 @@ def test_odd_sizes(height: int, width: int, pixel_format: str) -> None:
         frame = frame.reformat(format=pixel_format, threads=1)
     for batch in luma.from_video_frame(frame, 0):
         assert batch.luma.shape == (1, height, width)
+
+
+def test_rgb_that_is_called_yuv() -> None:
+    """A decoy in the green plane would be all that is looked at."""
+    planes = [grey(low=0, high=255), np.flipud(grey(low=0, high=255)), grey(low=0, high=255) // 2]
+    frame = av.VideoFrame(122, 90, "yuv444p")
+    for plane, content in zip(frame.planes, planes, strict=True):
+        rows = np.zeros((plane.height, plane.line_size), np.uint8)
+        rows[:, :122] = content
+        plane.update(rows.tobytes())
+    frame.color_range = 2
+    frame.colorspace = 0
+    stored, shown = luma.from_video_frame(frame, 0)
+    assert np.array_equal(stored.luma[0], planes[0])
+    expected = luma.from_rgb(np.stack([planes[2], planes[0], planes[1]], axis=-1))
+    assert np.array_equal(shown.luma[0], expected)
+    assert shown.stream != stored.stream
+
+
+def test_what_lies_outside_of_the_range_is_cut_off() -> None:
+    """A decoy in levels that are blacker than black would be what is hashed."""
+    plane = np.where(grey() > 125, 250, 2).astype(np.uint8)
+    (stored, shown) = luma.from_video_frame(yuv(plane, "yuv420p"), 0)
+    assert np.array_equal(stored.luma[0], plane)
+    assert sorted(np.unique(shown.luma).tolist()) == [0, 255]
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (4, 6)])
+def test_crops_are_streams_of_their_own(left: int, top: int) -> None:
+    """What some programs show would be taken for a frame of what others show."""
+    plane = grey()
+    crops = (Crop(top, 10, left, 20), Crop(0, 0, 500, 0))
+    whole, cropped = luma.from_video_frame(yuv(plane, "yuv420p"), 0, stream=3, crops=crops)
+    assert np.array_equal(whole.luma[0], plane)
+    assert np.array_equal(cropped.luma[0], plane[top:80, left:102])
+    assert whole.stream == 3
+    assert cropped.stream % 1024 == 3
+    assert cropped.stream != 3

@@ -16,7 +16,7 @@ import av.video.stream
 
 from hashmatch.sampling.packets import Access
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "nal_headers"]
 
 _START_CODE: Final = b"\x00\x00\x01"
 
@@ -166,6 +166,15 @@ class Classifier:
             for at, end in _units_of(data, self._length)
             if units.kind(data[at]) in units.sets
         )
+
+
+def nal_headers(codec: str, extradata: bytes, packet: av.Packet[Any]) -> Iterator[bytes]:
+    """The first two bytes of each NAL unit of a packet of H.264 or HEVC."""
+    at = 4 if codec == "h264" else 21
+    length = (extradata[at] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > at else 0
+    data = memoryview(packet)
+    for start, _ in _units_of(data, length):
+        yield bytes(data[start : start + 2])
 
 
 def _units_of(data: memoryview, length: int) -> Iterable[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["AttachedPicture"]
+__all__ = ["AttachedPicture", "embedded"]
 
 
 class AttachedPicture:
@@ -61,3 +62,16 @@ class AttachedPicture:
 
     def _add_reason(self, code: VerdictReason, detail: str) -> None:
         self._tally.add_reason(code, f"an attached picture: {detail}")
+
+
+def embedded(data: bytes, stream: int, limits: DecodeLimits, tally: Tally) -> Iterator[FrameBatch]:
+    """Yields the frames of a picture that lies among other bytes, as file managers show it. What
+    only looks like the start of a picture is none.
+    """
+    source = BytesSource(data)
+    for each in readings(source):
+        if each.family is Family.IMAGE:
+            own = Tally()
+            with contextlib.suppress(MediaError):
+                yield from image.frames(source, each, limits, own, stream=stream)
+            tally.frames_decoded += own.frames_decoded

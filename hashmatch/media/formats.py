@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from hashmatch.media import heif
 from hashmatch.media.source import Source
 
@@ -24,6 +26,7 @@ __all__ = [
     "picture_end",
     "png_chunks",
     "readings",
+    "scrambled",
     "sniff",
     "track_handlers",
     "unseen_media",
@@ -45,6 +48,7 @@ _MOST_SEARCHED = 1 << 20
 
 # A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_ASF = b"\x30\x26\xb2\x75"
 
 
 class Family(enum.Enum):
@@ -341,6 +345,8 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
 
     Waits for the end of the source.
     """
+    if media_format.name == "asf":
+        return _second_asf(source)
     if media_format.name != "mov":
         return None
     films = [start for kind, start, _ in mp4_boxes(source) if kind == b"moov"]
@@ -389,6 +395,35 @@ def _ts_missing(source: Source, size: int) -> str | None:
             return f"its packets are out of step after byte {start}"
         start += len(chunk)
     return "the file ends within a packet" if size % _TS_PACKET else None
+
+
+def _second_asf(source: Source) -> str | None:
+    """Objects follow each other: GUID and length."""
+    start, size = 0, source.total()
+    while start < size:
+        head = source.read_at(start, 24)
+        if start and head[:4] == _ASF:
+            return f"a second film begins at byte {start}"
+        length = int.from_bytes(head[16:24], "little")
+        if length < 24:
+            break
+        start += length
+    return None
+
+
+def scrambled(source: Source) -> str | None:
+    """Says in a phrase what of a transport stream is scrambled; None if nothing is. Source: ISO/IEC
+    13818-1, 2.4.3.3.
+    """
+    start = 0
+    while chunk := source.read_at(start, _TS_PACKET * 512):
+        heads = np.frombuffer(chunk[: len(chunk) // _TS_PACKET * _TS_PACKET], np.uint8)
+        heads = heads.reshape(-1, _TS_PACKET)[:, :4]
+        padding = (heads[:, 1] & 0x1F == 0x1F) & (heads[:, 2] == 0xFF)
+        if ((heads[:, 3] & 0xC0 != 0) & ~padding).any():
+            return "scrambled packets"
+        start += len(chunk)
+    return None
 
 
 def _flv_missing(source: Source, size: int) -> str | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import Type
+from PIL import Image
 
 from hashmatch.hashing.frames import FrameBatch
+from hashmatch.media import curves, icc
+from hashmatch.media.announced import Crop
+from hashmatch.media.geometry import Geometry, Undone
 from hashmatch.model.verdicts import Part
 
 __all__ = ["from_rgb", "from_rgba", "from_video_frame"]
@@ -26,6 +32,22 @@ _LUMA_FIRST = frozenset(
     | {f"yuv{sampling}p" for sampling in (410, 411, 420, 422, 440, 444)}
     | {f"yuvj{sampling}p" for sampling in (411, 420, 422, 440, 444)}
 )
+_Plane = npt.NDArray[Any]
+
+# Streams in one file are fewer; a number beyond is another way to show one of them.
+_LAYER: Final = 1024
+_GEOMETRIES: Final = 512
+# Ways to make luma of the same pixels.
+_OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED = range(1, 6)
+
+# Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
+# more of it than this. Every eighth pixel of each direction is looked at.
+_FAR_BELOW: Final = 10
+_FAR_ABOVE: Final = 241
+_MANY: Final = 0.05
+_SOME: Final = 8
+
+_IDENTITY = 0  # AVCOL_SPC_RGB
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 
@@ -57,41 +79,104 @@ def from_rgba(rgba: npt.NDArray[np.uint8]) -> dict[Part, npt.NDArray[np.uint8]]:
     }
 
 
-def from_video_frame(frame: av.VideoFrame, pts_ms: int, *, stream: int = 0) -> list[FrameBatch]:
-    """The luma of one decoded frame, turned as it is displayed.
+def from_video_frame(
+    frame: av.VideoFrame, pts_ms: int, *, stream: int = 0, crops: tuple[Crop, ...] = ()
+) -> list[FrameBatch]:
+    """The luma of one decoded frame, as it is displayed.
 
     8-bit luma is taken from the decoded plane as it is, with its range as the gain; other formats
     are converted first. Frames with transparency give one batch before black and one before white.
+    The first batch is the whole frame. Where viewers differ (``crops`` are those that the container
+    asks for), what others show follows, each as a stream of its own: its number is ``stream`` and a
+    multiple of 1,024. Raises `hashmatch.media.geometry.Undone`.
     """
     key = bool(frame.key_frame)
     times = np.array([pts_ms], np.int64)
-    quarter_turns = round(frame.rotation / 90) % 4
+    geometry = Geometry(frame, crops)
+    return [
+        FrameBatch(
+            picture[None],
+            times,
+            part,
+            gain=gain,
+            stream=stream + _LAYER * (_GEOMETRIES * way + number),
+            key=key,
+        )
+        for way, part, plane, gain in _planes(frame)
+        for number, picture in geometry.pictures(plane)
+    ]
+
+
+def _planes(frame: av.VideoFrame) -> Iterator[tuple[int, Part, _Plane, float]]:
+    """Each way to make luma of a frame that some viewer uses: its number, the ground, the plane
+    ``[h, w]`` and the gain.
+    """
     name = frame.format.name
     has_luma = name in _LUMA_FIRST
     if not has_luma and any(component.is_alpha for component in frame.format.components):
-        grounds = from_rgba(_pixels(frame, "rgba"))
-        return [
-            FrameBatch(
-                np.rot90(from_rgb(rgb), quarter_turns)[None], times, part, stream=stream, key=key
-            )
-            for part, rgb in grounds.items()
-        ]
+        pixels = _pixels(frame, "rgba")
+        grounds = from_rgba(pixels)
+        for part, rgb in grounds.items():
+            yield 0, part, from_rgb(rgb), 1.0
+        if len(grounds) > 1:
+            yield _OPAQUE, Part.FULL, from_rgb(pixels[..., :3]), 1.0
+        return
     if not has_luma and (frame.format.is_rgb or name == "pal8"):
-        luma = np.rot90(from_rgb(_pixels(frame, "rgb24")), quarter_turns)
-        return [FrameBatch(luma[None], times, stream=stream, key=key)]
+        yield from _profiled(frame, from_rgb(_pixels(frame, "rgb24")), 1.0)
+        return
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name == "gray" and frame.color_range != _LIMITED_RANGE:
         full_range = True
+    decoded = frame
     if not has_luma:
         # High bit depths and packed formats: the scaler takes the luma out and stretches it.
         frame, full_range = _converted(frame, "gray"), True
     plane = frame.planes[0]
     luma8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
     luma8 = luma8[: frame.height, : frame.width]
-    if quarter_turns:
-        luma8 = np.rot90(luma8, quarter_turns)
     gain = 1.0 if full_range else _LIMITED_GAIN
-    return [FrameBatch(luma8[None], times, gain=gain, stream=stream, key=key)]
+    yield from _profiled(decoded, luma8, gain)
+    if decoded.colorspace == _IDENTITY and name.startswith("yuv"):
+        # Called green, blue and red: most decoders say so by the format, some by this alone.
+        green, blue, red = (_samples(each) for each in _converted(decoded, "yuv444p").planes)
+        yield _NOT_YUV, Part.FULL, from_rgb(np.stack([red, green, blue], axis=-1)), gain
+    if decoded.color_trc in curves.SHOWN:
+        yield _TONED, Part.FULL, curves.SHOWN[int(decoded.color_trc)][_stretched(luma8, gain)], 1.0
+    if gain != 1.0:
+        some = luma8[::_SOME, ::_SOME]
+        if np.count_nonzero((some < _FAR_BELOW) | (some > _FAR_ABOVE)) > _MANY * some.size:
+            yield _CLIPPED, Part.FULL, _stretched(luma8, gain), 1.0
+
+
+def _profiled(
+    frame: av.VideoFrame, plane: _Plane, gain: float
+) -> Iterator[tuple[int, Part, _Plane, float]]:
+    """A frame as it is, and as an ICC profile has it that some players follow."""
+    yield 0, Part.FULL, plane, gain
+    side_data: Any = frame.side_data
+    raw = side_data.get(Type.ICC_PROFILE) if len(side_data) else None
+    profile = bytes(raw) if raw is not None else b""
+    if profile and not icc.is_nearly_srgb(profile):
+        image = Image.fromarray(_pixels(frame, "rgb24"))
+        turned, doubtful = icc.shown(image, image, profile)
+        if doubtful:
+            raise Undone("a colour profile that is not followed here")
+        if turned is not None:
+            yield _PROFILED, Part.FULL, from_rgb(np.asarray(turned)), 1.0
+
+
+def _samples(plane: Any) -> npt.NDArray[np.uint8]:
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
+    return rows[: plane.height, : plane.width]
+
+
+def _stretched(luma8: npt.NDArray[np.uint8], gain: float) -> npt.NDArray[np.uint8]:
+    """Full range, with what lies outside of it cut off, as screens do."""
+    if gain == 1.0:
+        return luma8
+    levels = np.clip(np.rint((np.arange(256) - 16) * gain), 0, 255).astype(np.uint8)
+    stretched: npt.NDArray[np.uint8] = levels[luma8]
+    return stretched
 
 
 def _pixels(frame: av.VideoFrame, pixel_format: str) -> npt.NDArray[np.uint8]:

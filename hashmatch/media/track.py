@@ -16,6 +16,9 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
+from hashmatch.media.announced import Crop, VideoTrack
+from hashmatch.media.geometry import Undone
+from hashmatch.media.layers import Layers
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
@@ -62,9 +65,10 @@ class Track:
         limits: DecodeLimits,
         tally: Tally,
         plan: Plan,
+        crops: tuple[Crop, ...] = (),
     ) -> None:
-        """Raises `MediaError` if its frames are too large, or nothing decodes them; `Doubt` if its
-        times cannot be trusted.
+        """``crops`` are asked for by the container. Raises `MediaError` if its frames are too
+        large, or nothing decodes them; `Doubt` if its times cannot be trusted.
         """
         context = stream.codec_context
         if context is None:
@@ -95,7 +99,11 @@ class Track:
         # FFmpeg's own threads log, which PyAV hands to Python: both may wait for ever.
         context.thread_count = 1
         rate = stream.average_rate or stream.base_rate
-        self._stream, self._context = stream, context
+        self._stream, self._context, self._crops = stream, context, crops
+        self._layers = Layers(stream, tally)
+        self._decoder = self._layers.decoder or stream
+        if self._layers.decoder is not None and plan.max_gap_ms:
+            raise Doubt("alpha planes have key frames of their own")
         self._limits, self._tally = limits, tally
         self._start_ms = (container.start_time or 0) / 1000
         self._frame_ms = float(_MS_A_SECOND / rate) if rate else 0.0
@@ -113,6 +121,7 @@ class Track:
         if not packet.size:
             return ()
         self._packets += 1
+        self._layers.check(packet)
         if packet.is_corrupt:
             self._fail()
         hidden = bool(packet.is_discard)
@@ -155,6 +164,12 @@ class Track:
                 VerdictReason.TRUNCATED,
                 f"{self._packets} of the {expected} frames that its header lists",
             )
+
+    def tell(self, announced: VideoTrack) -> None:
+        """Writes down how many frames the demuxer gave to be shown."""
+        # The most of all: an image beside a film can have the number of its track.
+        announced.shown = max(announced.shown or 0, self._packets - self._hidden)
+        announced.frame_ms = self._frame_ms
 
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""
@@ -203,7 +218,7 @@ class Track:
         """The frames that a packet completes; for none, those left in the decoder."""
         began = time.perf_counter()
         try:
-            decoded = self._stream.decode(packet)
+            decoded = self._decoder.decode(packet)
         except av.error.EOFError:
             return []
         except MemoryError:
@@ -250,12 +265,19 @@ class Track:
 
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         self._looked_ms, self._passed = pts_ms, None
+        wanted = self._is_wanted(frame)
         began = time.perf_counter()
-        batches = luma.from_video_frame(frame, pts_ms, stream=self._stream.index)
-        if self._is_wanted(frame):
-            batches = [replace(batch, drawn=True) for batch in batches]
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
+        try:
+            batches = luma.from_video_frame(
+                frame, pts_ms, stream=self._stream.index, crops=self._crops
+            )
+        except Undone as error:
+            self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))
+            return []
+        if wanted:
+            batches = [replace(batch, drawn=True) for batch in batches]
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
 
@@ -273,9 +295,13 @@ class Track:
         """Where H.264 does not say how far its frames are out of order, FFmpeg's decoder finds it
         out by dropping those that come too late, without a word.
         """
+        lost = self._packets - self._hidden - self._frames - self._failed
         if self._context.name == "h264":
-            lost = self._packets - self._hidden - self._frames - self._failed
             self._tally.frames_lost += max(0, lost)
+        elif lost > self._packets / 2 + 1:  # Of two fields that come as two packets half are lost.
+            self._tally.add_reason(
+                VerdictReason.CORRUPT, f"{lost} packets that no frame came out of"
+            )
 
     def _lasts_ms(self, duration: int | None) -> int:
         lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)

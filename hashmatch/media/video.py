@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import av
@@ -14,9 +15,12 @@ from av.stream import Disposition
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media.attached import AttachedPicture
-from hashmatch.media.formats import Format, missing_bytes, unseen_media
+from hashmatch.media import boxes, ebml
+from hashmatch.media.announced import Announced
+from hashmatch.media.attached import AttachedPicture, embedded
+from hashmatch.media.formats import Format, missing_bytes, scrambled, unseen_media
 from hashmatch.media.source import SeekableReader, Source, StreamReader
+from hashmatch.media.subtitles import Subtitles, is_font
 from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
@@ -44,6 +48,11 @@ _CONTAINER_OPTIONS: Final = {**_CLOSED, "probesize": str(_PROBE_BYTES)}
 # delay of H.264 in fragments. Where the stream does not say it either, some frames are lost at its
 # start; if that leaves a gap, all is decoded anew, and then FFmpeg may find out what it likes.
 _TRUSTED_HEADER: Final = {**_CLOSED, "probesize": str(_READ_BYTES), "skip_frame": "all"}
+
+# Added to the number of a stream, of what its edit list leaves out.
+_UNEDITED: Final = 1 << 26
+# Numbers of the pictures beside the tracks, as if they were streams.
+_EMBEDDED: Final = 512
 
 # A demuxer that meets damage skips to the next thing it understands and says so nowhere but in its
 # log. Measured: 0 lines of this level over 68 ordinary clips of 24 makes, at least one for every
@@ -82,12 +91,17 @@ def frames(
     decoding goes on; raises `MediaError` if the file cannot be opened at all.
     """
     tally.format = video_format.name
+    announced = _announced(source, video_format)
+    plan = sparse = Plan(max_gap_ms, found_ms, seed)
     try:
-        yield from _open(source, video_format, limits, tally, Plan(max_gap_ms, found_ms, seed))
-        every_frame = not max_gap_ms
+        if announced.uneven and plan.max_gap_ms:
+            raise Doubt("frames that are shown longer than they last")
+        yield from _open(source, video_format, limits, tally, plan, announced)
+        every_frame = not plan.max_gap_ms
     except Doubt as doubt:
         tally.begin_anew()
-        yield from _open(source, video_format, limits, tally, Plan(0, found_ms, seed))
+        plan = plan._replace(max_gap_ms=0)
+        yield from _open(source, video_format, limits, tally, plan, announced)
         every_frame = True
         # Only then: two fields may come as two packets and go as one frame.
         lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
@@ -97,13 +111,82 @@ def frames(
             )
     if every_frame:
         tally.saw_every_frame()
+    if video_format.name == "mov":
+        boxes.fragments(source, announced)
     missing = missing_bytes(source, video_format)
-    if missing is not None:
+    if missing is None:
+        yield from _left_out(source, video_format, limits, tally, sparse, announced)
+    else:
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
+    yield from _rest(source, video_format, limits, tally, announced)
     unseen = unseen_media(source, video_format)
     if unseen is not None:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
+
+
+def _left_out(
+    source: Source,
+    video_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    plan: Plan,
+    announced: Announced,
+) -> Iterator[FrameBatch]:
+    """The film without its edit list, if that leaves out much; and whether all frames that are
+    listed came.
+    """
+    # An entry is what is shown of it: nobody is to be accused by what its edit list leaves out.
+    if not plan.max_gap_ms or not any(track.hides_much for track in announced.tracks):
+        return
+    again = Tally(costs=tally.costs)
+    try:
+        batches = _open(source, video_format, limits, again, plan, announced, edited=False)
+        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
+    except Doubt:
+        again.begin_anew()
+        again.saw_every_frame()
+        batches = _open(
+            source,
+            video_format,
+            limits,
+            again,
+            plan._replace(max_gap_ms=0),
+            announced,
+            edited=False,
+        )
+        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
+    tally.frames_decoded += again.frames_decoded
+    tally.promised(again.longest_unseen_ms, again.seen_permille, again.miss_per_million)
+    for reason in again.reasons:
+        tally.add_reason(reason.code, f"without its edit list: {reason.detail}")
+    if any(track.hides_much for track in announced.tracks):
+        announced.name("frames that the header lists and the demuxer leaves out")
+
+
+def _announced(source: Source, video_format: Format) -> Announced:
+    """What the file's structure says beside what FFmpeg reads of it."""
+    if video_format.name == "mov":
+        return boxes.header(source)
+    if video_format.name == "matroska":
+        return ebml.header(source)
+    return Announced()
+
+
+def _rest(
+    source: Source, video_format: Format, limits: DecodeLimits, tally: Tally, announced: Announced
+) -> Iterator[FrameBatch]:
+    """What the structure says when all of the file is there."""
+    if video_format.name == "matroska":
+        ebml.rest(source, announced)
+    elif video_format.name == "mpegts":
+        unseen = scrambled(source)
+        if unseen:
+            announced.name(unseen)
+    for number, picture in enumerate(announced.pictures):
+        yield from embedded(picture, _EMBEDDED + number, limits, tally)
+    for unseen in announced.unseen:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
 
 
@@ -113,6 +196,9 @@ def _open(
     limits: DecodeLimits,
     tally: Tally,
     plan: Plan,
+    announced: Announced,
+    *,
+    edited: bool = True,
 ) -> Iterator[FrameBatch]:
     reader = StreamReader(source) if video_format.streamable else SeekableReader(source)
     began = time.perf_counter()
@@ -123,15 +209,20 @@ def _open(
                 reader,
                 "r",
                 format=video_format.decoder_name,
-                options=_options(video_format, cheaply=plan.max_gap_ms > 0),
+                options=_options(video_format, cheaply=plan.max_gap_ms > 0, edited=edited),
                 buffer_size=_READ_BYTES,
                 metadata_errors="replace",
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
-            tracks = _tracks(container, limits, tally, plan)
+            tracks = _tracks(container, limits, tally, plan, announced)
             if tracks:
                 yield from _decode(container, tracks, tally, log, cheaply=plan.max_gap_ms > 0)
+                by_number = {track.number: track for track in announced.tracks}
+                for number, track in tracks.items():
+                    listed = by_number.get(container.streams[number].id)
+                    if isinstance(track, Track) and listed is not None:
+                        track.tell(listed)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -144,8 +235,9 @@ def _open(
         )
 
 
-def _options(video_format: Format, *, cheaply: bool) -> dict[str, str]:
-    return _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
+def _options(video_format: Format, *, cheaply: bool, edited: bool) -> dict[str, str]:
+    options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
+    return options if edited else options | {"ignore_editlist": "1"}
 
 
 def _tracks(
@@ -153,7 +245,8 @@ def _tracks(
     limits: DecodeLimits,
     tally: Tally,
     plan: Plan,
-) -> dict[int, Track | AttachedPicture]:
+    announced: Announced,
+) -> dict[int, _Consumer]:
     """By the number of the stream; fills in what the header says."""
     streams = container.streams.video
     if not streams:
@@ -171,26 +264,87 @@ def _tracks(
             f"lasts {tally.duration_header_ms} ms by its header, "
             f"{limits.max_duration_ms} ms are allowed",
         )
+    films = [each for each in streams if not each.disposition & Disposition.attached_pic]
+    hidden = _encrypted(films, announced, by_id="mov" in container.format.name)
+    if hidden:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "an encrypted track")
+    if "mov" in container.format.name:
+        listed = {track.number for track in announced.tracks}
+        if listed - {stream.id for stream in container.streams}:
+            announced.name("a track that the demuxer leaves out")
+    consumers: dict[int, _Consumer] = {}
+    for stream in streams:
+        if stream.disposition & Disposition.attached_pic:
+            consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
+        elif stream.index in hidden:
+            consumers[stream.index] = _Unreadable()
+        else:
+            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced.crops)
+    start_ms = (container.start_time or 0) / 1000
+    for subtitle in container.streams.subtitles:
+        consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
+    _check_fonts(container, tally)
+    return consumers
+
+
+def _encrypted(films: list[Any], announced: Announced, *, by_id: bool) -> set[int]:
+    """Numbers of the streams whose frames are cipher text. Where streams cannot be told from each
+    other, those of all.
+    """
+    numbers = {track.number for track in announced.tracks if track.encrypted}
+    if not numbers:
+        return set()
+    if by_id:
+        return {stream.index for stream in films if stream.id in numbers}
+    if len(films) != len(announced.tracks):
+        return {stream.index for stream in films}
     return {
-        stream.index: AttachedPicture(stream.index, limits, tally)
-        if stream.disposition & Disposition.attached_pic
-        else Track(stream, container, limits, tally, plan)
-        for stream in streams
+        stream.index
+        for stream, track in zip(films, announced.tracks, strict=True)
+        if track.encrypted
     }
+
+
+def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
+    """The letters of a font that comes with subtitles are shapes that an uploader can draw."""
+    styled = any(
+        stream.codec_context is not None and stream.codec_context.name in ("ass", "ssa")
+        for stream in container.streams.subtitles
+    )
+    fonts = any(is_font(each.mimetype or "") for each in container.streams.attachments)
+    if styled and fonts:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
+
+
+class _Unreadable:
+    """A stream that is not decoded; the tally says so."""
+
+    def feed(self, packet: av.Packet[Any]) -> Iterator[FrameBatch]:  # noqa: ARG002
+        yield from ()
+
+    def finish(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+
+_Consumer = Track | AttachedPicture | Subtitles | _Unreadable
 
 
 def _decode(
     container: av.container.InputContainer,
-    tracks: dict[int, Track | AttachedPicture],
+    tracks: dict[int, _Consumer],
     tally: Tally,
     log: list[tuple[int, str, str]],
     *,
     cheaply: bool,
 ) -> Iterator[FrameBatch]:
+    subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     try:
-        for packet in _packets(container, tally):
-            if batches := tracks[packet.stream_index].feed(packet):
-                yield from batches
+        for packet, consumer in _packets(container, tracks, tally):
+            if batches := consumer.feed(packet):
+                yield from _with(subtitles, batches)
             if log:
                 if cheaply:
                     raise Doubt(log[0][2])
@@ -207,21 +361,36 @@ def _decode(
             raise Doubt(error.strerror) from error
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
-            yield from track.salvage()
+            yield from _with(subtitles, track.salvage())
     for track in tracks.values():
-        yield from track.finish()
+        yield from _with(subtitles, track.finish())
     if tally.frames_failed:
         tally.add_reason(
             VerdictReason.CORRUPT, f"{tally.frames_failed} frames could not be decoded"
         )
 
 
-def _packets(container: av.container.InputContainer, tally: Tally) -> Iterator[av.Packet[Any]]:
+def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
+    """Batches, each followed by itself with the subtitles of its moment."""
+    for batch in batches:
+        yield batch
+        for each in subtitles:
+            yield from each.over(batch)
+
+
+def _packets(
+    container: av.container.InputContainer, tracks: dict[int, _Consumer], tally: Tally
+) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
     began = time.perf_counter()
     try:
-        for packet in container.demux(container.streams.video):
+        for packet in container.demux([*container.streams.video, *container.streams.subtitles]):
             tally.costs.demux_s += time.perf_counter() - began
-            yield packet
+            consumer = tracks.get(packet.stream_index)
+            if consumer is not None:
+                yield packet, consumer
+            elif packet.size:
+                raise _LateStream
+            # PyAV ends with an empty packet for each stream, wanted or not.
             began = time.perf_counter()
     except IndexError as error:
         # PyAV counts the streams when it opens a file, and one has begun since.

@@ -1,0 +1,163 @@
+"""What the elements of a Matroska or WebM file say of its pictures, beside FFmpeg's reading.
+
+Source of all numbers: RFC 9559.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from hashmatch.media.announced import Announced, Crop, VideoTrack
+from hashmatch.media.source import Source
+
+__all__ = ["header", "rest"]
+
+_EBML, _SEGMENT, _CLUSTER, _TRACKS = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B
+_ATTACHMENTS, _ATTACHED, _FILE_DATA, _MEDIA_TYPE = 0x1941A469, 0x61A7, 0x465C, 0x4660
+_TRACK, _NUMBER, _TYPE, _VIDEO = 0xAE, 0xD7, 0x83, 0xE0
+_CROP_TOP, _CROP_BOTTOM, _CROP_LEFT, _CROP_RIGHT = 0x54BB, 0x54AA, 0x54CC, 0x54DD
+_ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
+_VOIDS: Final = frozenset({0xEC, 0xBF})  # Padding and check sums.
+_TYPE_VIDEO: Final = 1
+
+# Elements of the first level that follow each other; what is longer is looked at no further.
+_MAX_ELEMENTS: Final = 2_000_000
+_MAX_TRACKS_BYTES: Final = 1 << 24
+_MAX_PICTURES: Final = 16
+_MAX_ATTACHMENT_BYTES: Final = 1 << 26
+
+
+def header(source: Source) -> Announced:
+    """What the tracks announce; waits for what lies before the first frames and no more."""
+    announced = Announced()
+    for number, content, end in _top(source):
+        if number == _CLUSTER:
+            break
+        if number == _TRACKS:
+            _tracks(source, content, end, announced)
+            break
+    return announced
+
+
+def rest(source: Source, announced: Announced) -> None:
+    """Holds all that follows against the header; waits for the end of the source."""
+    first: bytes | None = None
+    segments = 0
+    opened = False  # True once frames have begun: the demuxer looks at no more attachments.
+    for number, content, end in _top(source):
+        if number == _SEGMENT:
+            segments += 1
+            if segments > 1:
+                announced.name("a second segment behind the first")
+                return
+        elif number == _CLUSTER:
+            opened = True
+        elif number == _TRACKS:
+            tracks = source.read_at(content, min(end - content, _MAX_TRACKS_BYTES))
+            if opened and first is None:
+                announced.name("tracks that are told of behind their frames")
+            elif first is not None and tracks != first:
+                announced.name("tracks that are told of a second time, and otherwise")
+            first = first if first is not None else tracks
+        elif number == _ATTACHMENTS and opened:
+            _attachments(source, content, end, announced)
+
+
+def _top(source: Source) -> Iterator[tuple[int, int, int]]:
+    """Number, start of the content and end of each element of the file and of its segments. Ends
+    where there is no sound one.
+    """
+    at = 0
+    for _ in range(_MAX_ELEMENTS):
+        head = source.read_at(at, 12)
+        number, width = _number(head)
+        size, size_width = _size(head[width:])
+        if not width or not size_width:
+            return
+        content = at + width + size_width
+        if number == _SEGMENT or (size is None and number == _CLUSTER):
+            yield number, content, content
+            at = content  # What is inside comes next.
+        elif size is None:
+            return
+        else:
+            yield number, content, content + size
+            at = content + size
+
+
+def _number(head: bytes) -> tuple[int, int]:
+    """(number of an element, bytes that it takes); no bytes if there is none."""
+    if not head or not head[0]:
+        return 0, 0
+    width = 9 - head[0].bit_length()
+    if width > 4 or len(head) < width:
+        return 0, 0
+    return int.from_bytes(head[:width], "big"), width
+
+
+def _size(head: bytes) -> tuple[int | None, int]:
+    """(length, bytes that it takes); a length of None is not known."""
+    if not head or not head[0]:
+        return None, 0
+    width = 9 - head[0].bit_length()
+    if len(head) < width:
+        return None, 0
+    mask = (1 << 7 * width) - 1
+    size = int.from_bytes(head[:width], "big") & mask
+    return (None if size == mask else size), width
+
+
+def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each element in a row."""
+    at = 0
+    while at < len(data):
+        number, width = _number(data[at : at + 4])
+        size, size_width = _size(data[at + width : at + width + 8])
+        if not width or not size_width or size is None:
+            return
+        content = at + width + size_width
+        yield number, data[content : content + size]
+        at = content + size
+
+
+def _tracks(source: Source, content: int, end: int, announced: Announced) -> None:
+    if end - content > _MAX_TRACKS_BYTES:
+        announced.name("a header that is too large to be read")
+        return
+    for number, entry in _children(source.read_at(content, end - content)):
+        if number != _TRACK:
+            continue
+        fields = dict(_children(entry))
+        if int.from_bytes(fields.get(_TYPE, b""), "big") != _TYPE_VIDEO:
+            continue
+        track = VideoTrack(int.from_bytes(fields.get(_NUMBER, b""), "big"))
+        video = dict(_children(fields.get(_VIDEO, b"")))
+        crop = Crop(
+            *(
+                int.from_bytes(video.get(each, b""), "big")
+                for each in (_CROP_TOP, _CROP_BOTTOM, _CROP_LEFT, _CROP_RIGHT)
+            )
+        )
+        if any(crop):
+            track.crops.append(crop)
+        track.encrypted = any(
+            kind == _ENCRYPTION
+            for number, encoding in _children(fields.get(_ENCODINGS, b""))
+            if number == _ENCODING
+            for kind, _ in _children(encoding)
+        )
+        announced.tracks.append(track)
+
+
+def _attachments(source: Source, content: int, end: int, announced: Announced) -> None:
+    if end - content > _MAX_ATTACHMENT_BYTES:
+        announced.name("attachments that are too large to be read")
+        return
+    for number, attached in _children(source.read_at(content, end - content)):
+        fields = dict(_children(attached)) if number == _ATTACHED else {}
+        if fields.get(_MEDIA_TYPE, b"").startswith(b"image/"):
+            if len(announced.pictures) == _MAX_PICTURES:
+                announced.name(f"more than {_MAX_PICTURES} attached pictures")
+                return
+            announced.pictures.append(fields.get(_FILE_DATA, b""))
