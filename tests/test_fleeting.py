@@ -86,7 +86,8 @@ def test_a_crop_of_what_flickers_is_found_whenever_it_is_looked_at(tmp_path: Pat
     shown = [np.repeat(blobs(seed)[..., None], 3, axis=2) for seed in range(50)]
     write_clip(entry, shown, rate=Fraction(25))
     filters = "trim=start_frame=3,setpts=PTS-STARTPTS,crop=iw*0.7:ih*0.7:iw*0.2:ih*0.1"
-    transcode(entry, copy, filters=filters, options={"preset": "veryfast"})
+    # Of frames between others little is left by an encoder, where nothing is as it was before.
+    transcode(entry, copy, filters=filters, options={"preset": "veryfast", "bf": "0"})
     ours, theirs = squares(copy, entry=False), squares(entry, entry=True)
     assert len(np.unique(theirs.pts_ms)) >= 45
     words = [np.ascontiguousarray(each.digests[:, :32]).view(np.uint64) for each in (ours, theirs)]

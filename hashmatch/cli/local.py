@@ -20,6 +20,10 @@ __all__ = ["hash_files", "storyboard"]
 
 _SEED_DIGITS: Final = 32  # 128 bits, see `hashmatch.channel`.
 
+Seed = Annotated[
+    str,
+    typer.Option(metavar="HEX", help="Choose frames as a run with this seed, from --json, did."),
+]
 AsEntry = Annotated[
     bool, typer.Option("--entry", help="As closely as an entry is hashed, not as an upload.")
 ]
@@ -33,12 +37,7 @@ def hash_files(
         bool, typer.Option("--turns", help="Every turn and mirror of a frame too.")
     ] = False,
     phash: Annotated[bool, typer.Option("--phash", help="pHash besides PDQ.")] = False,
-    seed: Annotated[
-        str,
-        typer.Option(
-            metavar="HEX", help="Choose frames as a run with this seed, from --json, did."
-        ),
-    ] = "",
+    seed: Seed = "",
     as_json: AsJson = False,
 ) -> None:
     """Hash files here: their hashes, what was looked at, and where the time went.
@@ -67,6 +66,7 @@ def storyboard(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")],
     as_entry: AsEntry = False,
+    seed: Seed = "",
     as_json: AsJson = False,
 ) -> None:
     """Draw the frames that are looked at on a time line, and why they were chosen.
@@ -74,7 +74,8 @@ def storyboard(
     The file is decoded in this process, not in a sandbox: use it on files that you trust.
     """
     shared = options.of(context, None, as_json)
-    found = _looked(shared, file, (Kind.PDQ,), as_entry=as_entry, pictures=True)
+    number = _seed(seed)
+    found = _looked(shared, file, (Kind.PDQ,), as_entry=as_entry, pictures=True, seed=number)
     if found is None:
         raise typer.Exit(1)
     try:
