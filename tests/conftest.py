@@ -17,8 +17,11 @@ from hypothesis import HealthCheck, settings
 from hashmatch.client import Client
 from hashmatch.store.database import Database
 from tests.databases import BACKENDS, migrated
+from tests.priority import give_up_priority
 
 ROOT = Path(__file__).resolve().parent.parent
+
+give_up_priority()
 
 # A busy machine with much else to do is no failure of what is tried.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
