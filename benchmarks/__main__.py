@@ -89,11 +89,8 @@ def _report(result: Result, *, whole: bool) -> int:
     console.print(report.table(result.rows, findings))
     if not held.known:
         console.print(report.unknown(result))
-    if (
-        whole
-        and held.rows
-        and not {row.media for row in held.rows} <= {row.media for row in result.rows}
-    ):
+    measured, before = ({row.media for row in rows} - {""} for rows in (result.rows, held.rows))
+    if whole and before and not measured & before:
         console.print("Other clips than the baseline's: set HASHMATCH_CORPUS to compare recall.")
     red = [finding for finding in findings if finding.is_red]
     for finding in red:

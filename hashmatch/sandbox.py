@@ -42,8 +42,9 @@ _READY_SECONDS: Final = 2.0
 _MEDIA_A_WORKER: Final = 2000
 _GROWTH_BYTES: Final = 256 * 1024 * 1024
 
-# Starting takes 1 to 2 s, and some 20 s when kernels must be compiled first.
-_START_SECONDS: Final = 120.0
+# Starting takes 1 to 2 s, and some 20 s of a core when kernels must be compiled first: several
+# minutes where several workers do so at once beside much else.
+_START_SECONDS: Final = 600.0
 _RESTART_SECONDS: Final = 1.0
 
 # An uploader who sends nothing for so long gives up the worker if others wait for one. Slow lines

@@ -12,15 +12,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hashmatch.client import Client
 from hashmatch.store.database import Database
 from tests.databases import BACKENDS, migrated
+from tests.priority import give_up_priority
 
 ROOT = Path(__file__).resolve().parent.parent
 
+give_up_priority()
+
+# A busy machine with much else to do is no failure of what is tried.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 # So that no test and no server compiles a kernel twice; the Makefile sets it too.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+
+
+# Compiles all that there is, and keeps it.
+_COMPILE = (
+    "from hashmatch.index import bands; from hashmatch.worker.warm_up import warm_up; "
+    "bands.warm_up(); warm_up()"
+)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compiles the kernels where none are kept yet: once, not in each process of the tests and of
+    theirs at the same time, each of which has a limit for its start.
+    """
+    kept = Path(os.environ["NUMBA_CACHE_DIR"])
+    if not hasattr(session.config, "workerinput") and not any(kept.rglob("*.nbc")):
+        subprocess.run([sys.executable, "-c", _COMPILE], check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +114,7 @@ def serving(data: Path, **settings: str) -> Iterator[RunningServer]:
         line = process.stdout.readline()
         assert line, f"the server did not start:\n{log.read_text()}"
         told = json.loads(line)
+        assert "listening" in told, f"{line}\n{log.read_text()}"
         yield RunningServer(told["listening"], process.pid, data, log, told.get("first_token", ""))
     finally:
         process.terminate()

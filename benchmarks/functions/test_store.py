@@ -60,7 +60,7 @@ def test_import(against: Against, tmp_path: Path, name: str, count: int) -> None
         "executemany of bare hashes",
         ours,
         yardstick,
-        rounds=5 if count < 1_000_000 else 2,
+        rounds=3 if count < 1_000_000 else 2,
         warm_up=False,
         arguments=folder,
     )
