@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["stand_out"]
+__all__ = ["is_large", "stand_out"]
 
-# A packet is large if it has this part of the bytes of the picture that a decoder began at. Where a
-# film follows a cover at key frames, x264, x265, VP9 and MPEG-4 encode its first frame with 0.3 to
-# 3 times the bytes of the cover.
+# A packet is large if it has more than this part of the bytes of the picture that a decoder began
+# at. Where a film follows a cover at key frames, x264, x265, VP9 and MPEG-4 encode its first frame
+# with 0.3 to 3 times the bytes of the cover.
 _LARGE: Final = 0.25
 
 # One that is large stands out if it also has this many times the bytes that four fifths of its
@@ -23,12 +23,19 @@ _TIMES: Final = 3
 _MOST: Final = 0.8
 
 
-def stand_out(sizes: Sequence[int], neighbours: Sequence[int], sync_size: int) -> list[bool]:
-    """Of packets of ``sizes`` bytes, which are large beside their ``neighbours``; ``sync_size``
-    bytes has the picture that a decoder began at, before them.
+def is_large(size: int, sync_size: int) -> bool:
+    """True if a packet of ``size`` bytes is large beside the picture that a decoder began at, which
+    has ``sync_size`` bytes.
     """
-    if not sizes or max(sizes) <= _LARGE * sync_size:
+    return size > _LARGE * sync_size
+
+
+def stand_out(sizes: Sequence[int], sync_size: int) -> list[bool]:
+    """Of packets that follow each other, ``sizes`` in bytes, which are large, and beside the others
+    too; ``sync_size`` as in `is_large`.
+    """
+    if not sizes or not is_large(max(sizes), sync_size):
         return [False] * len(sizes)
-    usual = sorted(neighbours)[int(_MOST * (len(neighbours) - 1))]
-    least = max(_LARGE * sync_size, min(_TIMES * usual, sync_size))
-    return [size > least for size in sizes]
+    usual = sorted(sizes)[int(_MOST * (len(sizes) - 1))]
+    least = min(_TIMES * usual, sync_size)
+    return [is_large(size, sync_size) and size > least for size in sizes]

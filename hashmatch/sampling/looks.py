@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.sampling.clues import stand_out
+from hashmatch.sampling.clues import is_large, stand_out
 from hashmatch.sampling.instants import MISSED, Instants, chance_of_a_miss, found_in, rate_for
 from hashmatch.sampling.packets import Doubt
 
 __all__ = ["Looks", "Plan", "Promise", "Stretch"]
-
-# Packets that a packet is compared with in size.
-_NEIGHBOURS: Final = 32
 
 
 class Plan(NamedTuple):
@@ -69,7 +65,6 @@ class Looks:
         self._shown = array("d")
         self._looked = array("d")
         self._marked: set[float] = set()  # Frames whose packets stand out.
-        self._sizes: deque[int] = deque(maxlen=_NEIGHBOURS)  # Of the newest packets.
         self._end_ms = 0.0
         self._judged_ms: float | None = None  # The end of the newest stretch that was judged.
 
@@ -84,10 +79,9 @@ class Looks:
 
     def decodes(self, frame_ms: float, size: int, sync_size: int) -> bool:
         """True if a packet of ``size`` bytes must be decoded even if no other refers to its frame:
-        it stands out, or an instant falls on it.
+        it is large, or an instant falls on it.
         """
-        self._sizes.append(size)
-        return stand_out([size], self._sizes, sync_size)[0] or self.wants(frame_ms)
+        return is_large(size, sync_size) or self.wants(frame_ms)
 
     def looked(self, frame_ms: float) -> None:
         """The frame came out of the decoder and is looked at."""
@@ -103,7 +97,7 @@ class Looks:
             return 0
         self._judged_ms = stretch.end_ms
         frames_ms = stretch.frames_ms
-        large = stand_out(stretch.sizes, stretch.sizes, stretch.sync_size)
+        large = stand_out(stretch.sizes, stretch.sync_size)
         wanted = [
             number
             for number, frame_ms in enumerate(frames_ms, 1)
