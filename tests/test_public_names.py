@@ -217,7 +217,7 @@ COMMANDS = {
     "changes": "--after --follow --json --limit --resume --server --since -f",
     "doctor": "--json --server",
     "hash": "--entry --json --phash --seed --turns FILE...",
-    "storyboard": "--entry --json --output -o FILE",
+    "storyboard": "--entry --json --output --seed -o FILE",
     "calibrate": "--hashes --json --plot --wrong DIR",
     "screening": "",
     "screening show": "--json --server ID",

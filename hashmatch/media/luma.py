@@ -14,7 +14,7 @@ from PIL import Image
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import curves, icc
 from hashmatch.media.announced import Crop
-from hashmatch.media.geometry import Geometry, Undone
+from hashmatch.media.geometry import Geometry, Undone, side_data_of
 from hashmatch.model.verdicts import Part
 
 __all__ = ["from_rgb", "from_rgba", "from_video_frame"]
@@ -153,7 +153,7 @@ def _profiled(
 ) -> Iterator[tuple[int, Part, _Plane, float]]:
     """A frame as it is, and as an ICC profile has it that some players follow."""
     yield 0, Part.FULL, plane, gain
-    side_data: Any = frame.side_data
+    side_data = side_data_of(frame)
     raw = side_data.get(Type.ICC_PROFILE) if len(side_data) else None
     profile = bytes(raw) if raw is not None else b""
     if profile and not icc.is_nearly_srgb(profile):

@@ -45,5 +45,7 @@ def test_ten_minutes_of_1080p_take_no_more_memory_than_four_seconds(tmp_path: Pa
     assert complete
     assert lasts_ms == 600_000
     assert gap_ms <= 1000
-    assert decoded == 600  # A key frame a second, as in the first four.
+    # A key frame a second, as in the first four; and from the one before each instant on, of which
+    # there are 71 by the promise, and by the seed that is fixed here no more than 90: 24 frames.
+    assert 600 <= decoded <= 600 + 90 * 24
     assert growth < 8 << 20
