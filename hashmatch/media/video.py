@@ -62,8 +62,8 @@ av.logging.set_level(av.logging.ERROR)
 av.logging.set_skip_repeated(False)
 
 
-# One frame of so many may be lost where those beside it come out: FFmpeg drops frames at the start
-# of H.264 in fragments whose delay is not said, and players that use it show none of them either.
+# One frame of twelve may be lost where those beside it come out: FFmpeg drops some at the start of
+# H.264 in fragments whose delay is not said. The share is chosen, not measured.
 _MOST_LOST: Final = 12
 
 
