@@ -18,8 +18,8 @@ _LARGE: Final = 0.25
 
 # One that is large stands out if it also has this many times the bytes that four fifths of its
 # neighbours have at most (of frames between others there are two or three times as many as of
-# those that they refer to), or more bytes than the picture that the decoder began at. Chosen so that
-# few stretches of the 68 ordinary clips have one.
+# those that they refer to), or more bytes than the picture that the decoder began at. Chosen so
+# that few stretches of the 68 ordinary clips have one.
 _TIMES: Final = 3
 _MOST: Final = 0.8
 
