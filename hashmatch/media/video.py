@@ -61,7 +61,6 @@ av.logging.set_level(av.logging.ERROR)
 # Else the damage of a file would not be told again when the same file comes again.
 av.logging.set_skip_repeated(False)
 
-
 # One frame of twelve may be lost where those beside it come out: FFmpeg drops some at the start of
 # H.264 in fragments whose delay is not said. The share is chosen, not measured.
 _MOST_LOST: Final = 12
@@ -85,37 +84,20 @@ def frames(
 
     With ``max_gap_ms`` 0 every frame; else as few as are cheap to decode, but no stretch longer
     than that without one, and the frames shown at instants that ``seed`` (`Job.seed`) decides, as
-    densely as ``found_ms`` (`Density.found_ms`) asks for.
-    Where that cannot be promised, all is decoded from the start again, and frames come a second
-    time. A streamable format is read while it arrives. Errors of single frames are counted and
-    decoding goes on; raises `MediaError` if the file cannot be opened at all.
+    densely as ``found_ms`` (`Density.found_ms`) asks for. Where that cannot be promised, all is
+    decoded from the start again, and frames come a second time. A streamable format is read while
+    it arrives. Errors of single frames are counted and decoding goes on; raises `MediaError` if the
+    file cannot be opened at all.
     """
     tally.format = video_format.name
     announced = _announced(source, video_format)
-    plan = sparse = Plan(max_gap_ms, found_ms, seed)
-    try:
-        if announced.uneven and plan.max_gap_ms:
-            raise Doubt("frames that are shown longer than they last")
-        yield from _open(source, video_format, limits, tally, plan, announced)
-        every_frame = not plan.max_gap_ms
-    except Doubt as doubt:
-        tally.begin_anew()
-        plan = plan._replace(max_gap_ms=0)
-        yield from _open(source, video_format, limits, tally, plan, announced)
-        every_frame = True
-        # Only then: two fields may come as two packets and go as one frame.
-        lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
-        if tally.frames_lost and (lost_much or isinstance(doubt, Lost)):
-            tally.add_reason(
-                VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
-            )
-    if every_frame:
-        tally.saw_every_frame()
+    plan = Plan(max_gap_ms, found_ms, seed)
+    yield from _sampled(source, video_format, limits, tally, plan, announced)
     if video_format.name == "mov":
         boxes.fragments(source, announced)
     missing = missing_bytes(source, video_format)
     if missing is None:
-        yield from _left_out(source, video_format, limits, tally, sparse, announced)
+        yield from _left_out(source, video_format, limits, tally, plan, announced)
     else:
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
@@ -124,6 +106,37 @@ def frames(
     unseen = unseen_media(source, video_format)
     if unseen is not None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
+
+
+def _sampled(
+    source: Source,
+    video_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    plan: Plan,
+    announced: Announced,
+    *,
+    edited: bool = True,
+) -> Iterator[FrameBatch]:
+    """Frames as ``plan`` says; where that cannot keep its promise, every frame from the start."""
+    every_frame = not plan.max_gap_ms
+    try:
+        if edited and announced.uneven and not every_frame:
+            raise Doubt("frames that are shown longer than they last")
+        yield from _open(source, video_format, limits, tally, plan, announced, edited=edited)
+    except Doubt as doubt:
+        every_frame = True
+        tally.begin_anew()
+        plan = plan._replace(max_gap_ms=0)
+        yield from _open(source, video_format, limits, tally, plan, announced, edited=edited)
+        # Only then: two fields may come as two packets and go as one frame.
+        lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
+        if tally.frames_lost and (lost_much or isinstance(doubt, Lost)):
+            tally.add_reason(
+                VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
+            )
+    if every_frame:
+        tally.saw_every_frame()
 
 
 def _left_out(
@@ -141,22 +154,8 @@ def _left_out(
     if not plan.max_gap_ms or not any(track.hides_much for track in announced.tracks):
         return
     again = Tally(costs=tally.costs)
-    try:
-        batches = _open(source, video_format, limits, again, plan, announced, edited=False)
-        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
-    except Doubt:
-        again.begin_anew()
-        again.saw_every_frame()
-        batches = _open(
-            source,
-            video_format,
-            limits,
-            again,
-            plan._replace(max_gap_ms=0),
-            announced,
-            edited=False,
-        )
-        yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
+    batches = _sampled(source, video_format, limits, again, plan, announced, edited=False)
+    yield from (replace(batch, stream=batch.stream + _UNEDITED) for batch in batches)
     tally.frames_decoded += again.frames_decoded
     tally.promised(again.longest_unseen_ms, again.seen_permille, again.miss_per_million)
     for reason in again.reasons:

@@ -76,7 +76,7 @@ class Instants:
         self._wanted: dict[float, int] = {}  # The number of instants of each frame that has any.
         self._looked: set[float] = set()
         self._horizon_ms: float | None = None  # Up to here frames were offered.
-        self._next_ms = 0.0
+        self._start_ms = self._next_ms = 0.0
 
     def offer(self, frame_ms: float) -> None:
         """A frame is shown from this time on."""
@@ -113,6 +113,7 @@ class Instants:
         before = self._horizon_ms
         if before is None:
             # Instants from here on: what is shown before the first frame is nothing.
+            self._start_ms = horizon_ms
             self._next_ms = horizon_ms + self._gap(horizon_ms)
         elif horizon_ms <= before:
             return
@@ -125,7 +126,9 @@ class Instants:
             self._next_ms += self._gap(self._next_ms)
 
     def _gap(self, now_ms: float) -> float:
-        lasts_ms = max(self._duration_ms, now_ms, 0 if self._duration_ms else _LEAST_MS)
+        # A track may begin late: how long it has lasted is what counts, not what time it is.
+        seen_ms = now_ms - self._start_ms
+        lasts_ms = max(self._duration_ms, seen_ms, 0 if self._duration_ms else _LEAST_MS)
         rate = rate_for(found_in(lasts_ms, self._found_ms))
         return -math.log(1.0 - self._random.random()) / rate
 

@@ -126,6 +126,8 @@ class Looks:
         times = np.unique(np.array(self._shown))
         if not len(times):
             return Promise(0, 1000, 0)
+        if len(times) < len(self._shown):
+            raise Doubt("two frames of one time, of which players show the later")
         lasts = np.diff(times, append=max(self._end_ms, times[-1]))
         unseen = ~np.isin(times, np.array(self._looked))
         total_ms, unseen_ms = float(lasts.sum()), float(lasts[unseen].sum())

@@ -191,7 +191,8 @@ class _Hasher:
                 for box in shown.finder.boxes(frame.luma[0]):
                     within = frame.content(*box)
                     hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
-            self._count(frame, each.pts_ms, hashed)
+            if hashed or has_views:  # Of a frame that was drawn, patches alone are none.
+                self._count(frame, each.pts_ms, hashed)
             if has_views:
                 hashed += self._insets(shown, each)
             self._tally.costs.hash_s += time.perf_counter() - began
