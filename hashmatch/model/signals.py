@@ -65,9 +65,11 @@ class Signals:
                 raise ValueError(
                     f"{name} is {column.dtype} {column.shape}, {np.dtype(dtype)} ({n},) is needed"
                 )
-        if n and int(self.quality.max()) > 100:
+        if not n:
+            return
+        if int(self.quality.max()) > 100:
             raise ValueError(f"quality {int(self.quality.max())} is above 100")
-        if ((self.pts_ms < -_MAX_PTS_MS) | (self.pts_ms > _MAX_PTS_MS)).any():
+        if int(self.pts_ms.min()) < -_MAX_PTS_MS or int(self.pts_ms.max()) > _MAX_PTS_MS:
             raise ValueError("a presentation time is more than 100 days from the start")
         if not _KNOWN_VIEWS[self.view].all():
             raise ValueError("a view is not known")

@@ -14,7 +14,7 @@ __all__ = ["is_large", "stand_out"]
 # A packet is large if it has more than this part of the bytes of the picture that a decoder began
 # at. Chosen, not measured: it finds the films of tests/e2e/test_hidden_films.py; an uploader who
 # knows it can encode a film with smaller packets, which instants alone then find.
-_LARGE: Final = 0.25
+_LARGE: Final = 0.4
 
 # One that is large stands out if it also has this many times the bytes that four fifths of its
 # neighbours have at most (of frames between others there are two or three times as many as of

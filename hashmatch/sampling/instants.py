@@ -2,10 +2,15 @@
 
 An uploader who knows the code can put a picture of his choice wherever frames are decoded anyway,
 at key frames for example, and what must not be seen in between. So instants are drawn at random
-from a secret seed, and the frame that is shown at each is decoded and looked at. They are a Poisson
-process: whether one falls into a stretch does not depend on any other stretch, so that frames which
-are shown for ``t`` ms in all, wherever they lie, are missed with a probability of
-``exp(-rate * t)``. Time counts, not frames: a picture that is shown for 1 ms stands for 1 ms.
+from a secret seed, and the frame that is shown at each is decoded and looked at. The running time
+is cut into pieces, and one instant lies anywhere in each. Time counts, not frames: a picture that
+is shown for 1 ms stands for 1 ms.
+
+Frames that take up a part ``f`` of the running time, wherever they lie, are missed in the
+``n`` pieces of a video with a probability of at most ``(1 - f) ** n``: by Jensen's inequality,
+those are missed most often that take up the same part of each piece. So many instants that lie
+independently of each other miss them as often at best, as a Poisson process does with
+``exp(-n * f)``.
 """
 
 from __future__ import annotations
@@ -16,18 +21,18 @@ import math
 import random
 from typing import Final
 
-__all__ = ["MISSED", "Instants", "chance_of_a_miss", "found_in", "rate_for"]
+__all__ = ["MISSED", "Instants", "found_in", "pieces_of"]
 
 # The promise: of what is shown as long as `found_in` says, so many screenings miss all.
 MISSED: Final = 0.001
 
-# The promise holds for what makes up this part of the running time in all.
+# The promise holds for what makes up this part of the running time in all; of a short video for
+# more, but never for more than that.
 _PART: Final = 0.1
+_MOST: Final = 0.925
 
-# A rate that is too low by this factor, because a video lasts a little less than its header says,
-# still keeps the promise.
-_SLACK: Final = 1.02
-_EXPECTED: Final = -math.log(MISSED) * _SLACK
+# So many more instants than needed: a video may last a little more or less than its header says.
+_SPARE: Final = 1.1
 
 # A video whose header names no duration is taken to last as long as was seen of it, and this long.
 _LEAST_MS: Final = 5_000
@@ -35,21 +40,18 @@ _LEAST_MS: Final = 5_000
 
 def found_in(duration_ms: float, found_ms: float) -> float:
     """How long in all something must be shown, in ms, so that all but one in a thousand screenings
-    find it: a tenth of the running time, and ``found_ms`` at least; of what is shorter, all of it.
+    find it: a tenth of the running time, and ``found_ms`` at least; but of what is short no more
+    than four fifths.
     """
-    return max(_PART * duration_ms, min(found_ms, duration_ms))
+    return max(_PART * duration_ms, min(found_ms, _MOST * duration_ms))
 
 
-def rate_for(shown_ms: float) -> float:
-    """Instants for each ms, so that frames shown for ``shown_ms`` in all are found as promised."""
-    return _EXPECTED / max(1.0, shown_ms)
-
-
-def chance_of_a_miss(rate: float, shown_ms: float) -> float:
-    """The chance that none of ``rate`` instants for each ms falls on frames that are shown for
-    ``shown_ms`` in all.
+def pieces_of(duration_ms: float, found_ms: float) -> int:
+    """The number of pieces of a video with one instant each, so that what `found_in` says is found
+    as promised; 4 to 73.
     """
-    return math.exp(-rate * shown_ms)
+    part = found_in(duration_ms, found_ms) / duration_ms
+    return math.ceil(_SPARE * math.log(MISSED) / math.log(1 - part))
 
 
 class Instants:
@@ -59,9 +61,8 @@ class Instants:
     that follow each other within a ms are told apart. Every frame that is shown is offered as soon
     as its time is known, in any order; one is shown until the next begins.
 
-    The number of instants is small and bounded by the promise: 7 for each time that ``shown_ms``
-    fits into the running time, and no more than 71; in a video that is longer than its header says
-    some 50 more for each time that it doubles.
+    The number of instants is small and bounded by the promise, see `pieces_of`; in a video that is
+    longer than its header says there are some 50 more for each time that it doubles.
     """
 
     def __init__(self, seed: int, stream: int, duration_ms: float, found_ms: float) -> None:
@@ -77,10 +78,15 @@ class Instants:
         self._looked: set[float] = set()
         self._horizon_ms: float | None = None  # Up to here frames were offered.
         self._start_ms = self._next_ms = 0.0
+        # The newest piece, and the longest.
+        self._piece_at_ms = self._piece_ms = self._longest_ms = 0.0
 
     def offer(self, frame_ms: float) -> None:
         """A frame is shown from this time on."""
         self._extend(frame_ms)
+        if frame_ms < self._start_ms:
+            self._wanted[frame_ms] = 1
+            return
         at = bisect.bisect_left(self._at, frame_ms)
         while at < len(self._at):
             before = self._frame[at]
@@ -106,31 +112,61 @@ class Instants:
         """True if a frame was not looked at that should have been."""
         return not self._wanted.keys() <= self._looked
 
+    def chance_of_a_miss(self, shown_ms: float) -> float:
+        """The chance that no instant falls on frames that are shown for ``shown_ms`` in all,
+        wherever they lie; at least that. Call `end` before.
+        """
+        longest_ms = self._longest_ms
+        if self._horizon_ms is None:
+            return 1.0
+        # Of the newest piece only a part was shown: a film has so much in it as makes it missed
+        # most often.
+        before_ms = self._piece_at_ms - self._start_ms
+        most_ms = min(self._horizon_ms - self._piece_at_ms, longest_ms)
+        in_last_ms = min(most_ms, shown_ms * longest_ms / (before_ms + longest_ms))
+        missed = 1 - in_last_ms / longest_ms
+        if before_ms:
+            part = min(1.0, (shown_ms - in_last_ms) / before_ms)
+            missed *= (1 - part) ** (before_ms / longest_ms)
+        return missed
+
     def _extend(self, horizon_ms: float) -> None:
         """Draws instants up to the latest time that is known, which the newest frame before it
         takes for now.
         """
         before = self._horizon_ms
         if before is None:
-            # Instants from here on: what is shown before the first frame is nothing.
+            # Pieces from here on: frames that are shown before are all looked at.
             self._start_ms = horizon_ms
-            self._next_ms = horizon_ms + self._gap(horizon_ms)
+            self._begin_piece(horizon_ms)
         elif horizon_ms <= before:
             return
         self._horizon_ms = horizon_ms
-        while self._next_ms < horizon_ms:
-            self._at.append(self._next_ms)
-            self._frame.append(None)
-            if before is not None:
-                self._put(len(self._at) - 1, before)
-            self._next_ms += self._gap(self._next_ms)
+        while True:
+            if self._next_ms < horizon_ms:
+                self._at.append(self._next_ms)
+                self._frame.append(None)
+                if before is not None:
+                    self._put(len(self._at) - 1, before)
+                self._next_ms = math.inf
+            next_piece_ms = self._piece_at_ms + self._piece_ms
+            if next_piece_ms > horizon_ms:
+                return
+            self._begin_piece(next_piece_ms)
 
-    def _gap(self, now_ms: float) -> float:
+    def _begin_piece(self, at_ms: float) -> None:
         # A track may begin late: how long it has lasted is what counts, not what time it is.
-        seen_ms = now_ms - self._start_ms
-        lasts_ms = max(self._duration_ms, seen_ms, 0 if self._duration_ms else _LEAST_MS)
-        rate = rate_for(found_in(lasts_ms, self._found_ms))
-        return -math.log(1.0 - self._random.random()) / rate
+        seen_ms = at_ms - self._start_ms
+        if seen_ms < self._duration_ms:
+            piece_ms = _piece_ms(self._duration_ms, self._found_ms)
+        else:
+            # How long it will last is not known. Of those it may, these need the shortest pieces.
+            short_ms = max(seen_ms, self._duration_ms or _LEAST_MS)
+            long_ms = max(short_ms, self._found_ms / _PART)
+            piece_ms = min(_piece_ms(lasts_ms, self._found_ms) for lasts_ms in (short_ms, long_ms))
+        self._piece_at_ms, self._piece_ms = at_ms, piece_ms
+        self._longest_ms = max(self._longest_ms, piece_ms)
+        self._next_ms = at_ms + piece_ms * self._random.random()
 
     def _put(self, at: int, frame_ms: float) -> None:
         before = self._frame[at]
@@ -140,3 +176,7 @@ class Instants:
                 del self._wanted[before]
         self._frame[at] = frame_ms
         self._wanted[frame_ms] = self._wanted.get(frame_ms, 0) + 1
+
+
+def _piece_ms(duration_ms: float, found_ms: float) -> float:
+    return duration_ms / pieces_of(duration_ms, found_ms)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashmatch.sampling.clues import is_large, stand_out
-from hashmatch.sampling.instants import MISSED, Instants, chance_of_a_miss, found_in, rate_for
+from hashmatch.sampling.instants import MISSED, Instants, found_in
 from hashmatch.sampling.packets import Doubt
 
 __all__ = ["Looks", "Plan", "Promise", "Stretch"]
@@ -61,7 +61,7 @@ class Looks:
     def __init__(self, plan: Plan, stream: int, duration_ms: float) -> None:
         """``duration_ms`` as the header says, 0 if it does not."""
         self._instants = Instants(plan.seed, stream, duration_ms, plan.found_ms)
-        self._duration_ms, self._found_ms = duration_ms, plan.found_ms
+        self._found_ms = plan.found_ms
         self._shown = array("d")
         self._looked = array("d")
         self._marked: set[float] = set()  # Frames whose packets stand out.
@@ -133,10 +133,9 @@ class Looks:
         total_ms, unseen_ms = float(lasts.sum()), float(lasts[unseen].sum())
         if not unseen_ms:
             return Promise(0, 1000, 0)
-        rate = rate_for(found_in(max(self._duration_ms, total_ms), self._found_ms))
-        if chance_of_a_miss(rate, found_in(total_ms, self._found_ms)) > MISSED:
-            raise Doubt("it lasts less than its header says")
-        chance = chance_of_a_miss(rate, found_in(total_ms, 0))
+        if self._instants.chance_of_a_miss(found_in(total_ms, self._found_ms)) > MISSED:
+            raise Doubt("it does not last as long as its header says")
+        chance = self._instants.chance_of_a_miss(found_in(total_ms, 0))
         return Promise(
             longest_unseen_ms=_longest(lasts, unseen),
             seen_permille=int(1000 * (1 - unseen_ms / total_ms)),
