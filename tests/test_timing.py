@@ -58,3 +58,11 @@ def test_each_moment_of_the_upload_is_shown_once(rows: list[tuple[int, int, int]
     media, entry, distance = np.array(rows, np.int64).T
     found = timing.chosen(media * 250, entry * 250, distance)
     assert media[found].tolist() == sorted(set(media.tolist()))
+
+
+def test_of_lines_with_as_many_frames_the_middle_is_meant() -> None:
+    """Where little moves each frame matches much of an entry: its start was told."""
+    media = np.repeat(np.array([4000, 4400, 4800, 5200]), 5)
+    entry = media + np.tile([-4000, -3000, -2000, -1000, 0], 4)
+    rows = timing.chosen(media, entry, np.full(len(media), 9))
+    assert np.abs((entry - media)[rows] + 2000).max() <= 500

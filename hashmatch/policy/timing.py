@@ -60,7 +60,7 @@ def _chosen(
 
 
 def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDArray[np.float64]:
-    """Times of the entry that most frames say are shown ``at_ms`` of the upload."""
+    """Times of the entry that most frames say are shown ``at_ms`` of the upload, float64 ``[n]``."""
     most, best = 0, np.zeros(len(at_ms))
     for speed in _SPEEDS:
         offsets = entry_ms - speed * media_ms
@@ -72,7 +72,10 @@ def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDA
         number, counts = np.unique(votes[0], return_counts=True)
         frames = int(counts.max())
         if frames > most + (_MORE_FRAMES - 1 if most else 0):
-            place = number[np.argmax(counts)]
+            # Where little moves many lines hold as many frames: the one in their middle is least
+            # far off.
+            tied = number[counts == frames]
+            place = tied[(len(tied) - 1) // 2]
             own = offsets[(bins == place) | (bins + 1 == place)]
             most, best = frames, float(np.median(own)) + speed * at_ms
     return best

@@ -22,7 +22,7 @@ MAX_GAP_MS: Final = 1000
 # What is shown for ten seconds in all is found, however short the pieces. Over 68 ordinary clips
 # that takes 1.19 times the processor time of no instants. Five seconds, and a tenth of each clip,
 # took 1.27 and 1.5 times when they were tried, on a busy machine.
-UPLOAD: Final = Density(MAX_GAP_MS, change_bits=40, drawn_bits=10, found_ms=15_000)
+UPLOAD: Final = Density(MAX_GAP_MS, change_bits=40, drawn_bits=10, found_ms=12_000)
 
 # Wherever an upload of it is sampled, a hash of the entry is near: every frame that differs by more
 # than 16 of 256 bits from the one before, and one every 250 ms unless it is within 4 bits of that.

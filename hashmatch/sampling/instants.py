@@ -29,7 +29,7 @@ MISSED: Final = 0.001
 # The promise holds for what makes up this part of the running time in all; of a short video for
 # more, but never for more than that.
 _PART: Final = 0.1
-_MOST: Final = 0.925
+_MOST: Final = 0.98
 
 # So many more instants than needed: a video may last a little more or less than its header says.
 _SPARE: Final = 1.1
