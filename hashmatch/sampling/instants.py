@@ -48,7 +48,7 @@ def found_in(duration_ms: float, found_ms: float) -> float:
 
 def pieces_of(duration_ms: float, found_ms: float) -> int:
     """The number of pieces of a video with one instant each, so that what `found_in` says is found
-    as promised; 4 to 73.
+    as promised; 2 to 73.
     """
     part = found_in(duration_ms, found_ms) / duration_ms
     return math.ceil(_SPARE * math.log(MISSED) / math.log(1 - part))

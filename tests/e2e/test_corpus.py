@@ -43,7 +43,7 @@ SHOWN = {
 # Other toys on the floor of listed ones, which people may be asked about.
 SAME_FLOOR = """
 learning-area--elf.mp4 learning-area--elf.webm learning-area--rabbit.mp4
-learning-area--rabbit320.mp4 learning-area--rabbit320.webm
+learning-area--rabbit.webm learning-area--rabbit320.mp4 learning-area--rabbit320.webm
 """.split()
 
 
