@@ -60,7 +60,7 @@ def _chosen(
 
 
 def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDArray[np.float64]:
-    """What most frames say is shown of the entry ``at_ms`` of the upload, in ms: float64 ``[n]``."""
+    """What most frames say is shown of the entry ``at_ms`` of the upload, in ms: float64."""
     most, best = 0, np.zeros(len(at_ms))
     for speed in _SPEEDS:
         offsets = entry_ms - speed * media_ms
