@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ from hashmatch.preview import Previews
 from hashmatch.repeating import Repeat
 from hashmatch.replica import Replica
 from hashmatch.review import Review
+from hashmatch.sampling import densities
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.screening import Screenings
 from hashmatch.server.server import Server, Tls
@@ -179,6 +181,7 @@ def _intake_limits(settings: Settings) -> IntakeLimits:
             max_frames=settings.max_frames,
             max_streams=settings.max_streams,
         ),
+        upload=replace(densities.UPLOAD, found_ms=round(settings.found_seconds * 1000)),
         idle_seconds=settings.upload_idle_seconds,
         receive_seconds=settings.upload_seconds,
     )

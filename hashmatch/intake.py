@@ -17,6 +17,7 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.model.records import Coverage, DecodeLimits, MediaInfo, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling import densities
 from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox, Stalled
 from hashmatch.spool import Spool, SpoolBudget
@@ -26,10 +27,11 @@ __all__ = ["Decided", "Inspected", "Intake", "IntakeLimits", "Known", "Looks", "
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
-    """What a media may be at most."""
+    """What a media may be at most, and how closely an upload is looked at."""
 
     max_upload_bytes: int
     decode: DecodeLimits
+    upload: Density = densities.UPLOAD
     idle_seconds: float = 30.0  # Without a byte.
     receive_seconds: float = 3600.0  # For all of it.
 
@@ -92,8 +94,13 @@ class Intake:
 
     @property
     def look_version(self) -> str:
-        """What looks at a media that comes now, see `Screening.look_version`."""
-        return self._sandbox.look_version
+        """What looks at an upload that comes now, see `Screening.look_version`."""
+        return _how(self._sandbox.look_version, self._limits.upload)
+
+    @property
+    def upload(self) -> Density:
+        """How closely an upload is looked at."""
+        return self._limits.upload
 
     def check_room(self) -> None:
         """Raises `Overloaded` where `admitted` would now."""
@@ -187,7 +194,9 @@ class Intake:
             done = await self._inspect(upload, job)
         except MediaError as error:
             return upload.so_far_without(Reason(error.code, error.detail))
-        return done or upload.so_far_without(_DECIDED_EARLY)
+        if done is None:
+            return upload.so_far_without(_DECIDED_EARLY)
+        return replace(done, look_version=_how(done.look_version, looks.density))
 
     async def _inspect(self, upload: _Upload, job: Job) -> Done | None:
         try:
@@ -201,6 +210,15 @@ class Intake:
         detail = f"more than {self._limits.max_upload_bytes} bytes"
         reasons = (Reason(VerdictReason.SIZE_LIMIT, detail),)
         return Inspected((), MediaInfo(size_bytes=size), Coverage(), reasons)
+
+
+def _how(look_version: str, density: Density) -> str:
+    """A version of what looks, and how closely it does where an operator has chosen that: what was
+    seen less closely is not all that would be seen now.
+    """
+    if not look_version or density.found_ms == densities.UPLOAD.found_ms:
+        return look_version
+    return f"{look_version}, found in {density.found_ms} ms"
 
 
 class _TooLarge(Exception):

@@ -14,7 +14,6 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.intake import Intake, Looks
 from hashmatch.model.records import Coverage
 from hashmatch.model.signals import Signals
-from hashmatch.sampling import densities
 from hashmatch.store.screenings import Stored
 
 __all__ = ["Repeat", "problem", "repeat"]
@@ -45,7 +44,7 @@ async def repeat(stored: Stored, intake: Intake, path: Path) -> Repeat:
     """
     looks = Looks(
         frozenset(stored.screening.hash_versions),
-        densities.UPLOAD,
+        intake.upload,
         turns=True,
         seed=stored.seed or 0,
     )

@@ -98,7 +98,7 @@ class Screenings:
         search = _Search(await self._replica.newest())
         looks = Looks(
             search.snapshot.kinds_to_compute,
-            densities.UPLOAD,
+            self._intake.upload,
             turns=True,
         )
         inspected = await self._intake.inspect(

@@ -50,6 +50,7 @@ def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "workers": "3",
         "max_upload_bytes": "1000",
         "max_duration_seconds": "60",
+        "found_seconds": "3.0",
         "max_frame_pixels": "10000",
         "max_frames": "100",
         "max_streams": "2",

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hashmatch.errors import Overloaded, SpoolFull, UploadMismatch, UploadTooSlo
 from hashmatch.intake import Inspected, Intake, Looks
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
+from hashmatch.sampling import densities
 from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox
 from hashmatch.spool import SpoolBudget
@@ -89,6 +91,24 @@ def spools() -> int:
     """Files of uploads that this process has open."""
     links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
     return sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
+
+
+async def test_who_looks_more_closely_is_told_apart(
+    sandbox: Sandbox, budget: SpoolBudget, media: Path
+) -> None:
+    """What was seen less closely than an operator asks for now would be NO_MATCH still."""
+    closely = replace(LIMITS, upload=replace(densities.UPLOAD, found_ms=0))
+    film = (media / "clips" / "pan_coffee.mp4").read_bytes()
+    told = []
+    for limits in (LIMITS, closely):
+        each = Intake(sandbox, budget, limits, everybody())
+        looks = Looks(KINDS, each.upload, turns=False)
+        inspected = await inspected_by(each, pieces(film), 0, looks, never)
+        assert inspected.look_version == each.look_version
+        told.append((inspected.look_version, inspected.coverage.frames_decoded))
+    (usual, few), (other, more) = told
+    assert other == f"{usual}, found in 0 ms"
+    assert more > few
 
 
 async def test_a_media_is_hashed_by_all_kinds(intake: Intake) -> None:

@@ -176,6 +176,7 @@ SETTINGS = {
     "workers": None,  # Cores of the machine.
     "max_upload_bytes": 2 * 1024**3,
     "max_duration_seconds": 4 * 3600,
+    "found_seconds": 12.0,
     "max_frame_pixels": 8192**2,
     "max_frames": 2_000_000,
     "max_streams": 64,
