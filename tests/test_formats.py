@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashmatch.media import formats
-from hashmatch.media.formats import Family, Format, missing_bytes, sniff
+from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
+from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.source import BytesSource, FileSource
 from tests import films
 
@@ -258,9 +258,9 @@ def test_box_names_of_a_hostile_file_are_made_harmless() -> None:
 def test_scrambled_packets_are_told_of() -> None:
     """Cipher text would be hashed as if it were what subscribers see."""
     data = bytearray(VIDEOS["mpegts"])
-    assert formats.scrambled(BytesSource(bytes(data))) is None
+    assert scrambled(BytesSource(bytes(data))) is None
     data[188 * 4 + 3] |= 0x80
-    assert formats.scrambled(BytesSource(bytes(data))) == "scrambled packets"
+    assert scrambled(BytesSource(bytes(data))) == "scrambled packets"
 
 
 def test_a_second_film_behind_one_of_asf() -> None:
@@ -268,6 +268,6 @@ def test_a_second_film_behind_one_of_asf() -> None:
     asf = films.film([films.textured(1, 96, 64)] * 5, "asf", "wmv2")
     like = sniff(BytesSource(asf))
     assert like is not None
-    assert formats.unseen_media(BytesSource(asf), like) is None
-    told = formats.unseen_media(BytesSource(asf + asf), like)
+    assert unseen_media(BytesSource(asf), like) is None
+    told = unseen_media(BytesSource(asf + asf), like)
     assert told == f"a second film begins at byte {len(asf)}"

@@ -22,7 +22,8 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import video
-from hashmatch.media.formats import missing_bytes, sniff
+from hashmatch.media.completeness import missing_bytes
+from hashmatch.media.formats import sniff
 from hashmatch.media.source import BytesSource, FileSource, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits

@@ -16,8 +16,9 @@ from PIL import Image, ImageCms, ImageSequence
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import apng, avif, colour, embedded, gif, luma
+from hashmatch.media.completeness import damaged_chunk, missing_bytes
 from hashmatch.media.embedded import Unseen
-from hashmatch.media.formats import Family, Format, damaged_chunk, missing_bytes, sniff
+from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.likeness import Seen, cells
 from hashmatch.media.source import SeekableReader, Source
 from hashmatch.media.tally import Tally

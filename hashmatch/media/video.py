@@ -18,7 +18,8 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import boxes, ebml
 from hashmatch.media.announced import Announced
 from hashmatch.media.attached import AttachedPicture, embedded
-from hashmatch.media.formats import Format, missing_bytes, scrambled, unseen_media
+from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
+from hashmatch.media.formats import Format
 from hashmatch.media.source import SeekableReader, Source, StreamReader
 from hashmatch.media.subtitles import Subtitles, is_font
 from hashmatch.media.tally import Tally
