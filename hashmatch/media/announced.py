@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -56,12 +57,15 @@ class Announced:
     ``tracks`` are in the order of the file. ``unseen`` says in phrases what no decoder here looks
     at. ``pictures`` are images that are embedded beside the tracks, each as a file of its own.
     ``uneven`` is true if parts of the film are shown slower, faster or longer than they last.
+    ``repeats`` says of a stream how many frames that the header counts repeat the one before them
+    and never leave the demuxer; it waits for the end of the file.
     """
 
     tracks: list[VideoTrack] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     uneven: bool = False
+    repeats: Callable[[int], int] = lambda _: 0
 
     @property
     def crops(self) -> tuple[Crop, ...]:

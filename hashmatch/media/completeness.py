@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from hashmatch.media.formats import TS_PACKET, Format, gif_end, mp4_boxes, png_chunks
+from hashmatch.media.formats import Format, gif_end, mp4_boxes, png_chunks, ts_layout
 from hashmatch.media.source import Source
 
 __all__ = ["damaged_chunk", "missing_bytes", "scrambled", "unseen_media"]
 
 _READ_BYTES = 65_536
+_TS_PACKET, _TS_SYNC = 188, 0x47
+_TS_PACKETS = 512  # Of a transport stream, so many packets are read at once.
+_BOX_HEAD_BYTES = 8
+# What a box may be at the outermost level, and by what frames are found. Source: ISO/IEC 14496-12,
+# table 1.
+_BOXES = frozenset(
+    b"ftyp styp moov moof mdat mfra free skip wide uuid meta udta sidx ssix prft pdin emsg".split()
+)
+_OF_FILMS = re.compile(rb"moov|moof|mdat|traf|trak")
 _ASF = b"\x30\x26\xb2\x75"
 
 
@@ -48,33 +60,32 @@ def _beyond(what: str, declared: int, size: int) -> str | None:
 def _mp4_missing(source: Source, size: int) -> str | None:
     kinds = set()
     boxes_end = 0
-    fragment = 0  # Number of the newest; each has its samples in the boxes before the next.
-    has_samples = True
+    # Each fragment has its samples in the boxes before the next. Their numbers say nothing: they
+    # have gaps where tracks were taken out, and are counted by track where those were put together.
+    in_fragment, has_samples = False, True
     for kind, start, end in mp4_boxes(source):
         if kind == b"moof":
-            number = _fragment_number(source, start)
-            if not has_samples or (fragment and number != fragment + 1):
+            if not has_samples:
                 return f"a fragment is missing before byte {start}"
-            fragment, has_samples = number, False
+            in_fragment, has_samples = True, False
         elif kind == b"mdat":
-            if fragment and has_samples:
+            if in_fragment and has_samples:
                 return f"a fragment's header is missing before byte {start}"
             has_samples = True
+        if end is not None and end > size:
+            if kind in _BOXES:
+                return _beyond(f"{kind.decode()!a} box", end, size)
+            break  # No box: what a camera has put behind the last one.
         kinds.add(kind)
         boxes_end = size if end is None else end
-        if boxes_end > size:
-            return _beyond(f"{kind.decode('ascii', 'replace')!a} box", boxes_end, size)
-    if not _ends_in_zeros(source, boxes_end, size):
+    behind = source.read_at(boxes_end, _BOX_HEAD_BYTES)
+    begun = len(behind) < _BOX_HEAD_BYTES and any(behind)
+    if begun or _has_boxes(source, boxes_end, size):
         # A demuxer stops there without a word, whatever comes after.
         return f"its boxes end at byte {boxes_end}, the file at byte {size}"
     if b"moov" not in kinds and b"meta" not in kinds:
         return "the file ends before its 'moov' box"
     return None
-
-
-def _fragment_number(source: Source, start: int) -> int:
-    """The sequence number in the ``mfhd`` box that a ``moof`` box begins with."""
-    return int.from_bytes(source.read_at(start + 20, 4), "big")
 
 
 def unseen_media(source: Source, media_format: Format) -> str | None:
@@ -90,14 +101,19 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
     return f"a second film begins before byte {films[1]}" if len(films) > 1 else None
 
 
-def _ends_in_zeros(source: Source, start: int, size: int) -> bool:
-    """True if nothing but padding is left."""
+def _has_boxes(source: Source, start: int, size: int) -> bool:
+    """True if a part of a file could hold more of a film: what cameras and editors put behind the
+    last box has none of the boxes that frames are found by.
+    """
+    overlap = 3
     while start < size:
         chunk = source.read_at(start, _READ_BYTES)
-        if chunk.count(0) != len(chunk):
-            return False
-        start += len(chunk)
-    return True
+        if _OF_FILMS.search(chunk):
+            return True
+        start += max(1, len(chunk) - overlap)
+        if len(chunk) <= overlap:
+            break
+    return False
 
 
 def _matroska_missing(source: Source, size: int) -> str | None:
@@ -125,13 +141,30 @@ def _ebml_length(data: bytes) -> tuple[int | None, int]:
 
 def _ts_missing(source: Source, size: int) -> str | None:
     """Packets of one length, each of which begins with the same byte."""
-    start = 0
-    while chunk := source.read_at(start, TS_PACKET * 512):
-        starts = chunk[::TS_PACKET]
-        if starts.count(b"G") != len(starts):
+    for start, heads in _ts_heads(source):
+        if (heads[:, 0] != _TS_SYNC).any():
             return f"its packets are out of step after byte {start}"
+    _, distance = _ts_layout_of(source)
+    return "the file ends within a packet" if size % distance else None
+
+
+def _ts_layout_of(source: Source) -> tuple[int, int]:
+    return ts_layout(source.read_at(0, 4 * _TS_PACKET)) or (0, _TS_PACKET)
+
+
+def _ts_heads(source: Source) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """The first four bytes of each packet of a transport stream, uint8 ``[n, 4]``, some at a time,
+    and where in the file the first of them is.
+    """
+    first, distance = _ts_layout_of(source)
+    start = 0
+    while chunk := source.read_at(start, distance * _TS_PACKETS):
+        padded = np.frombuffer(chunk + bytes(-len(chunk) % distance), np.uint8)
+        heads = padded.reshape(-1, distance)[:, first : first + 4]
+        # Of the last packet there may be less.
+        whole = -(-(len(chunk) - first) // distance)
+        yield start, heads[:whole]
         start += len(chunk)
-    return "the file ends within a packet" if size % TS_PACKET else None
 
 
 def _second_asf(source: Source) -> str | None:
@@ -152,14 +185,10 @@ def scrambled(source: Source) -> str | None:
     """Says in a phrase what of a transport stream is scrambled; None if nothing is. Source: ISO/IEC
     13818-1, 2.4.3.3.
     """
-    start = 0
-    while chunk := source.read_at(start, TS_PACKET * 512):
-        heads = np.frombuffer(chunk[: len(chunk) // TS_PACKET * TS_PACKET], np.uint8)
-        heads = heads.reshape(-1, TS_PACKET)[:, :4]
+    for _, heads in _ts_heads(source):
         padding = (heads[:, 1] & 0x1F == 0x1F) & (heads[:, 2] == 0xFF)
         if ((heads[:, 3] & 0xC0 != 0) & ~padding).any():
             return "scrambled packets"
-        start += len(chunk)
     return None
 
 

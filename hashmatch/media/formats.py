@@ -17,7 +17,6 @@ from hashmatch.media.source import Source
 __all__ = [
     "Family",
     "Format",
-    "TS_PACKET",
     "gif_end",
     "mp4_boxes",
     "picture_end",
@@ -25,6 +24,7 @@ __all__ = [
     "readings",
     "sniff",
     "track_handlers",
+    "ts_layout",
 ]
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
@@ -38,7 +38,12 @@ _MAX_LEADING_BOXES = 64
 _MOST_MOOV = 1 << 24
 
 _READ_BYTES = 65_536
-TS_PACKET = 188
+# Where the first byte of the first packet of a transport stream is, and how far it is to the next:
+# as they are broadcast; with the time in four bytes before each (camcorders, Blu-ray); with sixteen
+# bytes behind each that mend them. Source: ISO/IEC 13818-1, 2.4.3.2; ETSI TR 101 290.
+_TS_LAYOUTS = ((0, 188), (4, 192), (0, 204))
+_TS_PACKETS = 3  # So many must begin with the right byte.
+_HEAD_BYTES = 4 + (_TS_PACKETS - 1) * 204 + 1
 _MOST_SEARCHED = 1 << 20
 
 # A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
@@ -73,7 +78,7 @@ def readings(source: Source) -> Iterator[Format]:
     Lazy: what follows the first is found out, and the end of the source waited for, only when it
     is asked for.
     """
-    head = source.read_at(0, 3 * TS_PACKET)
+    head = source.read_at(0, _HEAD_BYTES)
     if head[4:8] in _MP4_FIRST_BOXES:
         yield from _mp4_readings(source, head)
         return
@@ -179,8 +184,18 @@ def _by_first_bytes(head: bytes) -> Format | None:
     ):
         if head.startswith(magic):
             return Format(name, Family.VIDEO, name, streamable=True)
-    if head[: 3 * TS_PACKET : TS_PACKET] == b"GGG":
+    if ts_layout(head) is not None:
         return Format("mpegts", Family.VIDEO, "mpegts", streamable=True)
+    return None
+
+
+def ts_layout(head: bytes) -> tuple[int, int] | None:
+    """Where the first packet of a transport stream begins and how far it is to the next, in bytes;
+    None if ``head``, the start of a file, is of no such stream.
+    """
+    for first, distance in _TS_LAYOUTS:
+        if head[first::distance][:_TS_PACKETS] == b"G" * _TS_PACKETS:
+            return first, distance
     return None
 
 
@@ -263,8 +278,10 @@ def mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
         length = int.from_bytes(header[:4], "big")
         if length == 1 and len(header) == 16:
             length = int.from_bytes(header[8:], "big")
-        if length == 0 and header[4:8] == b"mdat":
-            yield header[4:8], start, None
+        if length == 0 and header[4:8].isalnum():
+            # The last box may leave its length out. Only media may come piece by piece.
+            end = None if header[4:8] == b"mdat" else source.total()
+            yield header[4:8], start, end
             return
         if length < 8:
             return

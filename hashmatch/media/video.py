@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from av.stream import Disposition
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import boxes, ebml
+from hashmatch.media import boxes, ebml, riff
 from hashmatch.media.announced import Announced
 from hashmatch.media.attached import AttachedPicture, embedded
 from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
@@ -171,6 +172,8 @@ def _announced(source: Source, video_format: Format) -> Announced:
         return boxes.header(source)
     if video_format.name == "matroska":
         return ebml.header(source)
+    if video_format.name == "avi":
+        return Announced(repeats=functools.partial(riff.empty_chunks, source))
     return Announced()
 
 
@@ -279,7 +282,7 @@ def _tracks(
         elif stream.index in hidden:
             consumers[stream.index] = _Unreadable()
         else:
-            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced.crops)
+            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
     for subtitle in container.streams.subtitles:
         consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
@@ -401,7 +404,7 @@ def _describe(container: av.container.InputContainer, tally: Tally) -> None:
     streams = container.streams.video
     context = streams[0].codec_context
     if context is not None:
-        tally.format = f"{tally.format}/{context.name}"
+        tally.format = f"{tally.format.partition('/')[0]}/{context.name}"
         tally.width, tally.height = context.width, context.height
     durations = [
         float(stream.duration * stream.time_base * 1000)
