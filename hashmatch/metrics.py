@@ -20,6 +20,7 @@ __all__ = [
     "SCREENINGS",
     "SCREENING_SECONDS",
     "WORKERS_REPLACED",
+    "WORKER_FAULTS",
     "observe",
     "serving",
 ]
@@ -59,6 +60,11 @@ REFUSALS: Final = Counter(
 WORKERS_REPLACED: Final = Counter(
     "hashmatch_workers_replaced",
     "Workers that were ended and started anew: by a fault, a limit, or what they had grown to.",
+    registry=_REGISTRY,
+)
+WORKER_FAULTS: Final = Counter(
+    "hashmatch_worker_faults",
+    "Media that could not be looked at because of a fault of hashmatch.",
     registry=_REGISTRY,
 )
 

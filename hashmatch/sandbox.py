@@ -317,6 +317,7 @@ class Sandbox:
         try:
             await worker.send_job(job, spool, self._limits.cpu_seconds)
             done = await self._converse(worker, spool, on_signals)
+            _tell_of_faults(done)
             job_is_over = done is not None and await worker.is_ready(_READY_SECONDS)
             return done
         except (EOFError, ConnectionError, BadMessage) as error:
@@ -423,6 +424,13 @@ class Sandbox:
         self._starting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("worker_not_replaced", error=type(task.exception()).__name__)
+
+
+def _tell_of_faults(done: Done | None) -> None:
+    for reason in done.reasons if done else ():
+        if reason.code is VerdictReason.WORKER_FAULT:
+            metrics.WORKER_FAULTS.inc()
+            _log.error("worker_fault", where=reason.detail)
 
 
 def _told(worker: _Worker, header: Mapping[str, object]) -> Done:

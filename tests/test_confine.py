@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 
-from hashmatch import sandbox
+from hashmatch import metrics, sandbox
 from hashmatch.channel import Done, Job
 from hashmatch.errors import ConfigInvalid, MediaError
 from hashmatch.model.records import DecodeLimits
@@ -137,6 +138,23 @@ async def test_whatever_is_written_to_every_descriptor_reaches_nobody(
     write = "for fd in range(1024):\n    try: os.write(fd, b'forged')\n    except OSError: pass\n"
     assert await reason(taken_over, write, tmp_path) is VerdictReason.WORKER_DIED
     assert "forged" not in "".join(capfd.readouterr())
+    assert (await inspected(taken_over, CLIP, tmp_path)).coverage.complete
+
+
+async def test_a_fault_is_told_to_the_operator_and_blames_nobody(
+    taken_over: Sandbox, tmp_path: Path
+) -> None:
+    """An upload would be called corrupt, and its sender try again for ever, by a fault of ours."""
+    before = metrics.WORKER_FAULTS._value.get()
+    with structlog.testing.capture_logs() as told:
+        done = await inspected(taken_over, b"DO raise KeyError('secret.mp4')", tmp_path)
+    assert [each.code for each in done.reasons] == [VerdictReason.WORKER_FAULT]
+    assert not done.coverage.complete
+    assert metrics.WORKER_FAULTS._value.get() == before + 1
+    (error,) = (each for each in told if each["event"] == "worker_fault")
+    assert error["log_level"] == "error"
+    assert error["where"].startswith("KeyError in ")
+    assert "secret" not in f"{told} {done}"
     assert (await inspected(taken_over, CLIP, tmp_path)).coverage.complete
 
 

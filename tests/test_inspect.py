@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import ModuleType
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from hashmatch.channel import Done, Job
 from hashmatch.hashing import pdq
+from hashmatch.media import image, luma, video
 from hashmatch.media.source import BytesSource
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
@@ -116,3 +118,39 @@ def test_a_picture_that_is_flat_on_every_ground_is_told() -> None:
     Image.new("RGBA", (128, 128), (0, 0, 0, 100)).save(file, "PNG")
     _, done = seen(file.getvalue())
     assert [reason.code for reason in done.reasons] == [VerdictReason.ALL_FRAMES_FLAT]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "data"),
+    [(video, "frames", film(1)), (luma, "from_video_frame", film(1)), (image, "frames", None)],
+)
+def test_a_fault_of_ours_calls_nothing_corrupt(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, data: bytes | None
+) -> None:
+    """A sound upload would be refused for what it is not, and tried again for ever."""
+    if data is None:
+        file = io.BytesIO()
+        STILL.save(file, "PNG")
+        data = file.getvalue()
+
+    def failing(*_: object, **__: object) -> None:
+        raise KeyError("secret.mp4")
+
+    monkeypatch.setattr(module, name, failing)
+    _, done = seen(data)
+    assert [each.code for each in done.reasons] == [VerdictReason.WORKER_FAULT]
+    assert done.reasons[0].detail.startswith(f"KeyError in {__name__}, line ")
+    assert not done.coverage.complete
+
+
+def test_what_a_decoder_raises_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken file would be told as a fault of hashmatch, by night."""
+    file = io.BytesIO()
+    STILL.save(file, "PNG")
+
+    def failing(*_: object, **__: object) -> None:
+        Image.frombytes("L", (9, 9), b"")
+
+    monkeypatch.setattr(image, "frames", failing)
+    _, done = seen(file.getvalue())
+    assert [each.code for each in done.reasons] == [VerdictReason.CORRUPT]

@@ -131,6 +131,7 @@ class VerdictReason(enum.IntEnum):
     MEMORY_LIMIT = 32
     SANDBOX_VIOLATION = 33
     LOOK_VERSION_CHANGED = 34
+    WORKER_FAULT = 35
 
 
 class Action(enum.IntEnum):

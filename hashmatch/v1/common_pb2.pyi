@@ -270,6 +270,10 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """The media was looked at by another version of hashmatch, or of the libraries that decode for it:
     the present one may see more. Upload it again.
     """
+    VERDICT_REASON_WORKER_FAULT: _VerdictReason.ValueType  # 35
+    """hashmatch failed at it: the media may be sound. The server's log says where; the same upload
+    fails again until that is mended, so do not send it again by itself.
+    """
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a verdict is what it is."""
@@ -339,6 +343,10 @@ the media is meant to do harm, or hashmatch has a fault. Keep it apart and repor
 VERDICT_REASON_LOOK_VERSION_CHANGED: VerdictReason.ValueType  # 34
 """The media was looked at by another version of hashmatch, or of the libraries that decode for it:
 the present one may see more. Upload it again.
+"""
+VERDICT_REASON_WORKER_FAULT: VerdictReason.ValueType  # 35
+"""hashmatch failed at it: the media may be sound. The server's log says where; the same upload
+fails again until that is mended, so do not send it again by itself.
 """
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 

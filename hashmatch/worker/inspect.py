@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +43,11 @@ _UPLOAD_PATCHES_MS: Final = 300
 
 # And insets are sought in frames of an upload that are so far apart.
 _INSETS_MS: Final = 300
+
+
+# PyAV (and FFmpeg below it) and Pillow raise much that they do not promise, for files that are
+# crafted or only unusual. What others raise here is a fault of hashmatch.
+_DECODERS: Final = frozenset({"av", "PIL"})
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -114,11 +120,20 @@ def _told(tally: Tally) -> Iterator[None]:
         # Nothing that decodes opens a file; the kernel has refused it.
         tally.add_reason(VerdictReason.SANDBOX_VIOLATION, "decoding it tried to open a file")
     except Exception as error:
-        # FFmpeg, PyAV and Pillow raise much that they do not promise, for files that are crafted
-        # or only unusual. Whatever it is, not all of the media was looked at.
-        tally.add_reason(
-            VerdictReason.CORRUPT, f"decoding it failed unexpectedly ({type(error).__name__})"
-        )
+        # Whatever it is, not all of the media was looked at.
+        name, raised_in = type(error).__name__, _raised_in(error)
+        if raised_in.partition(".")[0] in _DECODERS:
+            tally.add_reason(VerdictReason.CORRUPT, f"decoding it failed unexpectedly ({name})")
+        else:
+            # The media may be sound: to call it corrupt would have its sender blamed, or try again
+            # and again.
+            tally.add_reason(VerdictReason.WORKER_FAULT, f"{name} in {raised_in}")
+
+
+def _raised_in(error: Exception) -> str:
+    """The module that raised it, and the line. Never what the error says: it may quote a file."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{frame.f_globals.get('__name__', 'what has no name')}, line {line}"
 
 
 @dataclass(slots=True)
