@@ -544,6 +544,7 @@ def test_every_media_ends_and_no_worker_with_it(ended: Campaign) -> None:
     assert ended.hung == []
     assert named(ended, VerdictReason.WORKER_DIED) == []
     assert named(ended, VerdictReason.SANDBOX_VIOLATION) == []
+    assert named(ended, VerdictReason.WORKER_FAULT) == []
 
 
 def test_healthy_media_among_them_are_seen(ended: Campaign) -> None:
