@@ -149,9 +149,7 @@ def ffmpeg_frames(file: Path, *seconds: float) -> list[Picture]:
     return [timed[max(0, place)][1] for place in places]
 
 
-def ffmpeg_timed_frames(
-    file: Path, *options: str, track: int = 0
-) -> list[tuple[float, Picture]]:
+def ffmpeg_timed_frames(file: Path, *options: str, track: int = 0) -> list[tuple[float, Picture]]:
     """Every picture of a video track with the second at which it appears, turned as the file asks
     for. ``options`` come before ``-i``. Raises `ViewerRefused` if there is none.
     """

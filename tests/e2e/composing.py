@@ -1,5 +1,5 @@
-"""One film file, or one animated picture, composed at random from a seed: containers, codecs, groups
-of pictures, edit lists, times, tracks, turns, colour metadata, disposal. Nothing of it is damaged:
+"""A film, or an animated picture, composed at random from a seed: containers, codecs, groups of
+pictures, edit lists, times, tracks, turns, colour metadata, disposal. Nothing of it is damaged:
 each is a file that common programs write, or one that differs from those in a few fields.
 
 Some show a *listed film* in one piece of a second or more among other pictures, some do not.
@@ -8,6 +8,7 @@ Some show a *listed film* in one piece of a second or more among other pictures,
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import struct
 import subprocess
@@ -85,7 +86,7 @@ def _pool(name: str, size: tuple[int, int]) -> tuple[Picture, ...]:
 
 def compose(seed: int) -> Composed:
     """The file of a seed: the same one each time."""
-    rng = random.Random(seed)  # noqa: S311 Not a secret.
+    rng = random.Random(seed)
     told = _Told()
     meant = rng.random() < 0.7
     size = rng.choice(_SIZES)
@@ -139,7 +140,7 @@ def _scenes(
             if at_ms >= cut_ms:
                 cut_ms = at_ms + rng.choice((80, 400, 1500, 5000))
                 pool = rng.choice(pools)
-                if flat:
+                if flat and rng.random() < 0.5:
                     grey = np.full_like(pool[0], rng.choice((0, 16, 128, 255)))
                     pool = (grey,)
             number += not still
@@ -168,6 +169,7 @@ class _Form(NamedTuple):
     any_times: bool = True
 
 
+_MIRROR: Final = -1  # A turn that is none.
 _H: Final = ("libx264",) * 5
 _FORMS: Final = {
     "mp4": _Form("mp4", "mp4", (*_H, "libx265", "mpeg4", "libvpx-vp9", "libsvtav1"), "aac"),
@@ -211,7 +213,7 @@ def _video(rng: random.Random, told: _Told, meant: bool, size: tuple[int, int]) 
     told(name, codec, f"{size[0]}x{size[1]}")
     has_second = rng.random() < 0.15 and name in ("mp4", "mov", "fragmented", "mkv", "ts")
     in_second = has_second and rng.random() < 0.6
-    turn = rng.choice((None, None, 90, 180, 270, "mirror", 30)) if name in ("mp4", "mov") else None
+    turn = rng.choice((0, 0, 90, 180, 270, _MIRROR, 30)) if name in ("mp4", "mov") else 0
     late_ms = rng.choice((0, 0, 0, 0, 80, 700, 2500)) if form.any_times else 0
     tracks = [_track(rng, told, form, codec, size, meant and not in_second, late_ms)]
     if has_second:
@@ -220,17 +222,18 @@ def _video(rng: random.Random, told: _Told, meant: bool, size: tuple[int, int]) 
         tracks.append(_track(rng, told, form, codec, size, meant and in_second, late_ms))
     if turn in (90, 180, 270) and rng.random() < 0.5:
         told("stored turned")
-        assert isinstance(turn, int)
         tracks = [_stored_turned(track, turn // 90) for track in tracks]
     sound = None
     if form.sound and rng.random() < 0.25:
         sound = form.sound, rng.choice((0, 0, 500, 2000)), rng.choice((1500, 4000, 8000))
         told(f"sound from {sound[1]} ms for {sound[2]} ms")
     data = _muxed(rng, told, form, tracks, sound, _muxer_options(rng, told, name))
-    if turn is not None:
+    if turn == _MIRROR:
+        told("mirrored")
+        data = films.with_matrix(data, -1, 0, 0, 1)
+    elif turn:
         told(f"turn {turn}")
-        matrix = (-1, 0, 0, 1)
-        data = films.with_matrix(data, *matrix) if turn == "mirror" else films.turned(data, turn)
+        data = films.turned(data, turn)
     if name in ("mp4", "mov"):
         data = _edited(rng, told, data, form)
     elif name == "ogg":
@@ -263,78 +266,82 @@ def _track(
     return _Track(shown, codec, pixels, options, base, late_ms)
 
 
-def _options(
-    rng: random.Random, codec: str, *, even_rows: bool
-) -> tuple[dict[str, str], str]:
+def _options(rng: random.Random, codec: str, *, even_rows: bool) -> tuple[dict[str, str], str]:
     """How a codec encodes, and the format of its pixels."""
-    g = _gop(rng)
-    pixels = "yuv420p"
-    options = {"g": g}
+    options = {"g": _gop(rng)}
     if codec == "libx264":
-        x264 = [
-            f"b-pyramid={rng.choice(('none', 'strict', 'normal'))}",
-            f"b-adapt={rng.randrange(3)}",
-            f"open-gop={rng.randrange(2)}",
-            f"scenecut={rng.choice((0, 40))}",
-            f"ref={rng.choice((1, 3, 8))}",
-            f"weightp={rng.randrange(3)}",
-        ]
-        if rng.random() < 0.1:
-            x264.append("intra-refresh=1")
-        if rng.random() < 0.1 and even_rows:
-            x264.append(rng.choice(("interlaced=1", "bff=1", "fake-interlaced=1")))
-        if rng.random() < 0.1:
-            x264.append(rng.choice(("slices=4", "aud=1", "repeat-headers=1", "sliced-threads=1")))
-        options |= {
-            "bf": str(rng.choice((0, 1, 2, 3, 7, 16))),
-            "preset": rng.choice(("ultrafast", "veryfast", "fast")),
-            "crf": str(rng.choice((12, 20, 26, 32))),
-            "x264-params": ":".join(x264),
-        }
-        if rng.random() < 0.1:
-            options["tune"] = rng.choice(("zerolatency", "fastdecode", "animation", "stillimage"))
-        pixels = rng.choice(
-            ("yuv420p",) * 6 + ("yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray")
-        )
-    elif codec == "libx265":
-        x265 = [
-            "log-level=none:pools=1:frame-threads=1",
-            f"open-gop={rng.randrange(2)}",
-            f"b-pyramid={rng.randrange(2)}",
-            f"bframes={rng.choice((0, 2, 4, 8))}",
-            f"keyint={g}:min-keyint=1",
-            f"scenecut={rng.choice((0, 40))}",
-        ]
-        options |= {"preset": "ultrafast", "crf": rng.choice(("18", "28"))}
-        options["x265-params"] = ":".join(x265)
-        pixels = rng.choice(("yuv420p", "yuv420p", "yuv420p10le"))
-    elif codec in ("libvpx", "libvpx-vp9"):
-        alternate = rng.randrange(2)
-        options |= {
-            "b": rng.choice(("300k", "1M")),
-            "deadline": "realtime",
-            "cpu-used": "8",
-            "auto-alt-ref": str(alternate),
-            "lag-in-frames": str(rng.choice((0, 5, 16)) if not alternate else 16),
-            "error-resilient": rng.choice(("0", "default")),
-        }
-        if alternate and rng.random() < 0.5:
-            options["deadline"] = "good"
-    elif codec == "libsvtav1":
-        options |= {"preset": "12", "crf": "35", "svtav1-params": "lp=1"}
-    elif codec in ("mpeg4", "mpeg2video", "mpeg1video"):
+        return _of_x264(rng, options, even_rows=even_rows)
+    if codec == "libx265":
+        return _of_x265(rng, options)
+    if codec in ("libvpx", "libvpx-vp9"):
+        return options | _of_vpx(rng), "yuv420p"
+    if codec in ("mpeg4", "mpeg2video", "mpeg1video"):
         options |= {"b": "1500k", "bf": str(rng.choice((0, 1, 2))), "sc_threshold": "1000000000"}
         if codec == "mpeg2video" and rng.random() < 0.4:
             options["flags"] = rng.choice(("+ildct+ilme", "+cgop"))
-    elif codec == "mjpeg":
-        options, pixels = {"qmin": "2", "qmax": "5"}, "yuvj420p"
-    elif codec == "prores_ks":
-        options, pixels = {"profile": "proxy"}, "yuv422p10le"
-    elif codec == "ffv1":
-        options, pixels = {}, rng.choice(("yuv420p", "gray", "bgr0"))
-    else:
-        options |= {"b": "1500k"}
-    return options, pixels
+        return options, "yuv420p"
+    if codec == "ffv1":
+        return {}, rng.choice(("yuv420p", "gray", "bgr0"))
+    return {
+        "libsvtav1": (options | {"preset": "11", "crf": "35", "svtav1-params": "lp=1"}, "yuv420p"),
+        "mjpeg": ({"qmin": "2", "qmax": "5"}, "yuvj420p"),
+        "prores_ks": ({"profile": "proxy"}, "yuv422p10le"),
+    }.get(codec, (options | {"b": "1500k"}, "yuv420p"))
+
+
+def _of_x264(
+    rng: random.Random, options: dict[str, str], *, even_rows: bool
+) -> tuple[dict[str, str], str]:
+    x264 = [
+        f"b-pyramid={rng.choice(('none', 'strict', 'normal'))}",
+        f"b-adapt={rng.randrange(3)}",
+        f"open-gop={rng.randrange(2)}",
+        f"scenecut={rng.choice((0, 40))}",
+        f"ref={rng.choice((1, 3, 8))}",
+        f"weightp={rng.randrange(3)}",
+    ]
+    if rng.random() < 0.1:
+        x264.append("intra-refresh=1")
+    if rng.random() < 0.1 and even_rows:
+        x264.append(rng.choice(("interlaced=1", "bff=1", "fake-interlaced=1")))
+    if rng.random() < 0.1:
+        x264.append(rng.choice(("slices=4", "aud=1", "repeat-headers=1", "sliced-threads=1")))
+    options |= {
+        "bf": str(rng.choice((0, 1, 2, 3, 7, 16))),
+        "preset": rng.choice(("ultrafast", "veryfast", "fast")),
+        "crf": str(rng.choice((12, 20, 26, 32))),
+        "x264-params": ":".join(x264),
+    }
+    if rng.random() < 0.1:
+        options["tune"] = rng.choice(("zerolatency", "fastdecode", "animation", "stillimage"))
+    pixels = ("yuv420p",) * 6 + ("yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray")
+    return options, rng.choice(pixels)
+
+
+def _of_x265(rng: random.Random, options: dict[str, str]) -> tuple[dict[str, str], str]:
+    x265 = [
+        "log-level=none:pools=1:frame-threads=1",
+        f"open-gop={rng.randrange(2)}",
+        f"b-pyramid={rng.randrange(2)}",
+        f"bframes={rng.choice((0, 1, 2, 4))}",
+        f"keyint={options['g']}:min-keyint=1",
+        f"scenecut={rng.choice((0, 40))}",
+    ]
+    options |= {"preset": "ultrafast", "crf": rng.choice(("18", "28"))}
+    options["x265-params"] = ":".join(x265)
+    return options, rng.choice(("yuv420p", "yuv420p", "yuv420p10le"))
+
+
+def _of_vpx(rng: random.Random) -> dict[str, str]:
+    alternate = rng.randrange(2)
+    return {
+        "b": rng.choice(("300k", "1M")),
+        "deadline": "good" if alternate and rng.random() < 0.5 else "realtime",
+        "cpu-used": "8",
+        "auto-alt-ref": str(alternate),
+        "lag-in-frames": "16" if alternate else rng.choice(("0", "5", "16")),
+        "error-resilient": rng.choice(("0", "default")),
+    }
 
 
 def _stored_turned(track: _Track, quarters: int) -> _Track:
@@ -354,15 +361,17 @@ def _muxer_options(rng: random.Random, told: _Told, name: str) -> dict[str, str]
         if rng.random() < 0.15:
             options["movflags"] = rng.choice(("negative_cts_offsets", "use_metadata_tags"))
     elif name == "fragmented":
-        options["movflags"] = rng.choice((
-            "frag_keyframe+empty_moov",
-            "frag_keyframe+empty_moov+default_base_moof",
-            "dash",
-            "cmaf+delay_moov",
-            "frag_keyframe+empty_moov+delay_moov",
-            "frag_every_frame+empty_moov",
-            "frag_keyframe",
-        ))
+        options["movflags"] = rng.choice(
+            (
+                "frag_keyframe+empty_moov",
+                "frag_keyframe+empty_moov+default_base_moof",
+                "dash",
+                "cmaf+delay_moov",
+                "frag_keyframe+empty_moov+delay_moov",
+                "frag_every_frame+empty_moov",
+                "frag_keyframe",
+            )
+        )
         if rng.random() < 0.4:
             options["frag_duration"] = str(rng.choice((300_000, 1_000_000)))
     elif name in ("mkv", "webm"):
@@ -438,14 +447,15 @@ def _stream(output: Any, track: _Track, colour: dict[str, int]) -> Any:
 
 
 def _encoded(stream: Any, track: _Track) -> list[Any]:
-    packets = []
+    packets: list[Any] = []
     newest = -1
     for at_ms, picture in track.shown:
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=track.pixels)
         newest = max(newest + 1, round((at_ms + track.late_ms) * track.base / 1000))
         frame.pts, frame.time_base = newest, Fraction(1, track.base)
         packets += stream.encode(frame)
-    return packets + stream.encode()
+    packets += stream.encode()
+    return packets
 
 
 def _tone(stream: Any, late_ms: int, lasts_ms: int) -> list[Any]:
@@ -453,7 +463,7 @@ def _tone(stream: Any, late_ms: int, lasts_ms: int) -> list[Any]:
     rate = 48_000
     resampler = av.AudioResampler(context.format, "mono", rate)
     samples = np.sin(np.arange(rate * lasts_ms // 1000) * 2 * np.pi * 440 / rate) * 0.1
-    packets = []
+    packets: list[Any] = []
     step = 960 if context.name == "libopus" else 1152 if context.name == "mp2" else 1024
     for start in range(0, len(samples) - step, step):
         some = samples[start : start + step].astype(np.float32)[None]
@@ -462,7 +472,8 @@ def _tone(stream: Any, late_ms: int, lasts_ms: int) -> list[Any]:
         frame.time_base = Fraction(1, rate)
         for each in resampler.resample(frame):
             packets += stream.encode(each)
-    return packets + stream.encode()
+    packets += stream.encode()
+    return packets
 
 
 # --- Edit lists. ----------------------------------------------------------------------------------
@@ -563,7 +574,7 @@ def _by_ffmpeg(
         return target.read_bytes()
 
 
-# --- Animated pictures. -----------------------------------------------------------------------------
+# --- Animated pictures. ---------------------------------------------------------------------------
 
 
 def _animation(rng: random.Random, told: _Told, meant: bool, size: tuple[int, int]) -> Composed:
@@ -571,7 +582,7 @@ def _animation(rng: random.Random, told: _Told, meant: bool, size: tuple[int, in
     told(form, f"{size[0]}x{size[1]}")
     shown = _coarser(rng, _scenes(rng, told, size, meant))
     strips = rng.random() < 0.3
-    times = [b.at_ms - a.at_ms for a, b in zip(shown, shown[1:], strict=False)]
+    times = [b.at_ms - a.at_ms for a, b in itertools.pairwise(shown)]
     times.append(rng.choice((100, 1200)))
     frames = [Image.fromarray(each.picture) for each in shown]
     if strips:
