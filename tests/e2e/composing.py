@@ -7,6 +7,7 @@ Some show a *listed film* in one piece of a second or more among other pictures,
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import random
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import av
+import av.error
 import numpy as np
 import numpy.typing as npt
 from av.codec.context import Flags
@@ -36,6 +38,7 @@ Picture = npt.NDArray[np.uint8]
 
 RATE: Final = 25
 FILM_SECONDS: Final = 4
+_TRIES: Final = 4
 _SIZES: Final = ((96, 64), (160, 90), (128, 128), (192, 108), (240, 180), (320, 180))
 _OTHERS: Final = ("coffee", "chelsea", "camera", "coins", "gravel", "immunohistochemistry")
 
@@ -87,12 +90,16 @@ def _pool(name: str, size: tuple[int, int]) -> tuple[Picture, ...]:
 def compose(seed: int) -> Composed:
     """The file of a seed: the same one each time."""
     rng = random.Random(seed)
-    told = _Told()
-    meant = rng.random() < 0.7
-    size = rng.choice(_SIZES)
-    maker: Callable[[random.Random, _Told, bool, tuple[int, int]], Composed]
-    maker = _animation if rng.random() < 0.2 else _video
-    return maker(rng, told, meant, size)
+    for _ in range(_TRIES):
+        told = _Told()
+        meant = rng.random() < 0.7
+        size = rng.choice(_SIZES)
+        maker: Callable[[random.Random, _Told, bool, tuple[int, int]], Composed]
+        maker = _animation if rng.random() < 0.2 else _video
+        # Not every encoder and muxer takes everything.
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
+            return maker(rng, told, meant, size)
+    raise AssertionError(f"nothing comes of {seed}")
 
 
 # --- What is shown, and when. -------------------------------------------------------------------
@@ -169,6 +176,7 @@ class _Form(NamedTuple):
     any_times: bool = True
 
 
+_JOINED: Final = {"ts": 0.15, "mpeg": 0.2, "mkv": 0.02, "flv": 0.02}
 _MIRROR: Final = -1  # A turn that is none.
 _H: Final = ("libx264",) * 5
 _FORMS: Final = {
@@ -182,7 +190,7 @@ _FORMS: Final = {
         "aac",
     ),
     "webm": _Form("webm", "webm", ("libvpx", "libvpx-vp9"), "libopus"),
-    "avi": _Form("avi", "avi", (*_H, "mpeg4", "mpeg4", "mjpeg", "msmpeg4"), "mp2", any_times=False),
+    "avi": _Form("avi", "avi", (*_H, "mpeg4", "mpeg4", "mjpeg", "msmpeg4"), "mp2"),
     "ts": _Form("ts", "mpegts", (*_H, "libx265", "mpeg2video", "mpeg4"), "aac"),
     "flv": _Form("flv", "flv", (*_H, "flv"), "aac"),
     "mpeg": _Form("mpg", "mpeg", ("mpeg2video", "mpeg1video"), "mp2", any_times=False),
@@ -214,7 +222,7 @@ def _video(rng: random.Random, told: _Told, meant: bool, size: tuple[int, int]) 
     has_second = rng.random() < 0.15 and name in ("mp4", "mov", "fragmented", "mkv", "ts")
     in_second = has_second and rng.random() < 0.6
     turn = rng.choice((0, 0, 90, 180, 270, _MIRROR, 30)) if name in ("mp4", "mov") else 0
-    late_ms = rng.choice((0, 0, 0, 0, 80, 700, 2500)) if form.any_times else 0
+    late_ms = rng.choice((0, 0, 0, 0, 80, 700, 2500)) if form.any_times and name != "avi" else 0
     tracks = [_track(rng, told, form, codec, size, meant and not in_second, late_ms)]
     if has_second:
         told("second track")
@@ -227,7 +235,12 @@ def _video(rng: random.Random, told: _Told, meant: bool, size: tuple[int, int]) 
     if form.sound and rng.random() < 0.25:
         sound = form.sound, rng.choice((0, 0, 500, 2000)), rng.choice((1500, 4000, 8000))
         told(f"sound from {sound[1]} ms for {sound[2]} ms")
-    data = _muxed(rng, told, form, tracks, sound, _muxer_options(rng, told, name))
+    options = _muxer_options(rng, told, name)
+    data = _muxed(rng, told, form, tracks, sound, options)
+    if not has_second and rng.random() < _JOINED.get(name, 0):
+        told("joined with")
+        before = _track(rng, told, form, codec, rng.choice((size, size, (160, 96))), False, 0)
+        data = _muxed(rng, told, form, [before], sound, options) + data
     if turn == _MIRROR:
         told("mirrored")
         data = films.with_matrix(data, -1, 0, 0, 1)
@@ -257,9 +270,13 @@ def _track(
     late_ms: int,
 ) -> _Track:
     constant = not form.any_times or codec in _STEADY
+    # An AVI has times by the number of its frames, some of which may be empty.
+    in_frames = form.muxer == "avi" and not constant
     shown = _scenes(rng, told, size, meant, constant=constant)
     options, pixels = _options(rng, codec, even_rows=size[1] % 4 == 0)
     base = RATE if constant else rng.choice((1000, 1000, 600, 90_000, 12_800))
+    if in_frames:
+        base = rng.choice((RATE, 100))
     if codec == "mpeg4" and base > 65_535:
         base = 1000
     told(f"base {base}", f"late {late_ms} ms", pixels, *(f"{k}={v}" for k, v in options.items()))
