@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -49,6 +50,10 @@ class VideoTrack:
         return hidden * self.frame_ms >= _MUCH_MS or hidden > _MUCH * self.samples
 
 
+def _none(stream: int) -> int:  # noqa: ARG001
+    return 0
+
+
 @dataclass(slots=True)
 class Announced:
     """All of a file.
@@ -56,12 +61,15 @@ class Announced:
     ``tracks`` are in the order of the file. ``unseen`` says in phrases what no decoder here looks
     at. ``pictures`` are images that are embedded beside the tracks, each as a file of its own.
     ``uneven`` is true if parts of the film are shown slower, faster or longer than they last.
+    ``empty_frames`` counts those frames of a stream, by its index, that its header lists and that
+    have no bytes; call it when all of the file was read.
     """
 
     tracks: list[VideoTrack] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     uneven: bool = False
+    empty_frames: Callable[[int], int] = _none
 
     @property
     def crops(self) -> tuple[Crop, ...]:

@@ -16,7 +16,7 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
-from hashmatch.media.announced import Crop, VideoTrack
+from hashmatch.media.announced import Announced, VideoTrack
 from hashmatch.media.geometry import Undone
 from hashmatch.media.layers import Layers
 from hashmatch.media.tally import Tally
@@ -65,9 +65,9 @@ class Track:
         limits: DecodeLimits,
         tally: Tally,
         plan: Plan,
-        crops: tuple[Crop, ...] = (),
+        announced: Announced,
     ) -> None:
-        """``crops`` are asked for by the container. Raises `MediaError` if its frames are too
+        """``announced`` is what the container says. Raises `MediaError` if its frames are too
         large, or nothing decodes them; `Doubt` if its times cannot be trusted.
         """
         context = stream.codec_context
@@ -99,7 +99,7 @@ class Track:
         # FFmpeg's own threads log, which PyAV hands to Python: both may wait for ever.
         context.thread_count = 1
         rate = stream.average_rate or stream.base_rate
-        self._stream, self._context, self._crops = stream, context, crops
+        self._stream, self._context, self._announced = stream, context, announced
         self._layers = Layers(stream, tally)
         self._decoder = self._layers.decoder or stream
         if self._layers.decoder is not None and plan.max_gap_ms:
@@ -159,6 +159,8 @@ class Track:
         if not self._frames and not self._tally.frames_failed:
             self._tally.add_reason(VerdictReason.NO_FRAMES, "a video stream without a frame")
         expected = _listed_packets(self._stream)
+        if self._packets < expected:
+            expected -= self._announced.empty_frames(self._stream.index)
         if self._packets < expected:
             self._tally.add_reason(
                 VerdictReason.TRUNCATED,
@@ -271,7 +273,7 @@ class Track:
             self._looks.looked(self._exact_ms(frame.pts))
         try:
             batches = luma.from_video_frame(
-                frame, pts_ms, stream=self._stream.index, crops=self._crops
+                frame, pts_ms, stream=self._stream.index, crops=self._announced.crops
             )
         except Undone as error:
             self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))

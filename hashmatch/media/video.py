@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import av
@@ -15,7 +16,7 @@ from av.stream import Disposition
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import boxes, ebml
+from hashmatch.media import avi, boxes, ebml
 from hashmatch.media.announced import Announced
 from hashmatch.media.attached import AttachedPicture, embedded
 from hashmatch.media.formats import Format, missing_bytes, scrambled, unseen_media
@@ -170,6 +171,8 @@ def _announced(source: Source, video_format: Format) -> Announced:
         return boxes.header(source)
     if video_format.name == "matroska":
         return ebml.header(source)
+    if video_format.name == "avi":
+        return Announced(empty_frames=partial(avi.empty_frames, source))
     return Announced()
 
 
@@ -278,7 +281,7 @@ def _tracks(
         elif stream.index in hidden:
             consumers[stream.index] = _Unreadable()
         else:
-            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced.crops)
+            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
     for subtitle in container.streams.subtitles:
         consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
