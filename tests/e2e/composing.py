@@ -306,6 +306,12 @@ def _options(rng: random.Random, codec: str, *, even_rows: bool) -> tuple[dict[s
     }.get(codec, (options | {"b": "1500k"}, "yuv420p"))
 
 
+_X264_PIXELS: Final = (
+    *("yuv420p",) * 6,
+    *("yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray"),
+)
+
+
 def _of_x264(
     rng: random.Random, options: dict[str, str], *, even_rows: bool
 ) -> tuple[dict[str, str], str]:
@@ -317,7 +323,9 @@ def _of_x264(
         f"ref={rng.choice((1, 3, 8))}",
         f"weightp={rng.randrange(3)}",
     ]
-    if rng.random() < 0.1:
+    pixels = rng.choice(_X264_PIXELS)
+    # With few columns between two refreshes, or without colours, x264 ends the process.
+    if rng.random() < 0.15 and int(options["g"]) >= RATE and pixels != "gray":
         x264.append("intra-refresh=1")
     if rng.random() < 0.1 and even_rows:
         x264.append(rng.choice(("interlaced=1", "bff=1", "fake-interlaced=1")))
@@ -331,8 +339,7 @@ def _of_x264(
     }
     if rng.random() < 0.1:
         options["tune"] = rng.choice(("zerolatency", "fastdecode", "animation", "stillimage"))
-    pixels = ("yuv420p",) * 6 + ("yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray")
-    return options, rng.choice(pixels)
+    return options, pixels
 
 
 def _of_x265(rng: random.Random, options: dict[str, str]) -> tuple[dict[str, str], str]:
@@ -425,6 +432,8 @@ def _muxed(
         for key in rng.sample(sorted(_COLOUR), rng.randrange(1, 4)):
             colour[key] = rng.choice(_COLOUR[key])
         told(*(f"{key}={value}" for key, value in colour.items()))
+    # Else Matroska has random numbers for names.
+    options = {"fflags": "+bitexact", **options}
     # Not by a buffer: some muxers go back to what they have written.
     muxer = "matroska" if form.muxer == "ogg" else form.muxer
     with tempfile.NamedTemporaryFile(suffix="." + form.suffix) as file:
@@ -584,7 +593,7 @@ def _by_ffmpeg(
         source, target = Path(folder) / f"source.{suffix}", Path(folder) / f"made.{made}"
         source.write_bytes(data)
         command = [str(viewer("ffmpeg")), "-nostdin", "-loglevel", "error", *before]
-        command += ["-i", str(source), *options, str(target)]
+        command += ["-i", str(source), *options, "-fflags", "+bitexact", str(target)]
         done = subprocess.run(command, capture_output=True, timeout=120, check=False)
         # Of a cut behind its last key frame nothing is left.
         if done.returncode or not target.exists() or not target.stat().st_size:
