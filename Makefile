@@ -39,9 +39,9 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 	$(BIN)/python -m protos.generate --check
 	$(BIN)/python -m docs.settings --check
 
-torture: $(VENV)/installed ## The long forms: hostile media, kills, crafted bytes for every parser
+torture: $(VENV)/installed ## The long forms: hostile and composed media, kills, crafted bytes
 	HASHMATCH_TORTURE=1 $(BIN)/python -m pytest --timeout=0 tests/e2e/test_hostile_media.py \
-	  tests/e2e/test_kills.py tests/e2e/test_probes.py
+	  tests/e2e/test_kills.py tests/e2e/test_probes.py tests/e2e/test_composed.py
 	$(BIN)/python -m tests.fuzz --seconds 600
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run

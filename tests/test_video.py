@@ -371,6 +371,38 @@ def test_an_avi_with_b_frames_is_sampled_like_any_other(codec: str) -> None:
     assert all(after > before for before, after in itertools.pairwise(times(batches)))
 
 
+def with_pauses() -> bytes:
+    """An AVI whose pictures come every half second, with empty frames between them."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="avi") as output:
+        stream = add_stream(output, "mpeg4", 20)
+        for number in range(6):
+            frame = frame_of(scene(number * 1000))
+            frame.pts = number * 10
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def test_empty_frames_of_an_avi_are_not_missing() -> None:
+    """Recorders write them where nothing has changed: each such file was TRUNCATED."""
+    data = with_pauses()
+    assert data.count(b"00dc\0\0\0\0") >= 45
+    batches, tally = frames(data)
+    assert (tally.frames_decoded, tally.reasons) == (6, [])
+    assert times(batches) == [0, 1000, 2000, 2500]
+
+
+def test_what_an_avi_lacks_beside_its_empty_frames_is_told() -> None:
+    """Frames that are gone could be called empty."""
+    data = bytearray(with_pauses())
+    at = data.index(b"strh") + 8 + 32  # The number of frames.
+    (listed,) = struct.unpack_from("<I", data, at)
+    struct.pack_into("<I", data, at, listed + 1)
+    _, tally = frames(bytes(data))
+    assert [reason.code for reason in tally.reasons] == [VerdictReason.TRUNCATED]
+
+
 def with_edit_list(data: bytes, start_ms: int, lasts_ms: int) -> bytes:
     """An mp4 that asks players to show only a part of it."""
     at = data.index(b"elst")

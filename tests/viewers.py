@@ -149,12 +149,12 @@ def ffmpeg_frames(file: Path, *seconds: float) -> list[Picture]:
     return [timed[max(0, place)][1] for place in places]
 
 
-def ffmpeg_timed_frames(file: Path, *options: str) -> list[tuple[float, Picture]]:
-    """Every picture of the first video track with the second at which it appears, turned as the
-    file asks for. ``options`` come before ``-i``. Raises `ViewerRefused` if there is none.
+def ffmpeg_timed_frames(file: Path, *options: str, track: int = 0) -> list[tuple[float, Picture]]:
+    """Every picture of a video track with the second at which it appears, turned as the file asks
+    for. ``options`` come before ``-i``. Raises `ViewerRefused` if there is none.
     """
     command = ["-nostdin", "-hide_banner", "-loglevel", "info", *options, "-i", str(file)]
-    command += ["-map", "0:v:0", "-vf", "showinfo", "-fps_mode", "passthrough"]
+    command += ["-map", f"0:v:{track}", "-vf", "showinfo", "-fps_mode", "passthrough"]
     command += ["-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
     done = subprocess.run(
         [viewer("ffmpeg"), *command],
