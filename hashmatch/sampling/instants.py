@@ -103,6 +103,10 @@ class Instants:
         """True if an instant falls on the frame, as far as is known by now."""
         return frame_ms in self._wanted
 
+    def may_want(self, frame_ms: float) -> bool:
+        """True if an instant falls on the frame, or may yet: until when it is shown is open."""
+        return frame_ms in self._wanted or self._horizon_ms is None or frame_ms >= self._horizon_ms
+
     def look(self, frame_ms: float) -> None:
         """The frame was looked at."""
         self._looked.add(frame_ms)
