@@ -265,7 +265,9 @@ class Track:
 
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         self._looked_ms, self._passed = pts_ms, None
-        drawn = frame.pts is not None and self._looks.may_want(self._exact_ms(frame.pts))
+        drawn: bool | None = None
+        if self._chooser is not None and frame.pts is not None:
+            drawn = self._looks.may_want(self._exact_ms(frame.pts))
         began = time.perf_counter()
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
@@ -276,8 +278,8 @@ class Track:
         except Undone as error:
             self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))
             return []
-        if drawn and self._chooser is not None:
-            batches = [replace(batch, drawn=True) for batch in batches]
+        if drawn is not None:
+            batches = [replace(batch, drawn=drawn) for batch in batches]
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
 

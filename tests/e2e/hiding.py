@@ -109,7 +109,10 @@ def encoded(
     form = form or ("webm" if codec.startswith("libvpx") else "mp4")
     with av.open(target, "w", format=form, options=form_options or {}) as output:
         stream: Any = output.add_stream(codec, rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = (
+            *SIZE,
+            "yuvj420p" if codec == "mjpeg" else "yuv420p",
+        )
         stream.codec_context.gop_size = 10_000
         stream.codec_context.time_base = Fraction(1, 1000)
         stream.options = {"sc_threshold": "0", "preset": "veryfast", **(options or {})}
