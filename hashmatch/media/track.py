@@ -165,6 +165,10 @@ class Track:
                 f"{self._packets} of the {expected} frames that its header lists",
             )
 
+    def lasts_until(self, end_ms: float) -> None:
+        """Something that is played with it ends then: the last frame is shown as long."""
+        self._end_ms = max(self._end_ms, round(min(end_ms, self._limits.max_duration_ms)))
+
     def tell(self, announced: VideoTrack) -> None:
         """Writes down how many frames the demuxer gave to be shown."""
         # The most of all: an image beside a film can have the number of its track.

@@ -282,6 +282,8 @@ def _tracks(
     start_ms = (container.start_time or 0) / 1000
     for subtitle in container.streams.subtitles:
         consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
+    for sound in container.streams.audio:
+        consumers[sound.index] = _Sound(sound, start_ms)
     _check_fonts(container, tally)
     return consumers
 
@@ -328,7 +330,30 @@ class _Unreadable:
         yield from ()
 
 
-_Consumer = Track | AttachedPicture | Subtitles | _Unreadable
+class _Sound:
+    """A stream of sound, of which only its end matters: players show the last frame until then,
+    whatever the header says of how long the media lasts.
+    """
+
+    def __init__(self, stream: Any, start_ms: float) -> None:
+        self.end_ms = 0.0
+        self._tick_ms = float((stream.time_base or 0) * 1000)
+        self._start_ms = start_ms
+
+    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
+        if packet.pts is not None and not packet.is_discard:
+            end_ms = (packet.pts + (packet.duration or 0)) * self._tick_ms - self._start_ms
+            self.end_ms = max(self.end_ms, end_ms)
+        return ()
+
+    def finish(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+
+_Consumer = Track | AttachedPicture | Subtitles | _Sound | _Unreadable
 
 
 def _decode(
@@ -361,12 +386,21 @@ def _decode(
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
-    for track in tracks.values():
-        yield from _with(subtitles, track.finish())
+    yield from _with(subtitles, _finish(tracks.values()))
     if tally.frames_failed:
         tally.add_reason(
             VerdictReason.CORRUPT, f"{tally.frames_failed} frames could not be decoded"
         )
+
+
+def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
+    """What is left of all when no more packets come."""
+    consumers = list(consumers)
+    sound_ms = max((each.end_ms for each in consumers if isinstance(each, _Sound)), default=0)
+    for each in consumers:
+        if isinstance(each, Track):
+            each.lasts_until(sound_ms)
+        yield from each.finish()
 
 
 def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
@@ -382,7 +416,8 @@ def _packets(
 ) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
     began = time.perf_counter()
     try:
-        for packet in container.demux([*container.streams.video, *container.streams.subtitles]):
+        streams = container.streams
+        for packet in container.demux([*streams.video, *streams.subtitles, *streams.audio]):
             tally.costs.demux_s += time.perf_counter() - began
             consumer = tracks.get(packet.stream_index)
             if consumer is not None:
