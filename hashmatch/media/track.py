@@ -115,6 +115,8 @@ class Track:
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
         self._sync_size = 0  # Bytes of the newest packet that the decoder began at.
         self._looks = Looks(plan, stream.index, self._header_ms(container))
+        # Where frames that are shown lie in the file, if it can leave out some.
+        self._places: set[int] | None = set() if "mov" in container.format.name else None
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
         """Takes the next packet; gives frames that come out by now."""
@@ -126,6 +128,8 @@ class Track:
             self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
+        if self._places is not None and not hidden and packet.pos is not None:
+            self._places.add(packet.pos)
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
@@ -174,6 +178,7 @@ class Track:
         # The most of all: an image beside a film can have the number of its track.
         announced.shown = max(announced.shown or 0, self._packets - self._hidden)
         announced.frame_ms = self._frame_ms
+        announced.places |= self._places or set()
 
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""

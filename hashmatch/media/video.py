@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -151,7 +152,10 @@ def _left_out(
     listed came.
     """
     # An entry is what is shown of it: nobody is to be accused by what its edit list leaves out.
-    if not plan.max_gap_ms or not any(track.hides_much for track in announced.tracks):
+    if not plan.max_gap_ms:
+        return
+    _measure_hidden(source, video_format, announced)
+    if not any(track.hides_much for track in announced.tracks):
         return
     again = Tally(costs=tally.costs)
     batches = _sampled(source, video_format, limits, again, plan, announced, edited=False)
@@ -160,8 +164,50 @@ def _left_out(
     tally.promised(again.longest_unseen_ms, again.seen_permille, again.miss_per_million)
     for reason in again.reasons:
         tally.add_reason(reason.code, f"without its edit list: {reason.detail}")
+    _measure_hidden(source, video_format, announced)
     if any(track.hides_much for track in announced.tracks):
         announced.name("frames that the header lists and the demuxer leaves out")
+
+
+def _measure_hidden(source: Source, video_format: Format, announced: Announced) -> None:
+    """Finds out how long the frames last that were left out; nothing is decoded for it."""
+    tracks = {track.number: track for track in announced.tracks if track.may_hide}
+    for track in announced.tracks:
+        track.hidden_ms = 0.0
+    if not tracks:
+        return
+    shown_at: dict[int, list[tuple[float, bool]]] = {number: [] for number in tracks}
+    ends_ms = dict.fromkeys(tracks, 0.0)
+    options = _options(video_format, cheaply=True, edited=False)
+    with (
+        # What is damaged was told of before.
+        contextlib.suppress(av.error.FFmpegError, IndexError),
+        av.logging.Capture(),
+        av.open(
+            SeekableReader(source),
+            "r",
+            format=video_format.decoder_name,
+            options=options,
+            buffer_size=_READ_BYTES,
+            metadata_errors="replace",
+        ) as container,
+    ):
+        for packet in container.demux(video=tuple(range(len(container.streams.video)))):
+            number = packet.stream.id
+            if number not in tracks or not packet.size or packet.pts is None:
+                continue
+            tick_ms = float((packet.time_base or 0) * 1000)
+            at_ms = packet.pts * tick_ms
+            shown_at[number].append((at_ms, packet.pos in tracks[number].places))
+            ends_ms[number] = max(ends_ms[number], at_ms + (packet.duration or 0) * tick_ms)
+    for number, frames_at in shown_at.items():
+        frames_at.sort()
+        nexts = [*(at_ms for at_ms, _ in frames_at[1:]), ends_ms[number]]
+        tracks[number].hidden_ms = sum(
+            next_ms - at_ms
+            for (at_ms, shown), next_ms in zip(frames_at, nexts, strict=False)
+            if not shown
+        )
 
 
 def _announced(source: Source, video_format: Format) -> Announced:

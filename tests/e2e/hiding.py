@@ -84,6 +84,8 @@ def is_found(data: bytes, seed: int) -> tuple[bool, Coverage]:
     job = Job((Kind.PDQ,), True, densities.UPLOAD, DecodeLimits(60_000, 1 << 22), seed=seed)
     found: list[Signals] = []
     done = inspect(BytesSource(data), job, lambda signals, _: found.extend(signals))
+    if not found:
+        return False, done.coverage
     digests = np.concatenate([each.digests for each in found])
     apart = np.bitwise_count(digests[:, None] ^ listed()).sum(axis=-1)
     return bool((apart <= NEAR).any()), done.coverage
