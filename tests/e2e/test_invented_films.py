@@ -178,7 +178,7 @@ def covered(seconds: int, covers_ms: int, *, with_noise: bool = True) -> list[tu
     frames: list[tuple[int, Picture]] = []
     for second in range(seconds):
         frames.append((1000 * second, cover))
-        times = range(1000 * second + covers_ms, 1000 * second + 1000, 120)
+        times = range(1000 * second + covers_ms, 1000 * second + 1000, 200)
         frames += [(at, film[at // 40 % len(film)]) for at in times]
     return [*frames, (1000 * seconds, cover)]
 
@@ -248,11 +248,32 @@ def pyramid() -> bytes:
     return encoded(shown, keys, options=options, kinds=kinds)
 
 
-def unseen_references() -> bytes:
-    """VP9 with frames that are only referred to, and packets that show one which is there."""
-    shown = covered(6, 20)
-    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "8", "b": "300k"}
-    return encoded(shown, keys_of(shown), codec="libvpx-vp9", options=options)
+def shown_again() -> bytes:
+    """VP9: each frame of the film is there for 20 ms, and shown again by packets of a byte."""
+    cover, film = pictures()
+    shown = [
+        (1000 * second + ms, film[25 * second] if ms else cover)
+        for second in range(6)
+        for ms in (0, 20)
+    ]
+    options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    data = encoded(shown, keys_of(shown), codec="libvpx-vp9", options=options)
+    target = io.BytesIO()
+    with av.open(io.BytesIO(data), "r") as plain, av.open(target, "w", format="webm") as output:
+        stream = output.add_stream_from_template(plain.streams.video[0])
+        for packet in plain.demux(video=0):
+            if not packet.size or packet.pts is None:
+                continue
+            packet.stream, start_ms = stream, packet.pts
+            again = 0 if packet.is_keyframe else 6
+            output.mux(packet)
+            for number in range(again):
+                # Source: VP9 bitstream specification, 6.2 (show_existing_frame, of slot 0).
+                byte = av.Packet(bytes([0b10001000]))
+                byte.pts = byte.dts = start_ms + 20 + 160 * number
+                byte.time_base, byte.stream = Fraction(1, 1000), stream
+                output.mux(byte)
+    return target.getvalue()
 
 
 def av1() -> bytes:
@@ -336,7 +357,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "beginning late": beginning_late,
     "open groups": open_groups,
     "pyramid": pyramid,
-    "unseen references": unseen_references,
+    "shown again": shown_again,
     "AV1": av1,
     "simple profile": simple_profile,
     "in fragments": in_fragments,
