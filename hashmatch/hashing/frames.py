@@ -25,7 +25,8 @@ class FrameBatch:
     ``[n]``. ``part`` says what of the frame this is. ``full_luma`` uint8 ``[n, H, W]`` is the
     frame before it was made smaller for PDQ, absent where it was not. ``stream`` is the number of
     the stream that they are of; ``key``: a decoder could begin at them; ``drawn``: a secret instant
-    fell on them (see `hashmatch.sampling.instants`).
+    fell on them (see `hashmatch.sampling.instants`); None: all frames of the stream come, and
+    whoever gets them draws.
     """
 
     luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -35,7 +36,7 @@ class FrameBatch:
     full_luma: npt.NDArray[np.uint8] | None = None
     stream: int = 0
     key: bool = True
-    drawn: bool = False
+    drawn: bool | None = None
     _grids: list[npt.NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
 
     def grids(self) -> npt.NDArray[np.float32]:

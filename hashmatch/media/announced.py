@@ -29,7 +29,8 @@ class VideoTrack:
 
     ``number`` is the container's. ``samples`` is how many frames the header lists, None where it
     does not say; ``shown`` is how many the demuxer gave to be shown, and
-    ``frame_ms`` how long each is.
+    ``frame_ms`` how long each is. ``places`` are where those lie in the file, as one that is shown
+    twice makes up for none that is not; ``hidden_ms`` is how long those last that it left out.
     """
 
     number: int
@@ -38,12 +39,21 @@ class VideoTrack:
     samples: int | None = None
     shown: int | None = None
     frame_ms: float = 0.0
+    places: set[int] = field(default_factory=set)
+    hidden_ms: float = 0.0
+
+    @property
+    def may_hide(self) -> bool:
+        """True if a frame may be left out: how long those last has to be found out."""
+        return self.samples is not None and len(self.places) < self.samples
 
     @property
     def hides_much(self) -> bool:
         """True if an edit list leaves out a second, or a tenth of the track: programs that do not
         follow it show those frames.
         """
+        if self.hidden_ms >= _MUCH_MS:
+            return True
         if self.samples is None or self.shown is None:
             return False
         hidden = self.samples - self.shown

@@ -116,6 +116,8 @@ class Track:
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
         self._sync_size = 0  # Bytes of the newest packet that the decoder began at.
         self._looks = Looks(plan, stream.index, self._header_ms(container))
+        # Where frames that are shown lie in the file, if it can leave out some.
+        self._places: set[int] | None = set() if "mov" in container.format.name else None
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
         """Takes the next packet; gives frames that come out by now."""
@@ -127,6 +129,8 @@ class Track:
             self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
+        if self._places is not None and not hidden and packet.pos is not None:
+            self._places.add(packet.pos)
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
@@ -168,11 +172,16 @@ class Track:
                 f"{self._packets} of the {expected} frames that its header lists",
             )
 
+    def lasts_until(self, end_ms: float) -> None:
+        """Something that is played with it ends then: the last frame is shown as long."""
+        self._end_ms = max(self._end_ms, round(min(end_ms, self._limits.max_duration_ms)))
+
     def tell(self, announced: VideoTrack) -> None:
         """Writes down how many frames the demuxer gave to be shown."""
         # The most of all: an image beside a film can have the number of its track.
         announced.shown = max(announced.shown or 0, self._packets - self._hidden)
         announced.frame_ms = self._frame_ms
+        announced.places |= self._places or set()
 
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""
@@ -268,7 +277,9 @@ class Track:
 
     def _batches(self, frame: av.VideoFrame, pts_ms: int) -> list[FrameBatch]:
         self._looked_ms, self._passed = pts_ms, None
-        wanted = self._is_wanted(frame)
+        drawn: bool | None = None
+        if self._chooser is not None and frame.pts is not None:
+            drawn = self._looks.may_want(self._exact_ms(frame.pts))
         began = time.perf_counter()
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
@@ -279,8 +290,8 @@ class Track:
         except Undone as error:
             self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))
             return []
-        if wanted:
-            batches = [replace(batch, drawn=True) for batch in batches]
+        if drawn is not None:
+            batches = [replace(batch, drawn=drawn) for batch in batches]
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
 

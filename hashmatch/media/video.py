@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Iterable, Iterator
@@ -153,7 +154,10 @@ def _left_out(
     listed came.
     """
     # An entry is what is shown of it: nobody is to be accused by what its edit list leaves out.
-    if not plan.max_gap_ms or not any(track.hides_much for track in announced.tracks):
+    if not plan.max_gap_ms:
+        return
+    _measure_hidden(source, video_format, announced)
+    if not any(track.hides_much for track in announced.tracks):
         return
     again = Tally(costs=tally.costs)
     batches = _sampled(source, video_format, limits, again, plan, announced, edited=False)
@@ -162,8 +166,50 @@ def _left_out(
     tally.promised(again.longest_unseen_ms, again.seen_permille, again.miss_per_million)
     for reason in again.reasons:
         tally.add_reason(reason.code, f"without its edit list: {reason.detail}")
+    _measure_hidden(source, video_format, announced)
     if any(track.hides_much for track in announced.tracks):
         announced.name("frames that the header lists and the demuxer leaves out")
+
+
+def _measure_hidden(source: Source, video_format: Format, announced: Announced) -> None:
+    """Finds out how long the frames last that were left out; nothing is decoded for it."""
+    tracks = {track.number: track for track in announced.tracks if track.may_hide}
+    for track in announced.tracks:
+        track.hidden_ms = 0.0
+    if not tracks:
+        return
+    shown_at: dict[int, list[tuple[float, bool]]] = {number: [] for number in tracks}
+    ends_ms = dict.fromkeys(tracks, 0.0)
+    options = _options(video_format, cheaply=True, edited=False)
+    with (
+        # What is damaged was told of before.
+        contextlib.suppress(av.error.FFmpegError, IndexError),
+        av.logging.Capture(),
+        av.open(
+            SeekableReader(source),
+            "r",
+            format=video_format.decoder_name,
+            options=options,
+            buffer_size=_READ_BYTES,
+            metadata_errors="replace",
+        ) as container,
+    ):
+        for packet in container.demux(video=tuple(range(len(container.streams.video)))):
+            number = packet.stream.id
+            if number not in tracks or not packet.size or packet.pts is None:
+                continue
+            tick_ms = float((packet.time_base or 0) * 1000)
+            at_ms = packet.pts * tick_ms
+            shown_at[number].append((at_ms, packet.pos in tracks[number].places))
+            ends_ms[number] = max(ends_ms[number], at_ms + (packet.duration or 0) * tick_ms)
+    for number, frames_at in shown_at.items():
+        frames_at.sort()
+        nexts = [*(at_ms for at_ms, _ in frames_at[1:]), ends_ms[number]]
+        tracks[number].hidden_ms = sum(
+            next_ms - at_ms
+            for (at_ms, shown), next_ms in zip(frames_at, nexts, strict=False)
+            if not shown
+        )
 
 
 def _announced(source: Source, video_format: Format) -> Announced:
@@ -286,6 +332,8 @@ def _tracks(
     start_ms = (container.start_time or 0) / 1000
     for subtitle in container.streams.subtitles:
         consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
+    for sound in container.streams.audio:
+        consumers[sound.index] = _Sound(sound, start_ms)
     _check_fonts(container, tally)
     return consumers
 
@@ -332,7 +380,30 @@ class _Unreadable:
         yield from ()
 
 
-_Consumer = Track | AttachedPicture | Subtitles | _Unreadable
+class _Sound:
+    """A stream of sound, of which only its end matters: players show the last frame until then,
+    whatever the header says of how long the media lasts.
+    """
+
+    def __init__(self, stream: Any, start_ms: float) -> None:
+        self.end_ms = 0.0
+        self._tick_ms = float((stream.time_base or 0) * 1000)
+        self._start_ms = start_ms
+
+    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
+        if packet.pts is not None and not packet.is_discard:
+            end_ms = (packet.pts + (packet.duration or 0)) * self._tick_ms - self._start_ms
+            self.end_ms = max(self.end_ms, end_ms)
+        return ()
+
+    def finish(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+    def salvage(self) -> Iterator[FrameBatch]:
+        yield from ()
+
+
+_Consumer = Track | AttachedPicture | Subtitles | _Sound | _Unreadable
 
 
 def _decode(
@@ -365,12 +436,21 @@ def _decode(
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
-    for track in tracks.values():
-        yield from _with(subtitles, track.finish())
+    yield from _with(subtitles, _finish(tracks.values()))
     if tally.frames_failed:
         tally.add_reason(
             VerdictReason.CORRUPT, f"{tally.frames_failed} frames could not be decoded"
         )
+
+
+def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
+    """What is left of all when no more packets come."""
+    consumers = list(consumers)
+    sound_ms = max((each.end_ms for each in consumers if isinstance(each, _Sound)), default=0)
+    for each in consumers:
+        if isinstance(each, Track):
+            each.lasts_until(sound_ms)
+        yield from each.finish()
 
 
 def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
@@ -386,7 +466,8 @@ def _packets(
 ) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
     began = time.perf_counter()
     try:
-        for packet in container.demux([*container.streams.video, *container.streams.subtitles]):
+        streams = container.streams
+        for packet in container.demux([*streams.video, *streams.subtitles, *streams.audio]):
             tally.costs.demux_s += time.perf_counter() - began
             consumer = tracks.get(packet.stream_index)
             if consumer is not None:

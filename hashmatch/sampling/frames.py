@@ -116,14 +116,24 @@ class FrameChooser(Generic[Frame]):
             chosen += self._choose(looked, Why.CHANGE)
         else:
             self._held = looked
-            drawn_bits = self._density.drawn_bits
-            if drawn and drawn_bits is not None and looked.differs(self._kept) > drawn_bits:
-                chosen.append(Chosen(pts_ms, frame, Why.DRAWN))
+            if drawn:
+                chosen += self._drawn(looked)
         return chosen
+
+    def draw(self) -> list[Chosen[Frame]]:
+        """A random instant fell on the newest frame offered, as is known only now."""
+        held = self._held
+        return [] if held is None else self._drawn(held)
 
     def finish(self) -> list[Chosen[Frame]]:
         """The last frame, if it was not chosen yet."""
         return self._choose_held(Why.END)
+
+    def _drawn(self, looked: _Looked[Frame]) -> list[Chosen[Frame]]:
+        bits, kept = self._density.drawn_bits, self._kept
+        if bits is None or kept is None or looked.differs(kept) <= bits:
+            return []
+        return [Chosen(looked.pts_ms, looked.frame, Why.DRAWN)]
 
     def _choose_held(self, why: Why) -> list[Chosen[Frame]]:
         held = self._held

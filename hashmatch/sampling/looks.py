@@ -77,6 +77,12 @@ class Looks:
         """True if the frame has to be looked at, as far as is known by now."""
         return frame_ms in self._marked or self._instants.wants(frame_ms)
 
+    def may_want(self, frame_ms: float) -> bool:
+        """True if it has to be looked at, or may yet have to: on a frame that comes out before the
+        next is known an instant may fall afterwards, and it is looked at no second time.
+        """
+        return frame_ms in self._marked or self._instants.may_want(frame_ms)
+
     def decodes(self, frame_ms: float, size: int, sync_size: int) -> bool:
         """True if a packet of ``size`` bytes must be decoded even if no other refers to its frame:
         it is large, or an instant falls on it.

@@ -27,6 +27,7 @@ from hashmatch.model.verdicts import Kind, Part, VerdictReason
 from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen, FrameChooser, Why
 from hashmatch.sampling.insets import Inset, InsetFinder
+from hashmatch.sampling.instants import Draws
 from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["Emit", "Observe", "inspect", "summary"]
@@ -141,6 +142,7 @@ class _Shown:
     """One stream on one ground, as far as it has come."""
 
     chooser: FrameChooser[FrameBatch]
+    draws: Draws  # Of a stream whose every frame comes.
     finder: ContentFinder = field(default_factory=ContentFinder)
     insets: InsetFinder = field(default_factory=InsetFinder)
     sought_ms: int | None = None  # When an inset was sought last.
@@ -176,9 +178,14 @@ class _Hasher:
         began = time.perf_counter()
         key = batch.stream, batch.part
         if key not in self._shown:
-            self._shown[key] = _Shown(FrameChooser(self._job.density, _sketch))
+            density = self._job.density
+            draws = Draws(self._job.seed, batch.stream, density.found_ms)
+            self._shown[key] = _Shown(FrameChooser(density, _sketch), draws)
         shown = self._shown[key]
-        chosen = shown.chooser.offer(int(batch.pts_ms[0]), batch, drawn=batch.drawn)
+        pts_ms = int(batch.pts_ms[0])
+        draws_here = batch.drawn is None and self._job.density.drawn_bits is not None
+        chosen = shown.chooser.draw() if draws_here and shown.draws.offer(pts_ms) else []
+        chosen += shown.chooser.offer(pts_ms, batch, drawn=bool(batch.drawn))
         self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, shown.chooser.largest_gap_ms)
         self._tally.costs.hash_s += time.perf_counter() - began
         self._hash(shown, chosen)

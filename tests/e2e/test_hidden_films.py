@@ -3,91 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
-import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 from av.video.frame import PictureType
 from PIL import Image
 
-from fixtures.clips import pan
 from hashmatch.channel import Job
-from hashmatch.hashing import pdq
 from hashmatch.media.source import BytesSource
-from hashmatch.model.records import Coverage, DecodeLimits
+from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
 from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
-
-SIZE = (320, 180)
-RATE = 25
-SECONDS = 6
-SEEDS = range(20)
-
-Picture = npt.NDArray[np.uint8]
-
-
-@lru_cache
-def pictures() -> tuple[Picture, tuple[Picture, ...]]:
-    """A cover, and the frames of a film."""
-    cover = next(iter(pan("coffee", 1.0, size=SIZE)))
-    return cover, tuple(pan("astronaut", SECONDS, size=SIZE))[: SECONDS * RATE]
-
-
-def is_found(data: bytes, seed: int) -> tuple[bool, Coverage]:
-    """Whether a hash of an upload is as near to a frame of the film as lists are matched."""
-    job = Job((Kind.PDQ,), True, densities.UPLOAD, DecodeLimits(60_000, 1 << 22), seed=seed)
-    found: list[Signals] = []
-    done = inspect(BytesSource(data), job, lambda signals, _: found.extend(signals))
-    listed = pdq.digest(np.stack([luma_of(each) for each in pictures()[1][::5]]))[0]
-    digests = np.concatenate([each.digests for each in found])
-    apart = np.bitwise_count(digests[:, None] ^ listed).sum(axis=-1)
-    return bool((apart <= 31).any()), done.coverage
-
-
-def luma_of(picture: Picture) -> Picture:
-    """As a grey picture."""
-    return np.asarray(Image.fromarray(picture).convert("L"))
-
-
-def encoded(
-    shown: Sequence[tuple[int, Picture]],
-    keys: frozenset[int],
-    *,
-    codec: str = "libx264",
-    options: dict[str, str] | None = None,
-    kinds: Sequence[PictureType] | None = None,
-) -> bytes:
-    """A film of pictures that begin at so many ms each; ``keys``: numbers of key frames."""
-    target = io.BytesIO()
-    form = "webm" if codec.startswith("libvpx") else "mp4"
-    with av.open(target, "w", format=form) as output:
-        stream: Any = output.add_stream(codec, rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.codec_context.gop_size = 10_000
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.options = {"sc_threshold": "0", "preset": "veryfast", **(options or {})}
-        for number, (pts_ms, picture) in enumerate(shown):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = pts_ms, Fraction(1, 1000)
-            if number in keys:
-                frame.pict_type = PictureType.I
-            elif kinds is not None:
-                frame.pict_type = kinds[number]
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode())
-    return target.getvalue()
-
-
-def timed(pictures: Iterator[Picture]) -> list[tuple[int, Picture]]:
-    """Each shown for 40 ms."""
-    return [(number * 1000 // RATE, picture) for number, picture in enumerate(pictures)]
+from tests.e2e.hiding import RATE, SEEDS, SIZE, Picture, encoded, is_found, pictures, timed
 
 
 def at_key_frames(codec: str, options: dict[str, str]) -> bytes:
