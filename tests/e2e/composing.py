@@ -176,7 +176,7 @@ class _Form(NamedTuple):
     any_times: bool = True
 
 
-_JOINED: Final = {"ts": 0.15, "mpeg": 0.2, "mkv": 0.02, "flv": 0.02}
+_JOINED: Final = {"ts": 0.1, "mpeg": 0.2}  # How many of each.
 _MIRROR: Final = -1  # A turn that is none.
 _H: Final = ("libx264",) * 5
 _FORMS: Final = {
