@@ -16,7 +16,8 @@ import numpy.typing as npt
 __all__ = ["agreeing", "chosen"]
 
 # Speeds that are tried: as it was first, backwards last. Steps of a twentieth are half a second in
-# ten, which is what a bin of the vote holds.
+# ten, which is what a bin of the vote holds. Of squares it holds more: an entry has those of frames
+# some 700 ms apart, so that a moment may lie half of that from the line, on either side.
 _SPEEDS: Final = (
     1.0,
     *np.round(np.arange(0.5, 1.0, 0.05), 2).tolist(),
@@ -24,6 +25,7 @@ _SPEEDS: Final = (
     -1.0,
 )
 _BIN_MS: Final = 500
+_SQUARES_BIN_MS: Final = 800
 
 # Another speed has to explain so many more frames.
 _MORE_FRAMES: Final = 2
@@ -31,41 +33,45 @@ _MORE_FRAMES: Final = 2
 _Integers = npt.NDArray[np.int64]
 
 
-def chosen(media_ms: _Integers, entry_ms: _Integers, distance: _Integers) -> _Integers:
+def chosen(
+    media_ms: _Integers, entry_ms: _Integers, distance: _Integers, *, squares: bool = False
+) -> _Integers:
     """For each moment of the upload the pair that is meant, in order of time: indices.
 
-    All arguments int64 ``[n]``, n at least 1. That is the one nearest to the line of most
-    frames; where none is within a bin of it, the one whose hashes are nearest.
+    Arrays are int64 ``[n]``, n at least 1; ``squares``: they are of those. The pair that is meant is
+    the one nearest to the line of most frames; where none is within a bin of it, the one whose
+    hashes are nearest.
     """
     if len(np.unique(media_ms)) == len(media_ms):
         return np.argsort(media_ms, kind="stable")  # There is nothing to choose.
-    return _chosen(media_ms, entry_ms, distance)[0]
+    bin_ms = _SQUARES_BIN_MS if squares else _BIN_MS
+    return _chosen(media_ms, entry_ms, distance, bin_ms)[0]
 
 
 def agreeing(media_ms: _Integers, entry_ms: _Integers, distance: _Integers) -> _Integers:
     """Of `chosen`, those that are near the line of most frames."""
-    rows, far = _chosen(media_ms, entry_ms, distance)
+    rows, far = _chosen(media_ms, entry_ms, distance, _BIN_MS)
     return rows[~far[rows]]
 
 
 def _chosen(
-    media_ms: _Integers, entry_ms: _Integers, distance: _Integers
+    media_ms: _Integers, entry_ms: _Integers, distance: _Integers, bin_ms: int
 ) -> tuple[_Integers, npt.NDArray[np.bool_]]:
-    off_line = np.abs(entry_ms - _line(media_ms, entry_ms, media_ms))
-    far = off_line > _BIN_MS
+    off_line = np.abs(entry_ms - _line(media_ms, entry_ms, bin_ms))
+    far = off_line > bin_ms
     order = np.lexsort((entry_ms, distance, np.where(far, 0, off_line), far, media_ms))
     first = np.ones(len(order), np.bool_)
     first[1:] = np.diff(media_ms[order]) != 0
     return order[first], far
 
 
-def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDArray[np.float64]:
-    """What most frames say is shown of the entry ``at_ms`` of the upload, in ms: float64."""
-    most, best = 0, np.zeros(len(at_ms))
+def _line(media_ms: _Integers, entry_ms: _Integers, bin_ms: int) -> npt.NDArray[np.float64]:
+    """What most frames say is shown of the entry ``media_ms`` of the upload, in ms: float64."""
+    most, best = 0, np.zeros(len(media_ms))
     for speed in _SPEEDS:
         offsets = entry_ms - speed * media_ms
         # Each vote goes to two bins, so that no line is split between them.
-        bins = np.floor(offsets / _BIN_MS).astype(np.int64)
+        bins = np.floor(offsets / bin_ms).astype(np.int64)
         votes = np.unique(
             np.stack([np.concatenate([bins, bins + 1]), np.tile(media_ms, 2)]), axis=1
         )
@@ -77,5 +83,5 @@ def _line(media_ms: _Integers, entry_ms: _Integers, at_ms: _Integers) -> npt.NDA
             tied = number[counts == frames]
             place = tied[(len(tied) - 1) // 2]
             own = offsets[(bins == place) | (bins + 1 == place)]
-            most, best = frames, float(np.median(own)) + speed * at_ms
+            most, best = frames, float(np.median(own)) + speed * media_ms
     return best

@@ -226,7 +226,7 @@ def _of_frames(matches: Matches, does: _Does, bank: Bank, entry: EntryRef) -> Ev
 
 
 def _of_squares(agreed: Agreement, does: _Does, bank: Bank, entry: EntryRef) -> Evidence:
-    rows = timing.chosen(agreed.media_pts_ms, agreed.entry_pts_ms, agreed.distance)
+    rows = timing.chosen(agreed.media_pts_ms, agreed.entry_pts_ms, agreed.distance, squares=True)
     return Evidence(
         entry=entry,
         action=does.action,
