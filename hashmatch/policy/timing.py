@@ -38,7 +38,7 @@ def chosen(
 ) -> _Integers:
     """For each moment of the upload the pair that is meant, in order of time: indices.
 
-    Arrays are int64 ``[n]``, n at least 1; ``squares``: they are of those. The pair that is meant is
+    Arrays are int64 ``[n]``, n at least 1; ``squares``: they are of those. The pair meant is
     the one nearest to the line of most frames; where none is within a bin of it, the one whose
     hashes are nearest.
     """
