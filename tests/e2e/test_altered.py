@@ -63,8 +63,8 @@ def test_a_copy_is_found_by_what_is_left_of_it(
         assert reason.detail.startswith("parts of seconds ")
 
 
-# Of a stretch's end that is shown by a frame, the next may be a sampling gap away; and of an entry,
-# only frames some 700 ms apart have squares.
+# Of a stretch's end that is shown by a frame, the next may be a sampling gap away; and only frames
+# some way apart have squares, those of an entry 700 ms.
 GAP_MS = 1000
 SQUARES_MS = 700
 
@@ -98,19 +98,19 @@ def test_evidence_says_which_seconds_show_which(
 
     for evidence in screening.evidence:
         assert evidence.kind is Kind.PDQ_PATCH or not cropped
+        apart_ms = GAP_MS + (SQUARES_MS if evidence.kind is Kind.PDQ_PATCH else 0)
         for segment in evidence.segments:
             ends = sorted((shown_ms(segment.media_start_ms), shown_ms(segment.media_end_ms)))
-            apart_ms = GAP_MS + (SQUARES_MS if evidence.kind is Kind.PDQ_PATCH else 0)
             assert abs(segment.entry_start_ms - ends[0]) <= apart_ms
             assert abs(segment.entry_end_ms - ends[1]) <= apart_ms
         if name == "splice_3s":
             (segment,) = evidence.segments
             at_ms = 1000 * told[0]
-            assert abs(segment.media_start_ms - at_ms) <= GAP_MS
+            assert abs(segment.media_start_ms - at_ms) <= apart_ms
             assert segment.media_end_ms <= at_ms + 3000 + GAP_MS
             # Of what decided early the end is not known.
             if all(reason.code is not VerdictReason.DECIDED_EARLY for reason in screening.reasons):
-                assert segment.media_end_ms >= at_ms + 3000 - GAP_MS
+                assert segment.media_end_ms >= at_ms + 3000 - apart_ms
 
 
 def test_others_match_nothing(server: RunningServer, media: Path) -> None:
