@@ -330,7 +330,11 @@ _SEEK: Final = """(seconds, ground) => new Promise((resolve) => {
     resolve(canvas.toDataURL("image/png"));
   };
   video.onerror = () => resolve(null);
-  video.onseeked = draw;
+  // On a busy machine a video has sought before its new picture is there; of a time within the
+  // picture that is there already no other comes.
+  const shown = new Promise((told) => video.requestVideoFrameCallback(told));
+  const waited = () => new Promise((told) => setTimeout(told, 1000));
+  video.onseeked = () => Promise.race([shown, waited()]).then(draw);
   video.currentTime = seconds;
 })"""
 
