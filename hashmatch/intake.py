@@ -95,7 +95,7 @@ class Intake:
     @property
     def look_version(self) -> str:
         """What looks at an upload that comes now, see `Screening.look_version`."""
-        return _how(self._sandbox.look_version, self._limits.upload)
+        return _with_density(self._sandbox.look_version, self._limits.upload)
 
     @property
     def upload(self) -> Density:
@@ -196,7 +196,7 @@ class Intake:
             return upload.so_far_without(Reason(error.code, error.detail))
         if done is None:
             return upload.so_far_without(_DECIDED_EARLY)
-        return replace(done, look_version=_how(done.look_version, looks.density))
+        return replace(done, look_version=_with_density(done.look_version, looks.density))
 
     async def _inspect(self, upload: _Upload, job: Job) -> Done | None:
         try:
@@ -212,7 +212,7 @@ class Intake:
         return Inspected((), MediaInfo(size_bytes=size), Coverage(), reasons)
 
 
-def _how(look_version: str, density: Density) -> str:
+def _with_density(look_version: str, density: Density) -> str:
     """A version of what looks, and how closely it does where an operator has chosen that: what was
     seen less closely is not all that would be seen now.
     """

@@ -40,7 +40,7 @@ _MOST_MOOV = 1 << 24
 _READ_BYTES = 65_536
 # Where the first byte of the first packet of a transport stream is, and how far it is to the next:
 # as they are broadcast; with the time in four bytes before each (camcorders, Blu-ray); with sixteen
-# bytes behind each that mend them. Source: ISO/IEC 13818-1, 2.4.3.2; ETSI TR 101 290.
+# bytes behind each that mend them. Source: ISO/IEC 13818-1, 2.4.3.2; ETSI EN 300 421 (outer code).
 _TS_LAYOUTS = ((0, 188), (4, 192), (0, 204))
 _TS_PACKETS = 3  # So many must begin with the right byte.
 _HEAD_BYTES = 4 + (_TS_PACKETS - 1) * 204 + 1

@@ -180,19 +180,11 @@ def _measure_hidden(source: Source, video_format: Format, announced: Announced) 
         return
     shown_at: dict[int, list[tuple[float, bool]]] = {number: [] for number in tracks}
     ends_ms = dict.fromkeys(tracks, 0.0)
-    options = _options(video_format, cheaply=True, edited=False)
     with (
         # What is damaged was told of before.
         contextlib.suppress(av.error.FFmpegError, IndexError),
         av.logging.Capture(),
-        av.open(
-            SeekableReader(source),
-            "r",
-            format=video_format.decoder_name,
-            options=options,
-            buffer_size=_READ_BYTES,
-            metadata_errors="replace",
-        ) as container,
+        _container(SeekableReader(source), video_format, cheaply=True, edited=False) as container,
     ):
         for packet in container.demux(video=tuple(range(len(container.streams.video)))):
             number = packet.stream.id
@@ -254,13 +246,8 @@ def _open(
     try:
         with (
             av.logging.Capture() as log,
-            av.open(
-                reader,
-                "r",
-                format=video_format.decoder_name,
-                options=_options(video_format, cheaply=plan.max_gap_ms > 0, edited=edited),
-                buffer_size=_READ_BYTES,
-                metadata_errors="replace",
+            _container(
+                reader, video_format, cheaply=plan.max_gap_ms > 0, edited=edited
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
@@ -284,9 +271,19 @@ def _open(
         )
 
 
-def _options(video_format: Format, *, cheaply: bool, edited: bool) -> dict[str, str]:
+def _container(
+    reader: StreamReader | SeekableReader, video_format: Format, *, cheaply: bool, edited: bool
+) -> av.container.InputContainer:
+    """A file, open in the one format that it has; with its edit list followed if ``edited``."""
     options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
-    return options if edited else options | {"ignore_editlist": "1"}
+    return av.open(
+        reader,
+        "r",
+        format=video_format.decoder_name,
+        options=options if edited else options | {"ignore_editlist": "1"},
+        buffer_size=_READ_BYTES,
+        metadata_errors="replace",
+    )
 
 
 def _tracks(
@@ -326,7 +323,7 @@ def _tracks(
         if stream.disposition & Disposition.attached_pic:
             consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
         elif stream.index in hidden:
-            consumers[stream.index] = _Unreadable()
+            consumers[stream.index] = _Undecoded()
         else:
             consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
@@ -367,11 +364,11 @@ def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
 
 
-class _Unreadable:
-    """A stream that is not decoded; the tally says so."""
+class _Undecoded:
+    """A stream that is not decoded: the tally says so, or it is none of pictures."""
 
-    def feed(self, packet: av.Packet[Any]) -> Iterator[FrameBatch]:  # noqa: ARG002
-        yield from ()
+    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:  # noqa: ARG002
+        return ()
 
     def finish(self) -> Iterator[FrameBatch]:
         yield from ()
@@ -380,7 +377,7 @@ class _Unreadable:
         yield from ()
 
 
-class _Sound:
+class _Sound(_Undecoded):
     """A stream of sound, of which only its end matters: players show the last frame until then,
     whatever the header says of how long the media lasts.
     """
@@ -396,14 +393,8 @@ class _Sound:
             self.end_ms = max(self.end_ms, end_ms)
         return ()
 
-    def finish(self) -> Iterator[FrameBatch]:
-        yield from ()
 
-    def salvage(self) -> Iterator[FrameBatch]:
-        yield from ()
-
-
-_Consumer = Track | AttachedPicture | Subtitles | _Sound | _Unreadable
+_Consumer = Track | AttachedPicture | Subtitles | _Undecoded
 
 
 def _decode(

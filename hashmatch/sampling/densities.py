@@ -20,8 +20,8 @@ MAX_GAP_MS: Final = 1000
 # that is 40 bits from a listed picture, and so is not found itself, must not stand for it.
 #
 # What is shown for twelve seconds in all is found, however short the pieces. Over 68 ordinary clips
-# all that is done between key frames takes 1.14 times the processor time of looking at these alone;
-# ten seconds, and less of a short clip, take 1.19, and a tenth of each clip 1.46.
+# what is done between key frames takes 1.14 to 1.16 times the processor time of looking at those
+# alone; ten seconds, and less of a short clip, take 1.19, and a tenth of each clip 1.46.
 UPLOAD: Final = Density(MAX_GAP_MS, change_bits=40, drawn_bits=10, found_ms=12_000)
 
 # Wherever an upload of it is sampled, a hash of the entry is near: every frame that differs by more

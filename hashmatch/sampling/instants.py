@@ -71,7 +71,9 @@ class Instants:
         """
         name = f"{seed:032x} {stream}".encode()
         self._random = random.Random(hashlib.sha256(name).digest())  # noqa: S311 Secret by its seed.
-        self._duration_ms, self._found_ms = duration_ms, found_ms
+        # A header may say next to nothing, and pieces are none then that a time tells apart.
+        self._duration_ms = max(1.0, duration_ms) if duration_ms else 0.0
+        self._found_ms = found_ms
         self._at: list[float] = []  # In ms, rising.
         self._frame: list[float | None] = []  # The frame shown, as far as is known; None: none.
         self._wanted: dict[float, int] = {}  # The number of instants of each frame that has any.
