@@ -122,7 +122,12 @@ def test_a_picture_that_is_flat_on_every_ground_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("module", "name", "data"),
-    [(video, "frames", film(1)), (luma, "from_video_frame", film(1)), (image, "frames", None)],
+    [
+        (video, "frames", film(1)),
+        (luma, "from_video_frame", film(1)),
+        (image, "frames", None),
+        (image, "_batches", None),
+    ],
 )
 def test_a_fault_of_ours_calls_nothing_corrupt(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, data: bytes | None

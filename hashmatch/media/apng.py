@@ -15,6 +15,7 @@ from typing import Final
 
 from PIL import Image
 
+from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import png_chunks
 from hashmatch.media.source import Source
 
@@ -56,7 +57,7 @@ class Animation:
     def pictures(self, source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, int]]:
         """Yields each picture as it is shown, in RGBA, and for how long, in milliseconds: the still
         for none. Raises `Image.DecompressionBombError` for more pixels than ``most_pixels``, and
-        ``ValueError`` for what is no animation.
+        `Damaged` for what is no animation.
         """
         width, height = struct.unpack(">II", self.header[:8])
         if width * height > most_pixels:
@@ -67,7 +68,7 @@ class Animation:
         for number, frame in enumerate(self.frames):
             right, bottom = frame.left + frame.width, frame.top + frame.height
             if right > width or bottom > height or not frame.data:
-                raise ValueError("a frame without data, or outside of its picture")
+                raise Damaged("a frame without data, or outside of its picture")
             place = (frame.left, frame.top, right, bottom)
             before = canvas.crop(place)
             put = self._decoded(source, frame.width, frame.height, frame.data)
@@ -106,7 +107,7 @@ class Animation:
 
 def read(source: Source) -> Animation | None:
     """What an animated PNG has; None for one that is not animated. Frames are found by what is
-    there, not by what the file says that there is. Raises ``ValueError`` if they are out of order.
+    there, not by what the file says that there is. Raises `Damaged` if they are out of order.
     """
     found = Animation(b"", b"", 0, [], [])
     expected = 0
@@ -123,7 +124,7 @@ def read(source: Source) -> Animation | None:
             content = source.read_at(start, min(length, 26))
             number = int.from_bytes(content[:4], "big")
             if number != expected:
-                raise ValueError("chunks of an animation are out of order")
+                raise Damaged("chunks of an animation are out of order")
             expected += 1
             if kind == b"fcTL":
                 found.frames.append(_frame(content))

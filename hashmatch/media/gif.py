@@ -12,6 +12,7 @@ from typing import Final
 
 from PIL import Image
 
+from hashmatch.media.faults import Damaged
 from hashmatch.media.source import Source
 
 __all__ = ["pictures"]
@@ -56,7 +57,7 @@ def pictures(source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, in
     table = head[13 : 13 + _table_bytes(head[10])]
     frames = list(_frames(source, 13 + len(table)))
     if not frames:
-        raise ValueError("there is no image in it")
+        raise Damaged("there is no image in it")
     width, height = (int.from_bytes(head[i : i + 2], "little") for i in (6, 8))
     # As browsers do, where the first image is larger than the screen of the file.
     width, height = max(width, frames[0].place[2]), max(height, frames[0].place[3])

@@ -15,9 +15,10 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import apng, avif, colour, embedded, gif, luma
+from hashmatch.media import apng, avif, colour, embedded, faults, gif, luma
 from hashmatch.media.completeness import damaged_chunk, missing_bytes
 from hashmatch.media.embedded import Unseen
+from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.likeness import Seen, cells
 from hashmatch.media.source import SeekableReader, Source
@@ -202,6 +203,8 @@ def _decoded(
             f"more than the {limits.max_frame_pixels} pixels that are allowed",
         ) from error
     except Exception as error:
+        if not faults.is_of_decoder(error):
+            raise
         # Pillow raises a dozen types for files it cannot read; each means the same here.
         tally.frames_failed += 1
         if tally.reasons:
@@ -372,7 +375,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         if converted is None:
-            raise ValueError("no conversion from LAB")
+            raise Damaged("no conversion from LAB")
         return converted
     return image.convert("RGB")
 

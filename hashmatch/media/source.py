@@ -6,6 +6,8 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
+from hashmatch.media.faults import Damaged
+
 __all__ = [
     "BytesSource",
     "FileSource",
@@ -148,7 +150,7 @@ class SeekableReader(io.RawIOBase):
         """As ``io.IOBase.seek``. Raises ``ValueError`` for a place before the start."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError(f"seek to {start + offset}, before the start")
+            raise Damaged(f"seek to {start + offset}, before the start")
         self._offset = start + offset
         return self._offset
 

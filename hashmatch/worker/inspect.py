@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +16,7 @@ from hashmatch.errors import MediaError
 from hashmatch.hashing import pdq
 from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
-from hashmatch.media import image, video
+from hashmatch.media import faults, image, video
 from hashmatch.media.formats import Family, Format, readings
 from hashmatch.media.source import PartSource, Source
 from hashmatch.media.tally import Tally
@@ -44,11 +43,6 @@ _UPLOAD_PATCHES_MS: Final = 300
 
 # And insets are sought in frames of an upload that are so far apart.
 _INSETS_MS: Final = 300
-
-
-# PyAV (and FFmpeg below it) and Pillow raise much that they do not promise, for files that are
-# crafted or only unusual. What others raise here is a fault of hashmatch.
-_DECODERS: Final = frozenset({"av", "PIL"})
 
 
 def _ignore(chosen: Chosen[FrameBatch]) -> None:
@@ -122,19 +116,13 @@ def _told(tally: Tally) -> Iterator[None]:
         tally.add_reason(VerdictReason.SANDBOX_VIOLATION, "decoding it tried to open a file")
     except Exception as error:
         # Whatever it is, not all of the media was looked at.
-        name, raised_in = type(error).__name__, _raised_in(error)
-        if raised_in.partition(".")[0] in _DECODERS:
+        name = type(error).__name__
+        if faults.is_of_decoder(error):
             tally.add_reason(VerdictReason.CORRUPT, f"decoding it failed unexpectedly ({name})")
         else:
             # The media may be sound: to call it corrupt would have its sender blamed, or try again
             # and again.
-            tally.add_reason(VerdictReason.WORKER_FAULT, f"{name} in {raised_in}")
-
-
-def _raised_in(error: Exception) -> str:
-    """The module that raised it, and the line. Never what the error says: it may quote a file."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    return f"{frame.f_globals.get('__name__', 'what has no name')}, line {line}"
+            tally.add_reason(VerdictReason.WORKER_FAULT, f"{name} in {faults.raised_in(error)}")
 
 
 @dataclass(slots=True)
