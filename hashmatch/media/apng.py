@@ -15,8 +15,8 @@ from typing import Final
 
 from PIL import Image
 
+from hashmatch.media.extents import png_chunks
 from hashmatch.media.faults import Damaged
-from hashmatch.media.formats import png_chunks
 from hashmatch.media.source import Source
 
 __all__ = ["Animation", "read"]

@@ -7,7 +7,8 @@ from typing import Final
 
 from hashmatch.media import heif
 from hashmatch.media.embedded import Unseen
-from hashmatch.media.formats import mp4_boxes, track_handlers
+from hashmatch.media.extents import mp4_boxes
+from hashmatch.media.formats import track_handlers
 from hashmatch.media.source import PatchedSource, Source
 
 __all__ = ["MOST", "clean_aperture", "pictures"]

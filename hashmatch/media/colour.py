@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from hashmatch.media import heif, icc
-from hashmatch.media.formats import Format, mp4_boxes, png_chunks
+from hashmatch.media.extents import mp4_boxes, png_chunks
+from hashmatch.media.formats import Format
 from hashmatch.media.source import Source
 
 __all__ = ["profiles", "renderings"]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.media.formats import Format, gif_end, mp4_boxes, png_chunks, ts_layout
+from hashmatch.media.extents import gif_end, mp4_boxes, png_chunks
+from hashmatch.media.formats import Format, ts_layout
 from hashmatch.media.source import Source
 
 __all__ = ["damaged_chunk", "missing_bytes", "scrambled", "unseen_media"]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from hashmatch.media import tiff
-from hashmatch.media.formats import Family, Format, picture_end, sniff
+from hashmatch.media.extents import picture_end
+from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.source import BytesSource, PartSource, Source
 
 __all__ = ["Unseen", "behind", "of_exif", "of_photoshop", "of_tiff"]
@@ -39,7 +40,7 @@ def behind(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
     """Images that begin behind the end of the image that a file is; an MP4, and what is behind it,
     is left to its own reading.
     """
-    end = picture_end(source, image_format)
+    end = picture_end(source, image_format.name)
     if end is None:
         return
     for start in _starts(source, end):
@@ -51,7 +52,7 @@ def behind(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
         found = sniff(part)
         if found is None or found.family is not Family.IMAGE:
             continue
-        ends = picture_end(part, found)
+        ends = picture_end(part, found.name)
         if ends is not None:
             yield PartSource(source, start, start + ends)
         elif found.name != "jpeg":

@@ -12,20 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hashmatch.media import heif
+from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.source import Source
 
-__all__ = [
-    "Family",
-    "Format",
-    "gif_end",
-    "mp4_boxes",
-    "picture_end",
-    "png_chunks",
-    "readings",
-    "sniff",
-    "track_handlers",
-    "ts_layout",
-]
+__all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -37,7 +27,6 @@ _MAX_LEADING_BOXES = 64
 # Bytes of a "moov" box in which tracks are sought.
 _MOST_MOOV = 1 << 24
 
-_READ_BYTES = 65_536
 # Where the first byte of the first packet of a transport stream is, and how far it is to the next:
 # as they are broadcast; with the time in four bytes before each (camcorders, Blu-ray); with sixteen
 # bytes behind each that mend them. Source: ISO/IEC 13818-1, 2.4.3.2; ETSI EN 300 421 (outer code).
@@ -45,9 +34,6 @@ _TS_LAYOUTS = ((0, 188), (4, 192), (0, 204))
 _TS_PACKETS = 3  # So many must begin with the right byte.
 _HEAD_BYTES = 4 + (_TS_PACKETS - 1) * 204 + 1
 _MOST_SEARCHED = 1 << 20
-
-# A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 class Family(enum.Enum):
@@ -71,6 +57,43 @@ class Format:
     start: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The first bytes of every file of a format."""
+
+    begins: re.Pattern[bytes]
+    format: Format
+
+
+def _image(name: str, begins: bytes) -> _Beginning:
+    """``begins`` is a regular expression of what stands at the start."""
+    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.IMAGE, name.upper()))
+
+
+def _film(name: str, begins: bytes) -> _Beginning:
+    """Of a format that FFmpeg reads from start to end without seeking."""
+    made = Format(name, Family.VIDEO, name, streamable=True)
+    return _Beginning(re.compile(begins, re.DOTALL), made)
+
+
+# Sought in this order.
+_BY_FIRST_BYTES = (
+    _image("jpeg", rb"\xff\xd8\xff"),
+    _image("png", rb"\x89PNG\r\n\x1a\n"),
+    _image("gif", rb"GIF8[79]a"),
+    _image("tiff", rb"II\*\x00|MM\x00\*"),
+    # Bytes 14 to 17 are the length of the header that follows.
+    _image("bmp", rb"BM.{12}[\x0c\x28\x38\x6c\x7c]"),
+    _image("webp", rb"RIFF.{4}WEBP"),
+    _film("avi", rb"RIFF.{4}AVI "),
+    _film("matroska", rb"\x1aE\xdf\xa3"),
+    _film("flv", rb"FLV\x01"),
+    _film("ogg", rb"OggS"),
+    _film("mpeg", rb"\x00\x00\x01\xba"),
+    _film("asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+)
+
+
 def readings(source: Source) -> Iterator[Format]:
     """Every format that a viewer may take the file for, that of its first bytes first: a file
     that is an image to one program can be a film to another, and each shows its own pictures.
@@ -86,7 +109,7 @@ def readings(source: Source) -> Iterator[Format]:
     if found is None:
         return
     yield found
-    end = picture_end(source, found) if found.family is Family.IMAGE else None
+    end = picture_end(source, found.name) if found.family is Family.IMAGE else None
     film = None if end is None else _film_behind(source, end)
     if film is not None:
         yield Format("mov", Family.VIDEO, "mov", start=film)
@@ -106,84 +129,15 @@ def _film_behind(source: Source, start: int) -> int | None:
     return None
 
 
-def picture_end(source: Source, image_format: Format) -> int | None:
-    """The first byte behind an image by its own structure; None if that does not tell. Waits for
-    the end of the source.
-    """
-    source.total()
-    name = image_format.name
-    if name == "jpeg":
-        return _jpeg_end(source)
-    if name == "png":
-        ends = [start + 4 for kind, start, _ in png_chunks(source) if kind == b"IEND"]
-        return ends[0] if ends else None
-    if name == "gif":
-        return gif_end(source)
-    if name == "webp":
-        length = int.from_bytes(source.read_at(4, 4), "little")
-        return 8 + length + length % 2
-    if name == "bmp":
-        return int.from_bytes(source.read_at(2, 4), "little")
-    return None
-
-
-def _jpeg_end(source: Source) -> int | None:
-    """Behind the first end of image that is none of a preview in its segments."""
-    at = 2
-    while len(marker := source.read_at(at, 4)) >= 2 and marker[0] == 0xFF:
-        if marker[1] == 0xFF:  # Fill bytes.
-            at += 1
-            continue
-        if marker[1] == 0xD9:
-            return at + 2
-        at += 2 + int.from_bytes(marker[2:], "big")
-        if marker[1] != 0xDA:
-            continue
-        # Coded rows, up to a marker that is none of theirs.
-        while data := source.read_at(at, _READ_BYTES):
-            found = _JPEG_MARKER.search(data)
-            if found is not None:
-                at += found.start()
-                break
-            if len(data) < _READ_BYTES:
-                return None
-            at += len(data) - 1
-        else:
-            return None
-    return None
-
-
 def sniff(source: Source) -> Format | None:
     """The first of `readings` that is decoded here; None if there is none."""
     return next((each for each in readings(source) if each.family is not Family.NOBODY), None)
 
 
 def _by_first_bytes(head: bytes) -> Format | None:
-    for magic, name in (
-        (b"\xff\xd8\xff", "jpeg"),
-        (b"\x89PNG\r\n\x1a\n", "png"),
-        (b"GIF87a", "gif"),
-        (b"GIF89a", "gif"),
-        (b"II*\x00", "tiff"),
-        (b"MM\x00*", "tiff"),
-    ):
-        if head.startswith(magic):
-            return Format(name, Family.IMAGE, name.upper())
-    if head.startswith(b"BM") and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):
-        return Format("bmp", Family.IMAGE, "BMP")
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Format("webp", Family.IMAGE, "WEBP")
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return Format("avi", Family.VIDEO, "avi", streamable=True)
-    for magic, name in (
-        (b"\x1aE\xdf\xa3", "matroska"),
-        (b"FLV\x01", "flv"),
-        (b"OggS", "ogg"),
-        (b"\x00\x00\x01\xba", "mpeg"),
-        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
-    ):
-        if head.startswith(magic):
-            return Format(name, Family.VIDEO, name, streamable=True)
+    for each in _BY_FIRST_BYTES:
+        if each.begins.match(head):
+            return each.format
     if ts_layout(head) is not None:
         return Format("mpegts", Family.VIDEO, "mpegts", streamable=True)
     return None
@@ -264,61 +218,3 @@ def track_handlers(source: Source, start: int, end: int | None) -> list[bytes]:
             if of != b"auxv":
                 found.append(of)
     return found
-
-
-def mp4_boxes(source: Source) -> Iterator[tuple[bytes, int, int | None]]:
-    """(type, start, end) of each top-level box; the end may lie beyond the end of the file, and is
-    None if the box lasts to it. Ends where there is no box.
-    """
-    start = 0
-    while True:
-        header = source.read_at(start, 16)
-        if len(header) < 8:
-            return
-        length = int.from_bytes(header[:4], "big")
-        if length == 1 and len(header) == 16:
-            length = int.from_bytes(header[8:], "big")
-        if length == 0 and header[4:8].isalnum():
-            # The last box may leave its length out. Only media may come piece by piece.
-            end = None if header[4:8] == b"mdat" else source.total()
-            yield header[4:8], start, end
-            return
-        if length < 8:
-            return
-        yield header[4:8], start, start + length
-        start += length
-
-
-def png_chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start of its content, length of it) of each chunk of a PNG, the last ``IEND``."""
-    start = 8
-    while len(header := source.read_at(start, 8)) == 8:
-        length = int.from_bytes(header[:4], "big")
-        yield header[4:], start + 8, length
-        if header[4:] == b"IEND":
-            return
-        start += 12 + length
-
-
-def gif_end(source: Source) -> int | None:
-    """The first byte behind the trailer of a GIF; None if it has none."""
-    flags = source.read_at(10, 1)
-    start = 13 + (_colour_table(flags[0]) if flags else 0)
-    while block := source.read_at(start, 10):
-        if block[0] == 0x3B:
-            return start + 1
-        if block[0] == 0x21:
-            start += 2
-        elif block[0] == 0x2C and len(block) == 10:
-            start += 11 + _colour_table(block[9])
-        else:
-            return None
-        while length := source.read_at(start, 1):
-            start += 1 + length[0]
-            if length[0] == 0:
-                break
-    return None
-
-
-def _colour_table(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
