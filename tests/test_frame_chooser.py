@@ -195,6 +195,29 @@ def test_why_a_frame_is_kept_is_said() -> None:
     ]
 
 
+def test_what_is_nearly_the_same_is_kept_beside() -> None:
+    """A cover that is far enough from a listed picture not to match would stand for it."""
+    density = Density(10_000, change_bits=5, drawn_bits=1, whole_bits=2)
+    pictures = [0b0, 0b11, 0b111, 0b1111, 0b1110, 0b111111]
+    for drawn, kept in ((False, [0, 5]), (True, [0, 1, 3, 5]), (None, [0, 2, 5])):
+        chooser = FrameChooser(density, sketch)
+        chosen = []
+        for number, picture in enumerate(pictures):
+            chosen += chooser.offer(number * 100, picture, drawn=drawn)
+        assert [each.pts_ms // 100 for each in chosen] == kept
+        assert [each.why for each in chosen[1:-1]] == [Why.BESIDE] * (len(kept) - 2)
+
+
+@given(st.lists(st.integers(0, 255), max_size=40))
+def test_of_a_whole_stream_nothing_is_far_from_what_is_kept(pictures: list[int]) -> None:
+    """Frames that all are looked at would hide between those that are kept."""
+    chooser = FrameChooser(Density(1000, change_bits=6, whole_bits=2), sketch)
+    chosen = []
+    for number, picture in enumerate(pictures):
+        chosen += chooser.offer(number * 90, picture, drawn=None)
+        assert min(differ(picture, each.frame) for each in chosen) <= 2
+
+
 def test_a_sketch_is_made_only_where_it_is_needed() -> None:
     """Frames a second apart would cost more than they must."""
     made = []

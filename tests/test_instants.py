@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashmatch.sampling.instants import MISSED, Draws, Instants, found_in, pieces_of
+from hashmatch.sampling.instants import MISSED, Instants, found_in, pieces_of
 
 SEEDS = 2_000
 
@@ -142,18 +142,3 @@ def test_the_promise_is_of_a_tenth_and_of_some_seconds(lasts_ms: float, found_ms
     pieces = pieces_of(lasts_ms, found_ms)
     assert (1 - shown_ms / lasts_ms) ** pieces <= MISSED
     assert 2 <= pieces <= 73
-
-
-def test_draws_tell_of_the_frame_before() -> None:
-    """A picture shown for 98 % of an animation would be compared at none of its frames; or, where
-    times jump back, at none of those whose times are known already.
-    """
-    for times in (range(12), [0, 1, 0, 1, 0, 1, 0, 1]):
-        shown = [1000.0 * second + ms for second in times for ms in (0, 20)]
-        missed = 0
-        for seed in range(300):
-            draws = Draws(seed, 0, 12_000)
-            drawn = [draws.offer(each) for each in [*shown, shown[-1] + 980]]
-            assert not drawn[0]
-            missed += not any(drawn[2::2])
-        assert missed <= 2

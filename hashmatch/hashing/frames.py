@@ -25,8 +25,7 @@ class FrameBatch:
     ``[n]``. ``part`` says what of the frame this is. ``full_luma`` uint8 ``[n, H, W]`` is the
     frame before it was made smaller for PDQ, absent where it was not. ``stream`` is the number of
     the stream that they are of; ``key``: a decoder could begin at them; ``drawn``: a secret instant
-    fell on them (see `hashmatch.sampling.instants`); None: all frames of the stream come, and
-    whoever gets them draws.
+    fell on them (see `hashmatch.sampling.instants`); None: all frames of the stream come.
     """
 
     luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]

@@ -34,14 +34,14 @@ _INK: Final = "#222222"
 _COLOURS: Final = {
     Why.START: "#228833",
     Why.CHANGE: "#cc3311",
-    Why.DRAWN: "#aa3377",
+    Why.BESIDE: "#aa3377",
     Why.GAP: "#4477aa",
     Why.END: "#228833",
 }
 _WORDS: Final = {
     Why.START: "start",
     Why.CHANGE: "scene change",
-    Why.DRAWN: "drawn at random",
+    Why.BESIDE: "beside",
     Why.GAP: "time",
     Why.END: "end",
 }

@@ -24,7 +24,7 @@ DECODER_VERSION: Final = 2
 
 # Raised when other frames of a media may be decoded, looked at or kept, or a seed chooses others
 # (`hashmatch.sampling.packets`, `frames`, `densities`; `hashmatch.media.track`, `access`).
-SAMPLER_VERSION: Final = 3
+SAMPLER_VERSION: Final = 4
 
 # Raised when other parts of a frame may be hashed: what lies within borders, insets, where squares
 # are sought and how often (`hashmatch.sampling.views`, `insets`; `hashmatch.worker.inspect`).

@@ -19,9 +19,10 @@ class Density:
     """How closely a media is looked at; see `FrameChooser`.
 
     ``every_frame``: all are decoded, else only as many as leave no stretch of ``max_gap_ms``
-    without one (see `hashmatch.sampling.packets`). ``drawn_bits``: as ``change_bits``, for frames
-    at instants that were drawn at random; None: the same. ``found_ms``: what is shown for so long
-    in all is found as promised, see `hashmatch.sampling.instants.found_in`.
+    without one (see `hashmatch.sampling.packets`). ``drawn_bits`` and ``whole_bits``: frames that
+    differ by more are kept beside the others, at instants that were drawn at random, and of streams
+    of which every frame is looked at all the same; None: none. ``found_ms``: what is shown for so
+    long in all is found as promised, see `hashmatch.sampling.instants.found_in`.
     """
 
     max_gap_ms: int
@@ -29,6 +30,7 @@ class Density:
     same_bits: int = _NEVER
     every_frame: bool = False
     drawn_bits: int | None = None
+    whole_bits: int | None = None
     found_ms: int = 0
 
 
@@ -37,7 +39,7 @@ class Why(enum.Enum):
 
     START = "start"  # The first, or the first after times jumped back.
     CHANGE = "change"  # It does not look like the last one kept.
-    DRAWN = "drawn"  # An instant fell on it, and it does not look quite like the last one kept.
+    BESIDE = "beside"  # It looks like the last one kept, but not quite.
     GAP = "gap"  # The last one kept would be too far from the next.
     END = "end"  # The last.
 
@@ -78,9 +80,9 @@ class FrameChooser(Generic[Frame]):
     that jump back (a broken or crafted file) start anew, so that no frame hides behind them. The
     first frame and the last are kept. One that would be kept for its time alone, but is within
     ``same_bits`` of the one kept before, is left out: nothing would be added by it. Frames that are
-    chosen as `Why.DRAWN` change nothing about the others, and may be chosen again for their time.
+    chosen as `Why.BESIDE` change nothing about the others, and may be chosen again for their time.
 
-    Holds two frames at most.
+    Holds three frames at most.
     """
 
     def __init__(self, density: Density, sketch: Callable[[Frame], int]) -> None:
@@ -92,11 +94,15 @@ class FrameChooser(Generic[Frame]):
         self._chosen_ms = 0
         self._kept: _Looked[Frame] | None = None
         self._held: _Looked[Frame] | None = None
+        self._beside: _Looked[Frame] | None = None  # The newest since the one kept.
 
-    def offer(self, pts_ms: int, frame: Frame, *, drawn: bool = False) -> list[Chosen[Frame]]:
+    def offer(
+        self, pts_ms: int, frame: Frame, *, drawn: bool | None = False
+    ) -> list[Chosen[Frame]]:
         """Takes the next frame in the order shown; returns those chosen by now, in order.
 
-        ``drawn``: an instant that was drawn at random fell on it.
+        ``drawn``: whether an instant that was drawn at random fell on it; None where every frame of
+        the stream is offered.
         """
         looked = _Looked(pts_ms, frame, self._sketch)
         before_ms, self._last_ms = self._last_ms, pts_ms
@@ -116,24 +122,24 @@ class FrameChooser(Generic[Frame]):
             chosen += self._choose(looked, Why.CHANGE)
         else:
             self._held = looked
-            if drawn:
-                chosen += self._drawn(looked)
+            if drawn is None:
+                chosen += self._choose_beside(looked, self._density.whole_bits)
+            elif drawn:
+                chosen += self._choose_beside(looked, self._density.drawn_bits)
         return chosen
-
-    def draw(self) -> list[Chosen[Frame]]:
-        """A random instant fell on the newest frame offered, as is known only now."""
-        held = self._held
-        return [] if held is None else self._drawn(held)
 
     def finish(self) -> list[Chosen[Frame]]:
         """The last frame, if it was not chosen yet."""
         return self._choose_held(Why.END)
 
-    def _drawn(self, looked: _Looked[Frame]) -> list[Chosen[Frame]]:
-        bits, kept = self._density.drawn_bits, self._kept
-        if bits is None or kept is None or looked.differs(kept) <= bits:
+    def _choose_beside(self, looked: _Looked[Frame], bits: int | None) -> list[Chosen[Frame]]:
+        if bits is None:
             return []
-        return [Chosen(looked.pts_ms, looked.frame, Why.DRAWN)]
+        for other in (self._kept, self._beside):
+            if other is not None and looked.differs(other) <= bits:
+                return []
+        self._beside = looked
+        return [Chosen(looked.pts_ms, looked.frame, Why.BESIDE)]
 
     def _choose_held(self, why: Why) -> list[Chosen[Frame]]:
         held = self._held
@@ -144,5 +150,5 @@ class FrameChooser(Generic[Frame]):
         same_bits, kept = self._density.same_bits, self._kept
         if same_bits >= 0 and kept is not None and looked.differs(kept) <= same_bits:
             return []
-        self._kept = looked
+        self._kept, self._beside = looked, None
         return [Chosen(looked.pts_ms, looked.frame, why)]

@@ -21,7 +21,7 @@ import math
 import random
 from typing import Final
 
-__all__ = ["MISSED", "Draws", "Instants", "found_in", "pieces_of"]
+__all__ = ["MISSED", "Instants", "found_in", "pieces_of"]
 
 # The promise: of what is shown as long as `found_in` says, so many screenings miss all.
 MISSED: Final = 0.001
@@ -182,33 +182,6 @@ class Instants:
                 del self._wanted[before]
         self._frame[at] = frame_ms
         self._wanted[frame_ms] = self._wanted.get(frame_ms, 0) + 1
-
-
-class Draws:
-    """On which frames of a stream instants fall whose every frame is looked at, in order.
-
-    How long it lasts is known at its end alone. Where times jump back, instants are drawn anew.
-    """
-
-    def __init__(self, seed: int, stream: int, found_ms: float) -> None:
-        """As of `Instants`."""
-        self._seed, self._stream, self._found_ms = seed, stream, found_ms
-        self._jumps = 0
-        self._newest_ms: float | None = None
-        self._instants = self._begin()
-
-    def offer(self, frame_ms: float) -> bool:
-        """A frame is shown from this time on. True if an instant fell on the one before it."""
-        before, self._newest_ms = self._newest_ms, frame_ms
-        if before is not None and frame_ms < before:
-            self._jumps += 1
-            self._instants = self._begin()
-        self._instants.offer(frame_ms)
-        # Until when it is shown that times jump back after, nobody can tell.
-        return before is not None and (frame_ms < before or self._instants.wants(before))
-
-    def _begin(self) -> Instants:
-        return Instants(self._seed, self._stream + (self._jumps << 32), 0.0, self._found_ms)
 
 
 def _piece_ms(duration_ms: float, found_ms: float) -> float:

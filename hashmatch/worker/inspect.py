@@ -26,7 +26,6 @@ from hashmatch.model.verdicts import Kind, Part, VerdictReason
 from hashmatch.sampling.densities import MAX_GAP_MS
 from hashmatch.sampling.frames import Chosen, FrameChooser, Why
 from hashmatch.sampling.insets import Inset, InsetFinder
-from hashmatch.sampling.instants import Draws
 from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["Emit", "Observe", "inspect", "summary"]
@@ -130,7 +129,6 @@ class _Shown:
     """One stream on one ground, as far as it has come."""
 
     chooser: FrameChooser[FrameBatch]
-    draws: Draws  # Of a stream whose every frame comes.
     finder: ContentFinder = field(default_factory=ContentFinder)
     insets: InsetFinder = field(default_factory=InsetFinder)
     sought_ms: int | None = None  # When an inset was sought last.
@@ -166,14 +164,9 @@ class _Hasher:
         began = time.perf_counter()
         key = batch.stream, batch.part
         if key not in self._shown:
-            density = self._job.density
-            draws = Draws(self._job.seed, batch.stream, density.found_ms)
-            self._shown[key] = _Shown(FrameChooser(density, _sketch), draws)
+            self._shown[key] = _Shown(FrameChooser(self._job.density, _sketch))
         shown = self._shown[key]
-        pts_ms = int(batch.pts_ms[0])
-        draws_here = batch.drawn is None and self._job.density.drawn_bits is not None
-        chosen = shown.chooser.draw() if draws_here and shown.draws.offer(pts_ms) else []
-        chosen += shown.chooser.offer(pts_ms, batch, drawn=bool(batch.drawn))
+        chosen = shown.chooser.offer(int(batch.pts_ms[0]), batch, drawn=batch.drawn)
         self._tally.largest_gap_ms = max(self._tally.largest_gap_ms, shown.chooser.largest_gap_ms)
         self._tally.costs.hash_s += time.perf_counter() - began
         self._hash(shown, chosen)
@@ -194,14 +187,14 @@ class _Hasher:
             began = time.perf_counter()
             frame = each.frame
             hashed = hash_frames(frame, self._whole_kinds, turns=self._job.turns)
-            # The views of a frame that was drawn are those of the one kept before it.
-            has_views = each.why is not Why.DRAWN
+            # The views of a frame that was kept beside another are those of that one.
+            has_views = each.why is not Why.BESIDE
             if has_views:
                 hashed += self._patches(shown, each)
                 for box in shown.finder.boxes(frame.luma[0]):
                     within = frame.content(*box)
                     hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
-            if hashed or has_views:  # Of a frame that was drawn, patches alone are none.
+            if hashed or has_views:  # Of a frame beside another, patches alone are none.
                 self._count(frame, each.pts_ms, hashed)
             if has_views:
                 hashed += self._insets(shown, each)
