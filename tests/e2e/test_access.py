@@ -48,7 +48,7 @@ from hashmatch.v1 import (
 )
 from hashmatch.wire.status import DETAILS_KEY
 from tests.conftest import ROOT, RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.support import image
 
 ISSUER = "https://issuer.test"
@@ -95,7 +95,7 @@ class Guarded:
         return jwt.encode(header, claims, key or self.key, algorithms=[algorithm])
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def guarded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guarded]:

@@ -16,7 +16,7 @@ from hashmatch.model.cases import CaseDecision, CaseState, CaseType
 from hashmatch.model.records import BankPolicy, Screening
 from hashmatch.model.verdicts import Action, Verdict
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.support import image
 
 UPHELD, OVERTURNED = CaseDecision.UPHELD, CaseDecision.OVERTURNED
@@ -44,7 +44,7 @@ class Staff:
         return self[Role.PIPELINE].screen(image(seed))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def staff(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staff]:

@@ -25,7 +25,7 @@ from hashmatch.model.exports import Hash
 from hashmatch.model.imports import Format
 from hashmatch.model.verdicts import Action, EntryState, Kind
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 
 # Entries of one frame, of one frame and a file, and films of so many frames.
 FRAMES, FILES, FILMS, LENGTH = 2000, 600, 400, 10
@@ -101,7 +101,7 @@ class Staff:
         return found
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def staff(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staff]:

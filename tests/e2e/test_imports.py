@@ -46,7 +46,7 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.test_lists import BROKEN, HEADER
 
 LINES = 12_000
@@ -98,7 +98,7 @@ def shown(client: Client, some: Digests) -> list[Verdict]:
     ]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def importing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:

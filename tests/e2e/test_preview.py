@@ -20,7 +20,7 @@ from hashmatch.model.callers import Role, new_token
 from hashmatch.model.imports import ImportState
 from hashmatch.model.verdicts import Action, Activation, EntryState, Kind, Verdict
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.support import clip, digests, encoded, image, picture
 
 CLIP = clip([1, 2, 3, 4])
@@ -48,7 +48,7 @@ class Staff:
         return name
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def staff(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staff]:

@@ -34,7 +34,7 @@ from hashmatch.v1 import review_service_pb2 as review_pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.support import clip, image, new_id, signals
 
 CLIP = clip([1, 2, 3, 4])
@@ -110,7 +110,7 @@ def run(address: str, token: str, *arguments: str | Path) -> bytes:
     return done.stdout_bytes + done.stderr_bytes
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[RunningServer, str]]:

@@ -25,7 +25,7 @@ from hashmatch.model.verdicts import (
     Verdict,
 )
 from tests.conftest import RunningServer, serving
-from tests.databases import postgres
+from tests.databases import SERVED, postgres
 from tests.support import image
 
 PROVENANCE = Provenance(
@@ -61,7 +61,7 @@ class Staff:
         return self.pipeline.screen(image(seed)).verdict
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=SERVED)
 def staff(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staff]:
