@@ -12,7 +12,7 @@ from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, Permissi
 from hashmatch.hashing.exact import ExactHasher
 from hashmatch.index.live import usable
 from hashmatch.intake import Intake, Looks
-from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.callers import Caller, Role
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
@@ -100,7 +100,7 @@ class Blocklist:
         bank: str,
         new: NewEntry,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Entry:
         """Of hashes of kinds that the bank uses; others are left out.
 
@@ -135,7 +135,7 @@ class Blocklist:
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Entry:
         """Hashes a media more closely than an upload is looked at, and makes an entry of it: all
         of ``new`` but what the media says.
@@ -178,7 +178,7 @@ class Blocklist:
         return await self._create_entry(request, bank, made)
 
     async def approve_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
     ) -> Entry:
         """Raises `EntryNotFound`, `EntryNotPending`, `SecondPersonNeeded`, `BankArchived`,
         `RequestIdReused`; `PermissionDenied` for another's bank, and to one who is no approver
@@ -195,7 +195,7 @@ class Blocklist:
         return entry
 
     async def withdraw_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
     ) -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`, `RequestIdReused`."""
         if caller.banks is not None:
@@ -205,7 +205,7 @@ class Blocklist:
         return entry
 
     async def release_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller = NOBODY
+        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
     ) -> Entry:
         """Raises `EntryNotFound`, `EntryNotQuarantined`, `PermissionDenied`, `RequestIdReused`."""
         if caller.banks is not None:
@@ -223,7 +223,7 @@ class Blocklist:
             await self._replica.current()
         return expired
 
-    async def get_entry(self, entry_id: str, *, caller: Caller = NOBODY) -> Entry:
+    async def get_entry(self, entry_id: str, *, caller: Caller) -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`."""
         entry = await asyncio.to_thread(self._store.get_entry, entry_id)
         if not caller.may_touch(entry.ref.bank_id, entry.ref.bank_name):
@@ -237,7 +237,7 @@ class Blocklist:
         bank: str | None,
         state: EntryState | None,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Page[Entry]:
         """Newest first. Raises `BankNotFound`; `PermissionDenied` for another's bank, and for all
         of them to a caller who may not see all.

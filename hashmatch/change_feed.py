@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from hashmatch.errors import NotReady, PermissionDenied
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import Caller
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.replica import Replica
 from hashmatch.store.audit import Audit
@@ -33,7 +33,7 @@ class ChangeFeed:
         self._ended = False
 
     async def watch(
-        self, after: Position, *, caller: Caller = NOBODY
+        self, after: Position, *, caller: Caller
     ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         """Every change, in order, and a checkpoint when there is none, and every two seconds from
         then on. A reader that is slow costs no more than a page of changes.

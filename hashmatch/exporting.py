@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from hashmatch.errors import InvalidField, PermissionDenied
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import Caller
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
 from hashmatch.store.audit import Audit
@@ -49,7 +49,7 @@ class Exports:
         self._audit = audit
 
     async def read(
-        self, bank: str, asked: Asked, resume_token: str = "", *, caller: Caller = NOBODY
+        self, bank: str, asked: Asked, resume_token: str = "", *, caller: Caller
     ) -> AsyncGenerator[Sequence[EntryPart]]:
         """The entries of a bank in the order in which they were made. A reader that is slow costs
         no more than a block of them.

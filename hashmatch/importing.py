@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hashmatch.errors import ListReversed, PermissionDenied
 from hashmatch.exchange.lists import Item, ListReader
 from hashmatch.index.live import Snapshot, usable
-from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.callers import Caller, Role
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Bank, Page, Provenance
 from hashmatch.model.signals import Signals
@@ -77,7 +77,7 @@ class Imports:
         chunks: AsyncIterator[bytes],
         *,
         dry_run: bool = False,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Import:
         """Imports a list whose bytes are ``chunks``. What is broken in it is told and left out;
         what the bank has already stays as it is. A ``dry_run`` only tells what would come of it.
@@ -144,7 +144,7 @@ class Imports:
         )
 
     async def approve(
-        self, request: Request, import_id: str, why: str = "", *, caller: Caller = NOBODY
+        self, request: Request, import_id: str, why: str = "", *, caller: Caller
     ) -> Import:
         """Brings all its pending entries into use. Raises `ImportNotFound`, `EntryNotPending`,
         `SecondPersonNeeded`, `BankArchived`; `PermissionDenied` as `Blocklist.approve_entry`.
@@ -159,7 +159,7 @@ class Imports:
         return approved
 
     async def withdraw(
-        self, request: Request, import_id: str, why: str = "", *, caller: Caller = NOBODY
+        self, request: Request, import_id: str, why: str = "", *, caller: Caller
     ) -> Import:
         """Takes all its entries out of use. Raises `ImportNotFound`, `PermissionDenied`."""
         await self.get(import_id, caller=caller)
@@ -167,14 +167,14 @@ class Imports:
         await self._replica.current()
         return withdrawn
 
-    async def get(self, import_id: str, *, caller: Caller = NOBODY) -> Import:
+    async def get(self, import_id: str, *, caller: Caller) -> Import:
         """Raises `ImportNotFound`, `PermissionDenied`."""
         found = await asyncio.to_thread(self._store.get, import_id)
         if not caller.may_touch(found.bank_id, found.bank_name):
             raise PermissionDenied
         return found
 
-    async def list(self, before: int, limit: int, *, caller: Caller = NOBODY) -> Page[Import]:
+    async def list(self, before: int, limit: int, *, caller: Caller) -> Page[Import]:
         """Newest first. Raises `PermissionDenied` to a caller who may not see all banks."""
         if caller.banks is not None:
             raise PermissionDenied

@@ -24,7 +24,7 @@ from hashmatch import policy
 from hashmatch.errors import PermissionDenied
 from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.index.live import Matches, Snapshot, usable
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import Caller
 from hashmatch.model.previews import Preview, PreviewedBenign, PreviewedScreening, PreviewTally
 from hashmatch.model.records import BankPolicy, EntryRef, Evidence
 from hashmatch.model.signals import EntrySignals, Signals, view_code
@@ -88,7 +88,7 @@ class Previews:
         screenings: int = DEFAULT_SCREENINGS,
         *,
         benign: bool = True,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Preview:
         """Of an entry in any state, compared with so many of the newest ``screenings`` and, with
         ``benign``, the entries of negative banks. Waits for previews that came before. One that is
@@ -102,7 +102,7 @@ class Previews:
         screenings: int = DEFAULT_SCREENINGS,
         *,
         benign: bool = True,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Preview:
         """Likewise, of all entries of an import. Raises `ImportNotFound`, `BankArchived`,
         `PermissionDenied`.

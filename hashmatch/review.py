@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import Caller
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Page
 from hashmatch.store.cases import CaseStore
@@ -21,7 +21,7 @@ class Review:
         """``store`` is ready for use."""
         self._store = store
 
-    async def get(self, case_id: str, *, caller: Caller = NOBODY) -> Case:
+    async def get(self, case_id: str, *, caller: Caller) -> Case:
         """Raises `CaseNotFound`; `PermissionDenied` for one of another's banks."""
         return await asyncio.to_thread(self._store.get, case_id, caller.banks)
 
@@ -33,7 +33,7 @@ class Review:
         case_type: CaseType | None,
         since: datetime.datetime | None,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Page[Case]:
         """Newest first; of the caller's own banks, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)
@@ -49,7 +49,7 @@ class Review:
         decision: CaseDecision,
         why: str,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Case:
         """Raises `CaseNotFound`, `CaseDecided`, `EtagMismatch`, `InvalidField`, `PermissionDenied`,
         `RequestIdReused`.

@@ -23,7 +23,7 @@ from hashmatch.hashing.exact import ExactHasher
 from hashmatch.hashing.versions import HASH_VERSIONS
 from hashmatch.index.live import Matches, Snapshot, usable
 from hashmatch.intake import Inspected, Intake, Looks
-from hashmatch.model.callers import NOBODY, Caller
+from hashmatch.model.callers import Caller
 from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
@@ -65,7 +65,7 @@ class Screenings:
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Screening:
         """Screens a media as its ``chunks`` arrive; may return before they end, to callers who see
         evidence.
@@ -123,7 +123,7 @@ class Screenings:
         signals: Sequence[Signals],
         duration_ms: int,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Screening:
         """Screens media that the caller hashed. Raises `RequestIdReused`, `StoreUnavailable`."""
         clock = Clock()
@@ -146,9 +146,7 @@ class Screenings:
         self._probing.look_nearby(caller, screening, inspected.signals, search.snapshot)
         return screening
 
-    async def confirm(
-        self, request: Request, screening_id: str, *, caller: Caller = NOBODY
-    ) -> Screening:
+    async def confirm(self, request: Request, screening_id: str, *, caller: Caller) -> Screening:
         """Judges a stored screening against the blocklist of now.
 
         Raises `ScreeningNotFound`, also for another caller's; `RequestIdReused`,
@@ -177,7 +175,7 @@ class Screenings:
         judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
         return await asyncio.to_thread(self._store.add_judgement, request, judged)
 
-    async def get(self, screening_id: str, *, caller: Caller = NOBODY) -> Screening:
+    async def get(self, screening_id: str, *, caller: Caller) -> Screening:
         """With its newest verdict. Raises `ScreeningNotFound`, also for another caller's."""
         found = await asyncio.to_thread(self._store.get, screening_id, _owner(caller))
         return as_told(found, caller)
@@ -189,7 +187,7 @@ class Screenings:
         verdict: Verdict | None,
         since: datetime.datetime | None,
         *,
-        caller: Caller = NOBODY,
+        caller: Caller,
     ) -> Page[Screening]:
         """Newest first; the caller's own, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)

@@ -33,6 +33,7 @@ from hashmatch.exporting import Exports
 from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports
 from hashmatch.intake import Inspected, Intake, IntakeLimits
+from hashmatch.model.callers import NOBODY
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
     ALL_MISSED,
@@ -352,7 +353,7 @@ class Parts:
     async def entry(self, bank: Bank, data: bytes, reference: str = "") -> Entry:
         """An entry made of a file."""
         return await self.blocklist.create_entry_from_media(
-            new_request(), bank.bank_id, NewEntry(reference, "", ()), pieces(data)
+            new_request(), bank.bank_id, NewEntry(reference, "", ()), pieces(data), caller=NOBODY
         )
 
     async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:

@@ -23,6 +23,7 @@ from hashmatch.errors import (
     UploadMismatch,
 )
 from hashmatch.intake import Looks
+from hashmatch.model.callers import NOBODY
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, KindCount
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, VerdictReason
@@ -137,7 +138,7 @@ async def test_banks_are_kept_as_told(parts: Parts, bank: Bank) -> None:
 async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: Bank) -> None:
     """A keeper who was told 'done' would see the upload pass that he wanted to stop."""
     entry = await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("one", "", [signals(1)])
+        new_request(), bank.bank_id, NewEntry("one", "", [signals(1)]), caller=NOBODY
     )
     assert parts.replica.snapshot.revision == entry.revision
     assert await found(parts, signals(1)) == ["one"]
@@ -146,7 +147,9 @@ async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: 
     )
     assert parts.replica.snapshot.revision == edited.revision
     assert await found(parts, signals(1)) == []
-    withdrawn = await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    withdrawn = await parts.blocklist.withdraw_entry(
+        new_request(), entry.ref.entry_id, caller=NOBODY
+    )
     assert parts.replica.snapshot.revision == withdrawn.revision
     assert parts.replica.snapshot.active_entries == 0
     made = await parts.bank()
@@ -161,7 +164,9 @@ async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: 
 async def test_hashes_that_the_bank_does_not_use_are_left_out(parts: Parts, bank: Bank) -> None:
     """An entry would count hashes that never match."""
     sent = [signals(1), signals(1, 1, Kind.PHASH), signals(1, 1, Kind.MD5)]
-    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
+    entry = await parts.blocklist.create_entry(
+        new_request(), bank.bank_id, NewEntry("", "", sent), caller=NOBODY
+    )
     assert entry.kinds == (KindCount(Kind.PDQ, 1, 1),)
 
 
@@ -170,11 +175,15 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
     flat = dataclasses.replace(signals(1, 3), quality=np.array([0, 49, 49], np.uint8))
     for sent in ([flat], [signals(1, 1, Kind.PHASH)], []):
         with pytest.raises(MediaUnusable) as caught:
-            await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
+            await parts.blocklist.create_entry(
+                new_request(), bank.bank_id, NewEntry("", "", sent), caller=NOBODY
+            )
         assert caught.value.metadata == {"media_reason": "NOTHING_USABLE"}
     assert parts.replica.snapshot.active_entries == 0
     one = dataclasses.replace(signals(1, 3), quality=np.array([0, 50, 49], np.uint8))
-    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", [one]))
+    entry = await parts.blocklist.create_entry(
+        new_request(), bank.bank_id, NewEntry("", "", [one]), caller=NOBODY
+    )
     assert entry.kinds == (KindCount(Kind.PDQ, 3, 1),)
 
 
@@ -184,7 +193,11 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
 async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
     """A keeper could not add what he has in front of him."""
     entry = await parts.blocklist.create_entry_from_media(
-        new_request(), bank.name, NewEntry("case 7", "what it is", ()), pieces(clip([1, 2, 3]))
+        new_request(),
+        bank.name,
+        NewEntry("case 7", "what it is", ()),
+        pieces(clip([1, 2, 3])),
+        caller=NOBODY,
     )
     assert (entry.ref.reference, entry.ref.label) == ("case 7", "what it is")
     assert entry.state is EntryState.ACTIVE
@@ -235,7 +248,11 @@ async def test_part_of_a_media_is_an_entry_all_the_same(parts: Parts, bank: Bank
     """A damaged copy, which may be the only one there is, could not be added."""
     whole = clip(range(8), quality=1)
     entry = await parts.blocklist.create_entry_from_media(
-        new_request(), bank.name, NewEntry("", "", ()), pieces(whole[: len(whole) // 2])
+        new_request(),
+        bank.name,
+        NewEntry("", "", ()),
+        pieces(whole[: len(whole) // 2]),
+        caller=NOBODY,
     )
     assert entry.coverage is not None
     assert not entry.coverage.complete
@@ -247,7 +264,12 @@ async def test_a_media_of_another_size_is_refused(parts: Parts, bank: Bank) -> N
     """A connection that broke off would leave an entry of half a media."""
     with pytest.raises(UploadMismatch):
         await parts.blocklist.create_entry_from_media(
-            new_request(), bank.name, NewEntry("", "", ()), pieces(image(1)), len(image(1)) + 1
+            new_request(),
+            bank.name,
+            NewEntry("", "", ()),
+            pieces(image(1)),
+            len(image(1)) + 1,
+            caller=NOBODY,
         )
     assert parts.replica.snapshot.active_entries == 0
     assert parts.budget == spool_budget(parts.budget.folder)
@@ -268,16 +290,20 @@ async def test_a_bank_that_does_not_exist_costs_no_upload(parts: Parts, bank: Ba
     """A misspelled name would be noticed after gigabytes."""
     with pytest.raises(BankNotFound):
         await parts.blocklist.create_entry_from_media(
-            new_request(), "nowhere", NewEntry("", "", ()), Gate(image(1)).__aiter__()
+            new_request(),
+            "nowhere",
+            NewEntry("", "", ()),
+            Gate(image(1)).__aiter__(),
+            caller=NOBODY,
         )
 
 
 async def test_an_entry_that_does_not_exist(parts: Parts, bank: Bank) -> None:
     """Withdrawing a misspelled id would look done."""
     with pytest.raises(EntryNotFound):
-        await parts.blocklist.withdraw_entry(new_request(), "ent_nothing")
+        await parts.blocklist.withdraw_entry(new_request(), "ent_nothing", caller=NOBODY)
     with pytest.raises(EntryNotFound):
-        await parts.blocklist.get_entry("ent_nothing")
+        await parts.blocklist.get_entry("ent_nothing", caller=NOBODY)
 
 
 # Requests that are repeated
@@ -287,21 +313,22 @@ async def test_a_repeat_gets_the_first_entry(parts: Parts, bank: Bank) -> None:
     """A retry after a lost answer would send the media again and make a second entry."""
     request = new_request()
     first = await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
     )
     assert first.coverage is not None
     assert first.coverage.complete
     again = await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
     )
     assert again == first
-    assert len((await parts.blocklist.list_entries(0, 10, None, None)).items) == 1
+    assert len((await parts.blocklist.list_entries(0, 10, None, None, caller=NOBODY)).items) == 1
     with pytest.raises(RequestIdReused):
         await parts.blocklist.create_entry_from_media(
             Request(request.request_id, "of another"),
             bank.name,
             NewEntry("", "", ()),
             pieces(image(2)),
+            caller=NOBODY,
         )
 
 
@@ -311,7 +338,11 @@ async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> Non
     whole = clip(range(8), quality=1)
     answers = [
         await parts.blocklist.create_entry_from_media(
-            request, bank.name, NewEntry("", "", ()), pieces(whole[: len(whole) // 2])
+            request,
+            bank.name,
+            NewEntry("", "", ()),
+            pieces(whole[: len(whole) // 2]),
+            caller=NOBODY,
         )
         for _ in range(2)
     ]
@@ -325,11 +356,11 @@ async def test_another_media_under_the_same_request_id_is_refused(parts: Parts, 
     """A keeper would believe that a media is listed of which no hash was made."""
     request = new_request()
     await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("", "", ()), pieces(image(1))
+        request, bank.name, NewEntry("", "", ()), pieces(image(1)), caller=NOBODY
     )
     with pytest.raises(RequestIdReused):
         await parts.blocklist.create_entry_from_media(
-            request, bank.name, NewEntry("", "", ()), pieces(image(2))
+            request, bank.name, NewEntry("", "", ()), pieces(image(2)), caller=NOBODY
         )
 
 
@@ -341,7 +372,7 @@ async def test_a_repeat_gets_the_first_entry_whatever_became_of_its_bank(
 
     async def attempt() -> object:
         return await parts.blocklist.create_entry(
-            request, bank.name, NewEntry("one", "", [signals(1)])
+            request, bank.name, NewEntry("one", "", [signals(1)]), caller=NOBODY
         )
 
     first = await attempt()
@@ -358,7 +389,7 @@ async def test_repeats_at_the_same_time_make_one_entry(parts: Parts, bank: Bank)
     made = await asyncio.gather(
         *(
             parts.blocklist.create_entry_from_media(
-                request, bank.name, NewEntry("one", "", ()), pieces(image(1))
+                request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
             )
             for _ in range(4)
         )
@@ -371,8 +402,10 @@ async def test_withdrawing_twice_is_once(parts: Parts, bank: Bank) -> None:
     """Two keepers who take one entry back would make the count of entries wrong."""
     entry, other = await parts.entry(bank, image(1)), await parts.entry(bank, image(2))
     for _ in range(2):
-        withdrawn = await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+        withdrawn = await parts.blocklist.withdraw_entry(
+            new_request(), entry.ref.entry_id, caller=NOBODY
+        )
         assert withdrawn.state is EntryState.WITHDRAWN
     assert parts.replica.snapshot.active_entries == 1
-    active = await parts.blocklist.list_entries(0, 10, bank.name, EntryState.ACTIVE)
+    active = await parts.blocklist.list_entries(0, 10, bank.name, EntryState.ACTIVE, caller=NOBODY)
     assert active.items == (other,)

@@ -13,6 +13,7 @@ from hashmatch import change_feed
 from hashmatch.change_feed import ChangeFeed
 from hashmatch.errors import NotReady, StoreUnavailable
 from hashmatch.index.live import usable
+from hashmatch.model.callers import NOBODY
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.replica import Replica
@@ -55,7 +56,7 @@ def name(told: BlocklistChange | Checkpoint) -> str:
 
 async def test_what_is_there_then_what_comes(feed: ChangeFeed, store: BlocklistStore) -> None:
     """A reader would have to ask again and again."""
-    async with contextlib.aclosing(feed.watch(Position())) as told:
+    async with contextlib.aclosing(feed.watch(Position(), caller=NOBODY)) as told:
         assert [name(await anext(told)) for _ in range(2)] == ["bank", "-"]
         for number in range(20):
             await asyncio.to_thread(add, store, f"{number}")
@@ -68,7 +69,7 @@ async def test_what_is_there_then_what_comes(feed: ChangeFeed, store: BlocklistS
 async def test_silence_is_told_too(feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader could not tell a quiet day from a broken connection."""
     monkeypatch.setattr(change_feed, "_CHECKPOINT_SECONDS", 0.05)
-    async with contextlib.aclosing(feed.watch(Position(1))) as told:
+    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
         heard = [await anext(told) for _ in range(5)]
     times = [each.time for each in heard if isinstance(each, Checkpoint)]
     assert len(times) == 5
@@ -82,7 +83,7 @@ async def test_a_crowd_of_entries_comes_in_pages(
     """A bulk import would be lost in part, or held in memory for each reader."""
     monkeypatch.setattr(change_feed, "_AT_ONCE", 7)
     crowd = [NewEntries.joined((f"{n}", "", [signals(n)]) for n in range(40))]
-    async with contextlib.aclosing(feed.watch(Position(1))) as told:
+    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
         assert name(await anext(told)) == "-"
         await asyncio.to_thread(store.create_entries, new_request(), "swords", crowd, usable)
         heard: list[str] = []
@@ -93,7 +94,7 @@ async def test_a_crowd_of_entries_comes_in_pages(
 
 async def test_a_server_that_stops_sends_its_readers_away(feed: ChangeFeed) -> None:
     """Readers would hold up every update for as long as the server may take to stop."""
-    async with contextlib.aclosing(feed.watch(Position(1))) as told:
+    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
         assert name(await anext(told)) == "-"
         waiting = asyncio.create_task(anext(told))
         await asyncio.sleep(0.1)
@@ -110,7 +111,7 @@ async def test_a_store_that_is_away_is_said_so(
     def away(*_: object) -> None:
         raise StoreUnavailable("away")
 
-    async with contextlib.aclosing(feed.watch(Position(1))) as told:
+    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
         assert name(await anext(told)) == "-"
         monkeypatch.setattr(History, "read", away)
         with pytest.raises(StoreUnavailable):

@@ -562,7 +562,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     server = parts.server()
     await server.start(address)
     screened = await upload
-    [stored] = (await parts.screenings.list(0, 10, None, None)).items
+    [stored] = (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items
     assert stored.screening_id == screened.screening_id
     await server.stop(0)
     parts.database.close()
@@ -595,7 +595,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     server = parts.server()
     await server.start(address)
     screened = await upload
-    [stored] = (await parts.screenings.list(0, 10, None, None)).items
+    [stored] = (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items
     assert stored.screening_id == screened.screening_id
     assert stored.media.size_bytes == len(data)
     await server.stop(0)
@@ -640,13 +640,17 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                     new_request(),
                     bank.bank_id,
                     NewEntry(f"between {number}", "", [signals(number + 100)]),
+                    caller=NOBODY,
                 )
                 await stopping
                 feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
                 server = dataclasses.replace(parts, feed=feed).server()
                 await server.start(address)
             await parts.blocklist.create_entry(
-                new_request(), bank.bank_id, NewEntry(f"{number}", "", [signals(number)])
+                new_request(),
+                bank.bank_id,
+                NewEntry(f"{number}", "", [signals(number)]),
+                caller=NOBODY,
             )
             while not heard or heard[-1] != f"{number}":
                 change = await anext(told)
@@ -769,7 +773,9 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
             usable,
         )
     for _ in range(60):
-        await parts.screenings.screen_signals(Request(new_id(), "fingerprint"), [signals(1)], 0)
+        await parts.screenings.screen_signals(
+            Request(new_id(), "fingerprint"), [signals(1)], 0, caller=NOBODY
+        )
     async with AsyncClient(address, timeout_seconds=30) as client:
         listed = [each async for each in client.list_screenings()]
     assert len(listed) == 60

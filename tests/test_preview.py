@@ -26,7 +26,7 @@ from hashmatch.errors import (
 from hashmatch.flooding import FloodWatch
 from hashmatch.importing import Imports, ListSaid
 from hashmatch.intake import Intake
-from hashmatch.model.callers import Caller, Role
+from hashmatch.model.callers import NOBODY, Caller, Role
 from hashmatch.model.imports import ImportState
 from hashmatch.model.previews import Preview, PreviewTally
 from hashmatch.model.records import Bank, BankPolicy, Entry, Screening
@@ -91,11 +91,11 @@ class Given:
         """One made of hashes."""
         request = replace(new_request(), actor=who)
         new = NewEntry("a reference", "a label", some, pending=pending)
-        return await self.blocklist.create_entry(request, bank.bank_id, new)
+        return await self.blocklist.create_entry(request, bank.bank_id, new, caller=NOBODY)
 
     async def screened(self, *some: Signals) -> Screening:
         """An upload that its sender hashed."""
-        return await self.screenings.screen_signals(new_request(), some, 0)
+        return await self.screenings.screen_signals(new_request(), some, 0, caller=NOBODY)
 
     async def preview(self, entry: Entry, screenings: int = 1000, **more: Any) -> Preview:
         """Of an entry."""
@@ -105,7 +105,9 @@ class Given:
         """A list of PDQ hashes."""
         text = "".join(f"{each.tobytes().hex()}\n" for each in some).encode()
         said = ListSaid(kind=Kind.PDQ, **more)
-        return await self.imports.add(new_request(), bank.bank_id, said, pieces(text))
+        return await self.imports.add(
+            new_request(), bank.bank_id, said, pieces(text), caller=NOBODY
+        )
 
 
 @pytest_asyncio.fixture
@@ -172,10 +174,10 @@ async def test_what_is_previewed_is_what_comes_of_it(given: Given) -> None:
     # The very file first, then by score.
     order = [screened[place].screening_id for place in (5, 1, 6, 2, 3)]
     assert ids(found) == order
-    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
     told = {each.screening_id: each for each in found.screening_samples}
     for each in screened:
-        now = await given.screenings.confirm(new_request(), each.screening_id)
+        now = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
         if each.screening_id in told:
             sample = told[each.screening_id]
             assert (sample.would_be, sample.evidence) == (now.verdict, now.evidence)
@@ -203,7 +205,7 @@ async def test_what_cannot_be_compared_is_said(given: Given) -> None:
         )
     ]
     gap = await given.screenings.screen_signals(
-        new_request(), [signals(5, 2, gap_ms=9000), signals(5, 1, Kind.SHA256)], 9000
+        new_request(), [signals(5, 2, gap_ms=9000), signals(5, 1, Kind.SHA256)], 9000, caller=NOBODY
     )
     assert (whole.coverage.complete, gap.coverage.complete) == (True, False)
     with given.database.write() as connection:
@@ -270,7 +272,7 @@ async def test_harmless_media_is_compared_as_if_it_were_uploaded(given: Given) -
     benign = await given.entry(harmless, card, signals(7, 1, Kind.SHA256), pending=False)
     await given.entry(harmless, signals(8), pending=False)
     gone = await given.entry(harmless, signals(1), pending=False)
-    await given.blocklist.withdraw_entry(new_request(), gone.ref.entry_id)
+    await given.blocklist.withdraw_entry(new_request(), gone.ref.entry_id, caller=NOBODY)
     await given.entry(harmless, signals(1))  # Waits.
     other = await given.bank(action=Action.OVERRULE)
     await given.entry(other, signals(1), pending=False)
@@ -316,18 +318,20 @@ async def test_a_negative_entry_would_let_pass(given: Given) -> None:
         assert {each.entry for each in shown} <= {entry.ref}
         assert {each.action for each in shown} <= {Action.OVERRULE}
         assert {each.would_be for each in found.screening_samples} <= {Verdict.NO_MATCH}
-        await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
+        await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
         # One that is in use already tells the same, and is not compared with itself.
         after = await given.preview(entry)
         assert (after.screenings, after.benign.would_block) == (found.screenings, 0)
         now = [
-            (await given.screenings.confirm(new_request(), each.screening_id)).verdict
+            (
+                await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+            ).verdict
             for each in (held, part)
         ]
         assert now.count(Verdict.NO_MATCH) == passed
-        await given.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+        await given.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
         for each in (held, part):
-            again = await given.screenings.confirm(new_request(), each.screening_id)
+            again = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
             assert again.verdict is Verdict.BLOCK
 
 
@@ -368,28 +372,30 @@ async def test_an_import_is_previewed_as_one(given: Given) -> None:
         alike = signals(0)
         await given.screened(replace(alike, digests=some[[place]]))
     await given.screened(signals(6))
-    found = await given.previews.of_import(made.import_id)
+    found = await given.previews.of_import(made.import_id, caller=NOBODY)
     assert (found.entries, found.kinds) == (9000, (Kind.PDQ,))
     assert found.screenings == tally(compared=4, would_block=3, newly_held=3)
     # What was declined by itself would not come into use.
     entry_id = found.screening_samples[0].evidence[0].entry.entry_id
-    await given.blocklist.withdraw_entry(new_request(), entry_id)
-    less = await given.previews.of_import(made.import_id)
+    await given.blocklist.withdraw_entry(new_request(), entry_id, caller=NOBODY)
+    less = await given.previews.of_import(made.import_id, caller=NOBODY)
     assert (less.entries, less.screenings.would_block) == (8999, 2)
-    approved = await given.imports.approve(new_request(), made.import_id)
+    approved = await given.imports.approve(new_request(), made.import_id, caller=NOBODY)
     assert approved.state is ImportState.ACTIVE
-    assert (await given.previews.of_import(made.import_id)).screenings.would_block == 2
-    await given.imports.withdraw(new_request(), made.import_id)
-    gone = await given.previews.of_import(made.import_id)
+    assert (
+        await given.previews.of_import(made.import_id, caller=NOBODY)
+    ).screenings.would_block == 2
+    await given.imports.withdraw(new_request(), made.import_id, caller=NOBODY)
+    gone = await given.previews.of_import(made.import_id, caller=NOBODY)
     assert (gone.entries, gone.screenings.would_block) == (9000, 3)
 
 
 async def test_what_is_not_there_or_out_of_use(given: Given) -> None:
     """A misspelled id would look like an entry that matches nothing."""
     with pytest.raises(EntryNotFound):
-        await given.previews.of_entry("ent_nothing")
+        await given.previews.of_entry("ent_nothing", caller=NOBODY)
     with pytest.raises(ImportNotFound):
-        await given.previews.of_import("imp_nothing")
+        await given.previews.of_import("imp_nothing", caller=NOBODY)
     bank = await given.bank()
     entry = await given.entry(bank, signals(1))
     await given.blocklist.archive_bank(new_request(), bank.bank_id, "")
@@ -444,7 +450,7 @@ async def test_who_may_approve_what_waits_in_a_bank_of_one(given: Given) -> None
         entry = await given.entry(bank, signals(20), who="ayu")
         text = "".join(f"{each.tobytes().hex()}\n" for each in some).encode()
         said = ListSaid(kind=Kind.PDQ, pending=True)
-        made = await given.imports.add(by("ayu"), bank.bank_id, said, pieces(text))
+        made = await given.imports.add(by("ayu"), bank.bank_id, said, pieces(text), caller=NOBODY)
         assert (entry.state, made.state) == (EntryState.PENDING, ImportState.PENDING)
         entry_id, import_id = entry.ref.entry_id, made.import_id
         for name in ("budi", *(["ayu"] * (not may))):
@@ -454,7 +460,7 @@ async def test_who_may_approve_what_waits_in_a_bank_of_one(given: Given) -> None
                 await given.imports.approve(by(name), import_id, caller=curator(name))
         if not may:
             with pytest.raises(SecondPersonNeeded):
-                await given.blocklist.approve_entry(by("ayu"), entry_id)
+                await given.blocklist.approve_entry(by("ayu"), entry_id, caller=NOBODY)
             continue
         approved = await given.blocklist.approve_entry(by("ayu"), entry_id, caller=curator("ayu"))
         assert (approved.state, approved.approved_by) == (EntryState.ACTIVE, "ayu")
@@ -512,7 +518,7 @@ async def test_what_is_quarantined_is_told_as_if_it_were_released(given: Given) 
     before = await given.preview(entry)
     assert given.store.quarantine_entry(entry.ref.entry_id, {})
     await given.replica.current()
-    now = await given.screenings.confirm(new_request(), screened.screening_id)
+    now = await given.screenings.confirm(new_request(), screened.screening_id, caller=NOBODY)
     assert now.verdict is Verdict.REVIEW
     found = await given.preview(entry)
     assert found.screening_samples[0].evidence == before.screening_samples[0].evidence

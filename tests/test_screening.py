@@ -30,6 +30,7 @@ from hashmatch.errors import (
     UploadMismatch,
 )
 from hashmatch.hashing.versions import HASH_VERSIONS
+from hashmatch.model.callers import NOBODY
 from hashmatch.model.records import Bank, Screening
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
@@ -111,7 +112,7 @@ async def test_what_matches_nothing_may_be_published(parts: Parts, bank: Bank) -
         assert screening.hash_versions == {
             kind: HASH_VERSIONS[kind] for kind in (Kind.PDQ, Kind.SHA256)
         }
-        assert await parts.screenings.get(screening.screening_id) == screening
+        assert await parts.screenings.get(screening.screening_id, caller=NOBODY) == screening
 
 
 async def test_the_very_file_is_blocked(parts: Parts, bank: Bank) -> None:
@@ -181,7 +182,7 @@ async def test_an_empty_blocklist_lets_nothing_pass(parts: Parts) -> None:
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.BLOCKLIST_EMPTY]
         confirmed = await parts.screenings.confirm(
-            Request(new_id(), "confirm"), screening.screening_id
+            Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
         )
         assert VerdictReason.BLOCKLIST_EMPTY in codes(confirmed)
 
@@ -190,7 +191,7 @@ async def test_an_empty_blocklist_lets_nothing_pass(parts: Parts) -> None:
     await expect_empty()
     entry = await parts.entry(bank, image(99))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
     await expect_empty()
     await parts.entry(bank, image(98))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
@@ -228,7 +229,9 @@ async def test_a_stale_blocklist_lets_nothing_pass(
     for screening in (
         await parts.screen(image(4)),
         await parts.screen(image(6)),
-        await parts.screenings.confirm(Request(new_id(), "confirm"), earlier.screening_id),
+        await parts.screenings.confirm(
+            Request(new_id(), "confirm"), earlier.screening_id, caller=NOBODY
+        ),
     ):
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.BLOCKLIST_STALE]
@@ -257,7 +260,9 @@ async def test_what_cannot_be_looked_at_does_not_pass(
     screening = await parts.screen(media)
     assert screening.verdict is Verdict.INCONCLUSIVE
     assert codes(screening) == [code]
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), screening.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [code]
 
@@ -287,7 +292,7 @@ async def test_a_media_over_the_limit_does_not_pass(sandbox: Sandbox, tmp_path: 
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.SIZE_LIMIT]
         confirmed = await parts.screenings.confirm(
-            Request(new_id(), "confirm"), screening.screening_id
+            Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
         )
         assert codes(confirmed) == [VerdictReason.SIZE_LIMIT]
     parts.database.close()
@@ -302,7 +307,7 @@ async def test_an_entry_that_comes_while_an_upload_is_under_way_is_found(
     """What was forbidden a second ago would be published with a fresh NO_MATCH."""
     gate = Gate(CLIP)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
     )
     await gate.waiting.wait()
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "late")
@@ -320,10 +325,10 @@ async def test_an_entry_that_goes_while_an_upload_is_under_way_does_not_block(
     entry = await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "gone")
     gate = Gate(CLIP, 100)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
     )
     await gate.waiting.wait()
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
     gate.open()
     screening = await task
     assert screening.evidence == ()
@@ -338,7 +343,7 @@ async def test_a_kind_that_comes_while_an_upload_is_under_way_is_missing(
     """An entry by a kind that was not computed could not be found, and nobody would say so."""
     gate = Gate(CLIP)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__())
+        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
     )
     await gate.waiting.wait()
     other = await parts.bank(thresholds={Kind.PHASH: 5})
@@ -364,12 +369,14 @@ async def test_a_bank_out_of_use_matches_nothing(parts: Parts, bank: Bank) -> No
 async def test_a_threshold_takes_effect_at_once(parts: Parts, bank: Bank) -> None:
     """A keeper who tightens a threshold would go on accusing, or miss what he asked for."""
     await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("near", "", [flipped(signals(5), 10)])
+        new_request(), bank.bank_id, NewEntry("near", "", [flipped(signals(5), 10)]), caller=NOBODY
     )
 
     async def verdict() -> Verdict:
         sent = [signals(5), signals(5, 1, Kind.SHA256)]
-        made = await parts.screenings.screen_signals(Request(new_id(), "fingerprint"), sent, 0)
+        made = await parts.screenings.screen_signals(
+            Request(new_id(), "fingerprint"), sent, 0, caller=NOBODY
+        )
         return made.verdict
 
     for threshold, expected in (
@@ -398,7 +405,9 @@ async def test_a_sure_match_is_told_before_the_upload_ends(parts: Parts, bank: B
         await asyncio.Event().wait()
 
     async with asyncio.timeout(60):
-        screening = await parts.screenings.screen(Request(new_id(), "fingerprint"), slow())
+        screening = await parts.screenings.screen(
+            Request(new_id(), "fingerprint"), slow(), caller=NOBODY
+        )
     assert screening.verdict is Verdict.BLOCK
     assert VerdictReason.DECIDED_EARLY in codes(screening)
     assert not screening.coverage.complete
@@ -443,7 +452,9 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     assert found.verdict is Verdict.BLOCK
     assert references(found) == ["listed since"]
     assert found.blocklist_revision == parts.store.revision()
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), found.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), found.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.BLOCK
     assert decoded == []
 
@@ -480,8 +491,13 @@ async def test_a_confirmation_of_what_another_version_saw_says_so(
     claim = (await claimed(parts, [hashed([0], [100])], 0)).screening_id
 
     async def confirmed(screening_id: str) -> tuple[Verdict, list[VerdictReason]]:
-        made = await parts.screenings.confirm(Request(new_id(), "confirm"), screening_id)
-        assert made.look_version == (await parts.screenings.get(screening_id)).look_version
+        made = await parts.screenings.confirm(
+            Request(new_id(), "confirm"), screening_id, caller=NOBODY
+        )
+        assert (
+            made.look_version
+            == (await parts.screenings.get(screening_id, caller=NOBODY)).look_version
+        )
         return made.verdict, codes(made)
 
     before = [await confirmed(each) for each in (clean, blocked, cut, claim)]
@@ -492,7 +508,7 @@ async def test_a_confirmation_of_what_another_version_saw_says_so(
     assert await confirmed(blocked) == (Verdict.BLOCK, [*before[1][1], changed])
     # These are not of a version: the one was not seen as a whole, the other not here.
     assert [await confirmed(each) for each in (cut, claim)] == before[2:]
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
     assert await confirmed(blocked) == (Verdict.INCONCLUSIVE, [changed])
 
 
@@ -520,9 +536,13 @@ async def test_servers_of_two_versions_each_look_for_themselves(
                 seeds.add(server.screening_store.get_stored(again.screening_id).seed)
             assert "sampler 999" in second.look_version != first.look_version
             assert len(seeds) == 2
-            confirmed = await other.screenings.confirm(new_request(), first.screening_id)
+            confirmed = await other.screenings.confirm(
+                new_request(), first.screening_id, caller=NOBODY
+            )
             assert codes(confirmed) == [VerdictReason.LOOK_VERSION_CHANGED]
-            confirmed = await parts.screenings.confirm(new_request(), first.screening_id)
+            confirmed = await parts.screenings.confirm(
+                new_request(), first.screening_id, caller=NOBODY
+            )
             assert confirmed.verdict is Verdict.NO_MATCH
             other.database.close()
 
@@ -555,7 +575,7 @@ async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
     first = await parts.screen(CLIP)
     gate = Gate(CLIP)
     screening = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), aiter(gate))
+        parts.screenings.screen(Request(new_id(), "fingerprint"), aiter(gate), caller=NOBODY)
     )
     await gate.waiting.wait()
     async with asyncio.timeout(60):
@@ -618,10 +638,14 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     """What was forbidden between the upload and its publication would be published."""
     first = await parts.screen(CLIP)
     assert first.verdict is Verdict.NO_MATCH
-    again = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    again = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert (again.verdict, again.judgement) == (Verdict.NO_MATCH, 2)
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "added")
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.BLOCK
     assert references(confirmed) == ["added"]
     assert (confirmed.screening_id, confirmed.judgement) == (first.screening_id, 3)
@@ -629,7 +653,7 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     assert confirmed.create_time == first.create_time
     assert confirmed.judge_time > first.judge_time
     assert confirmed.coverage == first.coverage
-    assert await parts.screenings.get(first.screening_id) == confirmed
+    assert await parts.screenings.get(first.screening_id, caller=NOBODY) == confirmed
 
 
 async def test_a_confirmation_forgets_what_was_taken_back(parts: Parts, bank: Bank) -> None:
@@ -637,8 +661,10 @@ async def test_a_confirmation_forgets_what_was_taken_back(parts: Parts, bank: Ba
     entry = await parts.entry(bank, reencoded(1), "a mistake")
     first = await parts.screen(image(1))
     assert first.verdict is Verdict.BLOCK
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.NO_MATCH
     assert confirmed.evidence == ()
 
@@ -651,8 +677,10 @@ async def test_a_confirmation_of_what_was_decided_early_does_not_pass(
     first = await parts.screen(clip([1, 2, 3, *range(60, 80)], fps=8, quality=1))
     assert first.verdict is Verdict.BLOCK
     assert not first.coverage.complete
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.DECIDED_EARLY]
 
@@ -662,10 +690,14 @@ async def test_a_confirmation_by_a_kind_that_was_not_computed(parts: Parts, bank
     first = await parts.screen(CLIP)
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     assert (
-        await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+        await parts.screenings.confirm(
+            Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        )
     ).verdict is (Verdict.NO_MATCH)
     await parts.entry(other, image(97))
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.KIND_MISSING]
 
@@ -677,7 +709,9 @@ async def test_a_confirmation_with_hashes_of_another_version(
     first = await parts.screen(CLIP)
     newer = {**HASH_VERSIONS, Kind.PDQ: "of the future"}
     monkeypatch.setattr(screening_module, "HASH_VERSIONS", newer)
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), first.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.HASH_VERSION_CHANGED]
     assert "PDQ" in confirmed.reasons[0].detail
@@ -686,9 +720,9 @@ async def test_a_confirmation_with_hashes_of_another_version(
 async def test_a_screening_that_does_not_exist(parts: Parts, bank: Bank) -> None:
     """A misspelled id would be confirmed."""
     with pytest.raises(ScreeningNotFound):
-        await parts.screenings.confirm(Request(new_id(), "confirm"), "scr_nothing")
+        await parts.screenings.confirm(Request(new_id(), "confirm"), "scr_nothing", caller=NOBODY)
     with pytest.raises(ScreeningNotFound):
-        await parts.screenings.get("scr_nothing")
+        await parts.screenings.get("scr_nothing", caller=NOBODY)
 
 
 # Requests that are repeated
@@ -702,14 +736,18 @@ async def test_a_repeat_gets_the_first_answer(parts: Parts, bank: Bank) -> None:
     with pytest.raises(RequestIdReused):
         await parts.screen(image(2), request_id)
     confirm_id = new_id()
-    confirmed = await parts.screenings.confirm(Request(confirm_id, "confirm"), first.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(confirm_id, "confirm"), first.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.BLOCK
     assert (
-        await parts.screenings.confirm(Request(confirm_id, "confirm"), first.screening_id)
+        await parts.screenings.confirm(
+            Request(confirm_id, "confirm"), first.screening_id, caller=NOBODY
+        )
         == confirmed
     )
     assert await parts.screen(image(1), request_id) == first
-    assert (await parts.screenings.get(first.screening_id)).judgement == 2
+    assert (await parts.screenings.get(first.screening_id, caller=NOBODY)).judgement == 2
 
 
 async def test_repeats_at_the_same_time_get_one_answer(parts: Parts, bank: Bank) -> None:
@@ -717,12 +755,14 @@ async def test_repeats_at_the_same_time_get_one_answer(parts: Parts, bank: Bank)
     request_id = new_id()
     answers = await asyncio.gather(*(parts.screen(CLIP, request_id) for _ in range(5)))
     assert all(answer == answers[0] for answer in answers)
-    listed = await parts.screenings.list(0, 100, None, None)
+    listed = await parts.screenings.list(0, 100, None, None, caller=NOBODY)
     assert listed.items == (answers[0],)
     confirm_id = new_id()
     confirmed = await asyncio.gather(
         *(
-            parts.screenings.confirm(Request(confirm_id, "confirm"), answers[0].screening_id)
+            parts.screenings.confirm(
+                Request(confirm_id, "confirm"), answers[0].screening_id, caller=NOBODY
+            )
             for _ in range(5)
         )
     )
@@ -738,12 +778,12 @@ async def test_a_repeat_takes_over_from_an_attempt_that_failed(parts: Parts, ban
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await parts.screenings.screen(Request(request_id, "fingerprint"), breaks())
+        await parts.screenings.screen(Request(request_id, "fingerprint"), breaks(), caller=NOBODY)
     with pytest.raises(UploadMismatch):
         await parts.screen(CLIP, request_id, announced_size=1)
     gate = Gate(CLIP)
     first = asyncio.create_task(
-        parts.screenings.screen(Request(request_id, "fingerprint"), gate.__aiter__())
+        parts.screenings.screen(Request(request_id, "fingerprint"), gate.__aiter__(), caller=NOBODY)
     )
     await gate.waiting.wait()
     second = asyncio.create_task(parts.screen(CLIP, request_id))
@@ -760,12 +800,18 @@ async def test_a_request_id_is_for_one_request(parts: Parts, bank: Bank) -> None
     request_id = new_id()
     first = await parts.screen(image(1), request_id)
     with pytest.raises(RequestIdReused):
-        await parts.screenings.screen(Request(request_id, "of another"), pieces(image(2)))
+        await parts.screenings.screen(
+            Request(request_id, "of another"), pieces(image(2)), caller=NOBODY
+        )
     with pytest.raises(RequestIdReused):
-        await parts.screenings.confirm(Request(request_id, "confirm"), first.screening_id)
+        await parts.screenings.confirm(
+            Request(request_id, "confirm"), first.screening_id, caller=NOBODY
+        )
     with pytest.raises(RequestIdReused):
-        await parts.screenings.screen_signals(Request(request_id, "of another"), [signals(1)], 0)
-    assert len((await parts.screenings.list(0, 100, None, None)).items) == 1
+        await parts.screenings.screen_signals(
+            Request(request_id, "of another"), [signals(1)], 0, caller=NOBODY
+        )
+    assert len((await parts.screenings.list(0, 100, None, None, caller=NOBODY)).items) == 1
 
 
 async def test_without_a_store_there_is_no_verdict(parts: Parts, bank: Bank) -> None:
@@ -774,7 +820,7 @@ async def test_without_a_store_there_is_no_verdict(parts: Parts, bank: Bank) -> 
         connection.execute(sa.text("ALTER TABLE screening_signals RENAME TO gone"))
     with pytest.raises(StoreUnavailable):
         await parts.screen(image(1))
-    assert (await parts.screenings.list(0, 10, None, None)).items == ()
+    assert (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items == ()
     with parts.database.write() as connection:
         connection.execute(sa.text("ALTER TABLE gone RENAME TO screening_signals"))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
@@ -785,7 +831,7 @@ async def test_a_full_spool_is_no_verdict(sandbox: Sandbox, tmp_path: Path) -> N
     parts = await Parts.make(tmp_path, sandbox, budget=SpoolBudget(100, 100, tmp_path))
     with pytest.raises(SpoolFull):
         await parts.screen(CLIP)
-    assert (await parts.screenings.list(0, 10, None, None)).items == ()
+    assert (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items == ()
     parts.database.close()
 
 
@@ -793,12 +839,12 @@ async def test_screenings_are_listed(parts: Parts, bank: Bank) -> None:
     """Nobody could find out what was decided yesterday."""
     await parts.entry(bank, image(1))
     made = [await parts.screen(media) for media in (image(1), image(2), b"")]
-    listed = await parts.screenings.list(0, 10, None, None)
+    listed = await parts.screenings.list(0, 10, None, None, caller=NOBODY)
     assert listed.items == tuple(reversed(made))
-    blocked = await parts.screenings.list(0, 10, Verdict.BLOCK, None)
+    blocked = await parts.screenings.list(0, 10, Verdict.BLOCK, None, caller=NOBODY)
     assert blocked.items == (made[0],)
     later = made[-1].create_time + datetime.timedelta(milliseconds=1)
-    assert (await parts.screenings.list(0, 10, None, later)).items == ()
+    assert (await parts.screenings.list(0, 10, None, later, caller=NOBODY)).items == ()
 
 
 # Hashes that the caller made
@@ -822,7 +868,7 @@ FILE = signals(1234, 1, Kind.SHA256)
 async def claimed(parts: Parts, sent: list[Signals], duration_ms: int) -> Screening:
     """The verdict on hashes."""
     return await parts.screenings.screen_signals(
-        Request(new_id(), "fingerprint"), sent, duration_ms
+        Request(new_id(), "fingerprint"), sent, duration_ms, caller=NOBODY
     )
 
 
@@ -834,13 +880,17 @@ async def test_a_callers_hashes_are_screened(parts: Parts, bank: Bank) -> None:
     assert clean.coverage.frames_hashed == 3
     assert clean.media.sha256 == FILE.digests.tobytes()
     known = signals(7)
-    await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("known", "", [known]))
+    await parts.blocklist.create_entry(
+        new_request(), bank.bank_id, NewEntry("known", "", [known]), caller=NOBODY
+    )
     found = await claimed(parts, [flipped(known, 31), FILE], 0)
     assert found.verdict is Verdict.BLOCK
     assert (found.evidence[0].distance, references(found)) == (31, ["known"])
     missed = await claimed(parts, [flipped(known, 32), FILE], 0)
     assert missed.verdict is Verdict.NO_MATCH
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), missed.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), missed.screening_id, caller=NOBODY
+    )
     assert confirmed.verdict is Verdict.NO_MATCH
 
 
@@ -863,7 +913,9 @@ async def test_a_caller_who_left_a_gap_is_not_believed(
     assert screening.verdict is Verdict.INCONCLUSIVE
     assert codes(screening) == [VerdictReason.COVERAGE_GAP]
     assert screening.coverage.largest_gap_ms > 1000
-    confirmed = await parts.screenings.confirm(Request(new_id(), "confirm"), screening.screening_id)
+    confirmed = await parts.screenings.confirm(
+        Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+    )
     assert codes(confirmed) == [VerdictReason.COVERAGE_GAP]
 
 
@@ -881,7 +933,7 @@ async def test_hashes_that_are_all_too_flat_are_not_believed(parts: Parts, bank:
     """Hashes that are never compared would count as looked at."""
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     await parts.blocklist.create_entry(
-        new_request(), other.name, NewEntry("", "", [signals(3, 1, Kind.PHASH)])
+        new_request(), other.name, NewEntry("", "", [signals(3, 1, Kind.PHASH)]), caller=NOBODY
     )
     rich_phash = hashed([0, 500], [100] * 2, Kind.PHASH)
     flat_phash = hashed([0, 500], [10] * 2, Kind.PHASH)

@@ -16,6 +16,7 @@ from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
 from hashmatch.importing import Imports, ListSaid
 from hashmatch.index.live import usable
+from hashmatch.model.callers import NOBODY
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BlocklistStore
@@ -89,11 +90,15 @@ def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
         replica = Replica(store)
         await replica.load()
         imports = Imports(ImportStore(database), store, replica)
-        first = await imports.add(Request("first", ""), "bank", ListSaid(), _pieces(data))
+        first = await imports.add(
+            Request("first", ""), "bank", ListSaid(), _pieces(data), caller=NOBODY
+        )
         assert (first.created, first.broken) == (count - broken, broken)
-        again = await imports.add(Request("again", ""), "bank", ListSaid(), _pieces(data))
+        again = await imports.add(
+            Request("again", ""), "bank", ListSaid(), _pieces(data), caller=NOBODY
+        )
         assert (again.created, again.known) == (0, count - broken)
-        await imports.withdraw(Request("gone", ""), first.import_id)
+        await imports.withdraw(Request("gone", ""), first.import_id, caller=NOBODY)
         assert replica.snapshot.active_entries == 0
         database.close()
 
