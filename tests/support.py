@@ -359,7 +359,9 @@ class Parts:
     async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
         """A screening of a file."""
         return await self.screenings.screen(
-            Request(request_id or new_id(), "fingerprint"), pieces(data), **given
+            Request(request_id or new_id(), "fingerprint"),
+            pieces(data),
+            **{"caller": NOBODY, **given},
         )
 
 

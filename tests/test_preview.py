@@ -99,7 +99,9 @@ class Given:
 
     async def preview(self, entry: Entry, screenings: int = 1000, **more: Any) -> Preview:
         """Of an entry."""
-        return await self.previews.of_entry(entry.ref.entry_id, screenings, **more)
+        return await self.previews.of_entry(
+            entry.ref.entry_id, screenings, **{"caller": NOBODY, **more}
+        )
 
     async def imported(self, bank: Bank, some: np.ndarray[Any, Any], **more: Any) -> Any:
         """A list of PDQ hashes."""
