@@ -946,6 +946,25 @@ def test_a_file_name_may_be_any_bytes(bank: str, tmp_path: Path, flag: list[str]
         assert second["error"]["reason"] == "FILE_UNREADABLE"
 
 
+@pytest.mark.parametrize(
+    "text", ["[/x]", "[bold]loud", "[link=http://a.test]here[/link]", ":skull:"]
+)
+def test_texts_from_outside_are_shown_as_they_are(files: Path, text: str) -> None:
+    """A label that looks like markup would end a list, or hide what is in it."""
+    name = f"bank-{new_id()[:8]}"
+    assert run("bank", "create", name, "--action", "block", "--label", text).code == 0
+    named = ("--reference", text, "--label", text)
+    assert run("entry", "add", files / "known.mkv", "--bank", name, *named).code == 0
+    for command in (["bank", "list"], ["entry", "list", "--bank", name], ["audit", "log"]):
+        done = run(*command)
+        assert done.code == 0, done.err
+    wide = {"COLUMNS": "400"}
+    assert text in CliRunner().invoke(cli.app, ["bank", "list"], env=wide).output
+    entries = CliRunner().invoke(cli.app, ["entry", "list", "--bank", name], env=wide).output
+    assert text in entries
+    assert run("bank", "archive", name).code == 0
+
+
 def test_a_table_is_plain_text_in_a_pipe(bank: str) -> None:
     """A script that reads the list would meet escape sequences."""
     done = spawn("bank", "list", "--limit", "100000")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -56,8 +56,9 @@ T = TypeVar("T")
 
 _LATE_SECONDS = 2.0
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+# Names, labels and subjects come from outside: nothing in a text is markup, or stands for an emoji.
+stdout = Console(highlight=False, markup=False, emoji=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 VERDICT_STYLES = {
     Verdict.NO_MATCH: "green",
@@ -137,9 +138,18 @@ def more(context: Context, **tokens: str) -> None:
             stderr.print(f"there may be more: --{option} {token}", style="dim", soft_wrap=True)
 
 
+class _PlainTable(Table):
+    """A table whose cells may come from outside."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """A row; texts are shown as they are, without what could steer a terminal."""
+        shown = (Text(plain(each)) if isinstance(each, str) else each for each in cells)
+        super().add_row(*shown, **options)
+
+
 def table(*columns: str) -> Table:
     """An empty table in the style of all of them."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made = _PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for place, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=place == 0)  # Ids are copied whole.
     return made
@@ -205,7 +215,7 @@ def _range(start_ms: int, end_ms: int) -> str:
 def progress_bar(total: int, what: str) -> Iterator[Any]:
     """A bar over a number of things, on a terminal only; gives a function that advances it."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         console=stderr,
@@ -222,7 +232,7 @@ def counting(what: str, total: int = 0, *, quiet: bool = False) -> Iterator[Call
     is told how many there are.
     """
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -238,7 +248,7 @@ def counting(what: str, total: int = 0, *, quiet: bool = False) -> Iterator[Call
 def upload_progress(what: str) -> Iterator[Any]:
     """A bar over the bytes of one upload, on a terminal only; gives what a client takes."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TaskProgressColumn(),
@@ -253,7 +263,7 @@ def upload_progress(what: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Says that something goes on, on a terminal only, once it has taken two seconds."""
-    status = stderr.status(what)
+    status = stderr.status(Text(what))
     late = threading.Timer(_LATE_SECONDS, status.start)
     if stderr.is_terminal:
         late.start()
