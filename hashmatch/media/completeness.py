@@ -36,7 +36,7 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
     """
     size = source.total()
     name = media_format.name
-    if name in ("mov", "avif"):
+    if name in ("mov", "avif", "heif"):
         return _mp4_missing(source, size)
     if name in ("avi", "webp"):
         declared = 8 + int.from_bytes(source.read_at(4, 4), "little")

@@ -19,7 +19,11 @@ __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _AVIF_BRANDS = {b"avif", b"avis"}
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+# Source: ISO/IEC 23008-12, annexes B to L, and AV1 Image File Format.
+_HEIF_BRANDS = frozenset(
+    b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 mif3 msf1 miaf avci avcs jpeg jpgs j2ki "
+    b"j2is vvic vvis evbi evmi unif".split()
+)
 
 # Boxes read before giving up on finding "moov" or "mdat": real files have fewer than ten.
 _MAX_LEADING_BOXES = 64
@@ -168,7 +172,7 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
                 break
     source.total()
     stills = _still_format(source, head)
-    has_film = _has_film(source)
+    has_film = _has_film(source, is_avif=stills is not None and stills.name == "avif")
     if is_image and stills is not None:
         yield stills
     if not streamed and (has_film or stills is None):
@@ -183,7 +187,7 @@ def _still_format(source: Source, head: bytes) -> Format | None:
     """
     if head[4:8] != b"ftyp":
         return None
-    avif = Format("avif", Family.IMAGE, "AVIF")
+    avif, other = Format("avif", Family.IMAGE, "AVIF"), Format("heif", Family.IMAGE, "")
     for kind, start, end in mp4_boxes(source):
         if kind == b"meta" and end is not None and heif.handler(source, start) == b"pict":
             found = heif.items(source, start, end)
@@ -191,18 +195,18 @@ def _still_format(source: Source, head: bytes) -> Format | None:
             is_avif = b"av01" in found.coded(primary) or (
                 primary not in found.kinds and head[8:12] in _AVIF_BRANDS
             )
-            return avif if is_avif else Format("heif", Family.NOBODY, "")
+            return avif if is_avif else other
     if head[8:12] in _AVIF_BRANDS:
         return avif
-    return Format("heif", Family.NOBODY, "") if head[8:12] in _HEIF_BRANDS else None
+    return None
 
 
-def _has_film(source: Source) -> bool:
-    """True if there is a film beside what the decoder of AVIF shows: it looks at one track of
-    pictures, and at those that are its transparency.
+def _has_film(source: Source, *, is_avif: bool) -> bool:
+    """True if there is a film beside what the decoder of AVIF shows, if it is one: it looks at one
+    track of pictures, and at those that are its transparency.
     """
     return any(
-        kind == b"moov" and track_handlers(source, start, end) != [b"pict"]
+        kind == b"moov" and not (is_avif and track_handlers(source, start, end) == [b"pict"])
         for kind, start, end in mp4_boxes(source)
     )
 

@@ -18,6 +18,7 @@ from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import faults, image, video
 from hashmatch.media.formats import Family, Format, readings
+from hashmatch.media.heif import without_items
 from hashmatch.media.source import PartSource, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
@@ -295,6 +296,8 @@ def _batches(source: Source, media_format: Format, job: Job, tally: Tally) -> It
         raise MediaError(
             VerdictReason.UNSUPPORTED, f"nothing here decodes the {media_format.name} format"
         )
+    if media_format.name == "mov" and not media_format.streamable:
+        source = without_items(source)
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
     return video.frames(
         source,
