@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hashmatch.media import heif, stills
+from hashmatch.media import stills
 from hashmatch.media.extents import mp4_boxes
 from hashmatch.media.formats import track_handlers
 from hashmatch.media.source import PatchedSource, Source
@@ -21,7 +21,7 @@ def pictures(source: Source) -> Iterator[Source | Still | Unseen]:
     """The file as its sequence, its first still, and the pictures beside that; and what of it
     cannot be looked at.
     """
-    sets = [heif.items(source, start, end) for start, end in heif.sets_of_items(source)]
+    sets = stills.sets(source)
     has_still = bool(sets) and sets[0].primary is not None
     for kind, start, end in mp4_boxes(source):
         if kind == b"moov" and b"pict" in track_handlers(source, start, end):
@@ -42,9 +42,9 @@ def clean_aperture(source: Source, size: tuple[int, int]) -> tuple[int, int, int
     """Left, top, right and bottom of the part of the primary item that is to be shown, if it is not
     all. ``size`` is width and height.
     """
-    sets = heif.sets_of_items(source)
+    sets = stills.sets(source)
     if not sets:
         return None
-    items = heif.items(source, *sets[0])
+    items = sets[0]
     content = items.property_of(items.primary, b"clap")
     return None if content is None else stills.aperture(content, size)

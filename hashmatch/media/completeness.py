@@ -84,7 +84,7 @@ def _mp4_missing(source: Source, size: int) -> str | None:
     if begun or _has_boxes(source, boxes_end, size):
         # A demuxer stops there without a word, whatever comes after.
         return f"its boxes end at byte {boxes_end}, the file at byte {size}"
-    if b"moov" not in kinds and b"meta" not in kinds:
+    if not kinds & {b"moov", b"meta", b"mini"}:
         return "the file ends before its 'moov' box"
     return None
 

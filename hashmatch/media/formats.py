@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hashmatch.media import heif
+from hashmatch.media import heif, mini
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.source import Source
 
@@ -188,17 +188,20 @@ def _still_format(source: Source, head: bytes) -> Format | None:
     if head[4:8] != b"ftyp":
         return None
     avif, other = Format("avif", Family.IMAGE, "AVIF"), Format("heif", Family.IMAGE, "")
-    for kind, start, end in mp4_boxes(source):
-        if kind == b"meta" and end is not None and heif.handler(source, start) == b"pict":
-            found = heif.items(source, start, end)
-            primary = found.primary or 0
-            is_avif = b"av01" in found.coded(primary) or (
-                primary not in found.kinds and head[8:12] in _AVIF_BRANDS
-            )
-            return avif if is_avif else other
+    is_short_avif = mini.is_avif(source)
+    if is_short_avif is not None:
+        return avif if is_short_avif else other
+    for start, end in heif.sets_of_items(source):
+        found = heif.items(source, start, end)
+        primary = found.primary or 0
+        is_avif = b"av01" in found.coded(primary) or (
+            primary not in found.kinds and head[8:12] in _AVIF_BRANDS
+        )
+        return avif if is_avif else other
     if head[8:12] in _AVIF_BRANDS:
         return avif
-    return None
+    has_tracks = any(kind == b"moov" for kind, _, _ in mp4_boxes(source))
+    return other if head[8:12] in _HEIF_BRANDS and not has_tracks else None
 
 
 def _has_film(source: Source, *, is_avif: bool) -> bool:

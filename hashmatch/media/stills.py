@@ -16,13 +16,14 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 from hashmatch.errors import MediaError
+from hashmatch.media import mini
 from hashmatch.media.faults import Damaged
 from hashmatch.media.heif import Items, items, sets_of_items
 from hashmatch.media.source import Source
 from hashmatch.media.unseen import Unseen
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["CODES", "EXIF", "MOST", "Still", "aperture", "others", "pictures"]
+__all__ = ["CODES", "EXIF", "MOST", "Still", "aperture", "others", "pictures", "sets"]
 
 # Pictures beside the first which are looked at: files of phones and cameras have up to five, a
 # burst has twenty.
@@ -89,7 +90,7 @@ class Still:
 
     def pictures(self, max_pixels: int) -> Iterator[Image.Image]:
         """The picture as it is shown, in L, RGB or RGBA; and whole, where a part is to be cut out
-        of it, as programs differ. Raises `MediaError`, `Damaged` and what PyAV raises.
+        of it, as programs differ. Raises `MediaError` and `Damaged`.
         """
         self._most, self._pixels_left = max_pixels, _OVERLAP * max_pixels
         whole, part = self._turned(self._composed(self.item, 0), self.item)
@@ -233,7 +234,11 @@ class Still:
             data = config + data
         elif config:
             context.extradata = config
-        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+        try:
+            with av.logging.Capture():
+                frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+        except av.error.FFmpegError as error:
+            raise Damaged(f"the {codec} decoder failed") from error
         if not frames:
             raise Damaged("an item without a picture")
         if len(frames) > 1:
@@ -327,10 +332,16 @@ def aperture(content: bytes, size: tuple[int, int]) -> tuple[int, int, int, int]
     return box if is_part else None
 
 
+def sets(source: Source) -> list[Items]:
+    """The sets of items of a file, that in short form first, as decoders of whole files have it."""
+    short = mini.items(source)
+    listed = [items(source, start, end) for start, end in sets_of_items(source)]
+    return [short, *listed] if short.kinds else listed
+
+
 def pictures(source: Source) -> Iterator[Still | Unseen]:
     """All pictures of a file, its first one first; and what of it cannot be looked at."""
-    for start, end in sets_of_items(source):
-        found = items(source, start, end)
+    for found in sets(source):
         if found.primary in found.kinds:
             yield Still(source, found, found.primary)
         yield from others(source, found)
