@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hashmatch.media import heif, mini
 from hashmatch.media.extents import mp4_boxes, picture_end
-from hashmatch.media.source import Source
+from hashmatch.media.source import PartSource, Source
 
 __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
 
@@ -172,13 +172,38 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
                 break
     source.total()
     stills = _still_format(source, head)
-    has_film = _has_film(source, is_avif=stills is not None and stills.name == "avif")
+    behind, own_end = ([], source.total()) if stills is None else _films_behind(source)
+    has_film = _has_film(
+        PartSource(source, 0, own_end), is_avif=stills is not None and stills.name == "avif"
+    )
     if is_image and stills is not None:
         yield stills
     if not streamed and (has_film or stills is None):
         yield Format("mov", Family.VIDEO, "mov")
     if not is_image and stills is not None:
         yield stills
+    for start in behind:
+        yield Format("mov", Family.VIDEO, "mov", start=start)
+
+
+def _films_behind(source: Source) -> tuple[list[int], int]:
+    """Where the films begin that phones put behind a photograph in boxes: in one of its own
+    (``mpvd``), as a second file, or behind bytes that are no boxes; and where its own boxes end.
+    Source: Android Motion photo format 1.0.
+    """
+    size, behind = source.total(), 0
+    found: list[int] = []
+    for kind, start, end in mp4_boxes(source):
+        if end is not None and end > size:
+            break
+        if kind == b"mpvd":
+            is_long = source.read_at(start, 4) == b"\0\0\0\1"
+            found.append(start + (16 if is_long else 8))
+        elif kind == b"ftyp" and start:
+            return [*found, start], start
+        behind = size if end is None else end
+    film = _film_behind(source, behind) if behind < size else None
+    return (found if film is None else [*found, film]), behind
 
 
 def _still_format(source: Source, head: bytes) -> Format | None:

@@ -7,6 +7,7 @@ Source: ISO/IEC 23008-12:2025, annex O, MinimizedImageBox.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import Final
 
 from hashmatch.media.extents import mp4_boxes
@@ -23,7 +24,7 @@ _MOST_PROFILE: Final = 1 << 20
 # What a picture is coded as, by the minor version of the file. Source: annex O.4.
 _CODINGS: Final = {b"avif": (b"av01", b"av1C"), b"heic": (b"hvc1", b"hvcC")}
 
-_COLOUR, _ALPHA, _TONE_MAPPED, _GAIN_MAP = 1, 2, 3, 4
+_COLOUR, _ALPHA, _GAIN_MAP = 1, 2, 3
 _ALPHA_NAME: Final = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 # Quarter turns and mirrors by EXIF orientation.
 _ANGLES: Final = {3: 2, 5: 1, 6: 3, 7: 3, 8: 1}
@@ -73,98 +74,139 @@ def items(source: Source) -> Items:
     return Items()
 
 
-def _items(source: Source, start: int, end: int) -> Items:
-    bits = _Bits(source.read_at(start, min(_MOST_HEADER, end - start)))
+@dataclass(slots=True)
+class _Coded:
+    """A picture: its size, what is said of its colours, and how long its parts are in bytes."""
+
+    size: tuple[int, int]
+    nclx: bytes = b""
+    config: int = 0
+    data: int = 0
+
+
+@dataclass(slots=True)
+class _Header:
+    """What stands before the bytes of all pictures."""
+
+    coding: tuple[bytes, bytes]
+    orientation: int
+    colour: _Coded
+    alpha: _Coded | None = None
+    is_premultiplied: bool = False
+    gain_map: _Coded | None = None
+    profile: int = 0
+    # Bytes between the profile and the first picture.
+    between: int = 0
+
+
+def _nclx(primaries: int, transfer: int, matrix: int, *, is_full: bool) -> bytes:
+    return struct.pack(">4s3HB", b"nclx", primaries, transfer, matrix, is_full << 7)
+
+
+def _header(bits: _Bits, implied: tuple[bytes, bytes]) -> _Header:
     bits.next(2)
     (
         coding_told, is_float, is_full, has_alpha, codes_told, has_hdr, has_icc, has_exif, has_xmp
     ) = (bits.flag() for _ in range(9))  # fmt: skip
     sampling, orientation = bits.next(2), bits.next(3) + 1
     of_side = 15 if bits.flag() else 7
-    size = bits.next(of_side) + 1, bits.next(of_side) + 1
+    colour = _Coded((bits.next(of_side) + 1, bits.next(of_side) + 1))
     _skip_siting(bits, sampling)
     _skip_depth(bits, is_float=is_float)
-    is_premultiplied = has_alpha and bits.flag()
-    primaries, transfer, matrix = (2, 2, 6) if has_icc else (1, 13, 6)
+    made = _Header(implied, orientation, colour)
+    if has_alpha:
+        made.alpha, made.is_premultiplied = _Coded(colour.size), bits.flag()
+    codes = (2, 2, 6) if has_icc else (1, 13, 6)
     if codes_told:
-        primaries, transfer = bits.next(8), bits.next(8)
-        matrix = bits.next(8) if sampling else 2
-    coding, config_name = _CODINGS.get(source.read_at(12, 4), (b"\0\0\0\0", b""))
+        codes = bits.next(8), bits.next(8), bits.next(8) if sampling else 2
+    colour.nclx = _nclx(*codes, is_full=is_full)
     if coding_told:
-        coding, config_name = (bits.next(32).to_bytes(4, "big") for _ in range(2))
-    gain_size: tuple[int, int] | None = None
-    gain_colour, tone_icc = b"", False
-    if has_hdr and bits.flag():
-        gain_size = bits.next(of_side) + 1, bits.next(of_side) + 1
-        gain_matrix, gain_full = bits.next(8), bits.flag()
-        gain_colour = struct.pack(">4s3HB", b"nclx", 2, 2, gain_matrix, gain_full << 7)
-        _skip_siting(bits, bits.next(2))
-        _skip_depth(bits, is_float=bits.flag())
-        tone_icc = bits.flag()
+        made.coding = bits.next(32).to_bytes(4, "big"), bits.next(32).to_bytes(4, "big")
+    has_tone_profile = False
+    if has_hdr:
         if bits.flag():
-            bits.next(25)
-    for _ in range(has_hdr + (gain_size is not None)):
-        _skip_light(bits)
+            made.gain_map, has_tone_profile = _gain_map(bits, of_side)
+        for _ in range(1 if made.gain_map is None else 2):
+            _skip_light(bits)
+    _read_lengths(made, bits, has_icc, has_tone_profile, has_exif + has_xmp)
+    return made
 
-    has_metadata = has_icc or has_exif or has_xmp or gain_size is not None
+
+def _gain_map(bits: _Bits, of_side: int) -> tuple[_Coded, bool]:
+    """A gain map, and whether what it makes has a profile."""
+    made = _Coded((bits.next(of_side) + 1, bits.next(of_side) + 1))
+    made.nclx = _nclx(2, 2, bits.next(8), is_full=bits.flag())
+    _skip_siting(bits, bits.next(2))
+    _skip_depth(bits, is_float=bits.flag())
+    has_profile = bits.flag()
+    if bits.flag():
+        bits.next(25)  # Code points of what it makes.
+    return made, has_profile
+
+
+def _read_lengths(
+    made: _Header, bits: _Bits, has_icc: bool, has_tone_profile: bool, others: int
+) -> None:
+    """``others``: how many of EXIF and XMP there are; they lie behind all pictures."""
+    has_metadata = has_icc or others or made.gain_map is not None
     of_metadata = 20 if has_metadata and bits.flag() else 10
     of_config = 12 if bits.flag() else 3
     of_data = 28 if bits.flag() else 15
-    icc = bits.next(of_metadata) + 1 if has_icc else 0
-    tone_profile = bits.next(of_metadata) + 1 if tone_icc else 0
-    gain_metadata, gain_data, gain_config = 0, 0, 0
-    if gain_size is not None:
-        gain_metadata, gain_data = bits.next(of_metadata), bits.next(of_data)
-        gain_config = bits.next(of_config) if gain_data else 0
-    main_config, main_data = bits.next(of_config), bits.next(of_data) + 1
-    alpha_data = bits.next(of_data) if has_alpha else 0
-    alpha_config = bits.next(of_config) if alpha_data else 0
-    if has_exif or has_xmp:
-        # Whether they are packed. They lie behind all pictures and are not looked at.
-        bits.next(1 + of_metadata * (has_exif + has_xmp))
+    if has_icc:
+        made.profile = bits.next(of_metadata) + 1
+    if has_tone_profile:
+        made.between = bits.next(of_metadata) + 1
+    if made.gain_map is not None:
+        made.between += bits.next(of_metadata)
+        made.gain_map.data = bits.next(of_data)
+        made.gain_map.config = bits.next(of_config) if made.gain_map.data else 0
+    made.colour.config, made.colour.data = bits.next(of_config), bits.next(of_data) + 1
+    if made.alpha is not None:
+        made.alpha.data = bits.next(of_data)
+        made.alpha.config = bits.next(of_config) if made.alpha.data else 0
+    if others:
+        bits.next(1 + of_metadata * others)  # Whether they are packed; their lengths.
 
+
+def _items(source: Source, start: int, end: int) -> Items:
+    bits = _Bits(source.read_at(start, min(_MOST_HEADER, end - start)))
+    header = _header(bits, _CODINGS.get(source.read_at(12, 4), (bytes(4), b"")))
     at = start + bits.bytes_read()
-    configs = []
-    for length in (main_config, alpha_config, gain_config):
-        configs.append(source.read_at(at, length))
-        at += length
-    profile = source.read_at(at, min(icc, _MOST_PROFILE))
-    at += icc + tone_profile + gain_metadata
-
+    # Configurations in this order, then metadata, then pictures in another.
+    pictures = {_COLOUR: header.colour, _ALPHA: header.alpha, _GAIN_MAP: header.gain_map}
+    configs = {}
+    for item, coded in pictures.items():
+        if coded is not None:
+            configs[item] = source.read_at(at, coded.config) or configs.get(_COLOUR, b"")
+            at += coded.config
+    profile = source.read_at(at, min(header.profile, _MOST_PROFILE))
+    at += header.profile + header.between
     found = Items(_COLOUR)
-    colour = struct.pack(">4s3HB", b"nclx", primaries, transfer, matrix, is_full << 7)
-
-    def add(item: int, config: bytes, size: tuple[int, int], length: int) -> None:
-        nonlocal at
-        found.kinds[item] = coding
-        found.properties[item] = [
-            (config_name, config or configs[0]),
-            (b"ispe", struct.pack(">4x2I", *size)),
+    for item in (_ALPHA, _GAIN_MAP, _COLOUR):
+        coded = pictures[item]
+        if coded is None or not coded.data:
+            continue
+        found.kinds[item] = header.coding[0]
+        found.places[item] = Places([(at, coded.data)])
+        at += coded.data
+        properties = found.properties[item] = [
+            (header.coding[1], configs[item]),
+            (b"ispe", struct.pack(">4x2I", *coded.size)),
         ]
-        found.places[item] = Places([(at, length)])
-        at += length
-
-    if alpha_data:
-        add(_ALPHA, configs[1], size, alpha_data)
+        if coded.nclx:
+            properties.append((b"colr", coded.nclx))
+    if _ALPHA in found.kinds:
         found.properties[_ALPHA].append((b"auxC", bytes(4) + _ALPHA_NAME))
         found.references.append((b"auxl", _ALPHA, (_COLOUR,)))
-        if is_premultiplied:
+        if header.is_premultiplied:
             found.references.append((b"prem", _COLOUR, (_ALPHA,)))
-    if gain_size is not None and gain_data:
-        add(_GAIN_MAP, configs[2], gain_size, gain_data)
-        found.properties[_GAIN_MAP].append((b"colr", gain_colour))
-        found.kinds[_TONE_MAPPED] = b"tmap"
-        found.references.append((b"dimg", _TONE_MAPPED, (_COLOUR, _GAIN_MAP)))
-    add(_COLOUR, configs[0], size, main_data)
     properties = found.properties[_COLOUR]
-    properties.append((b"colr", colour))
     if profile:
         properties.append((b"colr", b"prof" + profile))
-    # Both pictures are turned: the transparency with the colours that it belongs to.
-    if orientation in _ANGLES:
-        properties.append((b"irot", bytes([_ANGLES[orientation]])))
-    if orientation in _AXES:
-        properties.append((b"imir", bytes([_AXES[orientation]])))
+    if header.orientation in _ANGLES:
+        properties.append((b"irot", bytes([_ANGLES[header.orientation]])))
+    if header.orientation in _AXES:
+        properties.append((b"imir", bytes([_AXES[header.orientation]])))
     return found
 
 
