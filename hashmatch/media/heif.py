@@ -20,6 +20,10 @@ _MOST_BYTES: Final = 1 << 22
 
 # Items that are no pictures: metadata, and what a viewer follows only when it is clicked.
 _NO_PICTURES: Final = frozenset({b"Exif", b"mime", b"uri ", b"rgan", b"exif"})
+# Those that are pictures even if they do not say how large they are, as damaged ones may not.
+_PICTURES: Final = frozenset(
+    b"av01 hvc1 hev1 lhv1 avc1 vvc1 evc1 jpeg j2k1 unci mski grid iovl iden tmap sato".split()
+)
 # Pictures that are made of others in full, so that those need not be looked at by themselves.
 _MADE_OF_PARTS: Final = frozenset({b"grid", b"sato"})
 _PARTS_OF: Final = b"dimg"
@@ -87,7 +91,7 @@ class Items:
         return [
             item
             for item, kind in self.kinds.items()
-            if item != self.primary and kind not in _NO_PICTURES and item not in shown_with
+            if item != self.primary and self._is_picture(item, kind) and item not in shown_with
         ]
 
     def property_of(self, item: int | None, kind: bytes) -> bytes | None:
@@ -142,6 +146,12 @@ class Items:
             found += source.read_at(at, wanted)
         return found
 
+    def _is_picture(self, item: int, kind: bytes) -> bool:
+        """False for metadata of any kind: every picture has to say how large it is."""
+        if kind in _NO_PICTURES:
+            return False
+        return kind in _PICTURES or self.property_of(item, b"ispe") is not None
+
     def _is_alpha(self, item: int) -> bool:
         content = self.property_of(item, b"auxC") or b""
         return content[4:].split(b"\0")[0] in _ALPHA
@@ -191,7 +201,7 @@ def items(source: Source, start: int, end: int) -> Items:
     """The items of the ``meta`` box that lies between these bytes of a file."""
     found = Items()
     data = source.read_at(start, min(end - start, _MOST_BYTES))
-    if len(data) < end - start:
+    if end - start > _MOST_BYTES:
         found.doubts.append("items behind the first 4 MiB of their list")
     header = 16 if data[:4] == b"\0\0\0\1" else 8
     properties: list[tuple[bytes, bytes]] = []
