@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -16,7 +18,6 @@ from tests.support import box, boxes
 
 # Properties that are what they are for every picture.
 ALPHA = box(b"auxC", bytes(4) + b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
-QUIET = {"libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"}, "libx264": {}}
 
 
 @dataclass
@@ -46,22 +47,50 @@ def size_of(width: int, height: int) -> bytes:
 def coded(
     picture: Image.Image, codec: str = "libx265", pixels: str = "yuv420p", quality: int = 12
 ) -> Item:
-    """A picture as an item of one intra frame."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        options = {"crf": str(quality), **QUIET[codec]}
-        stream: Any = output.add_stream(codec, rate=1, options=options)
-        stream.width, stream.height = picture.size
-        stream.pix_fmt = pixels
-        frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), "rgb24")
-        frame = frame.reformat(format=pixels)
-        frame.pts = 0
-        output.mux(stream.encode(frame))
-        output.mux(stream.encode())
-    data = file.getvalue()
-    kind, config = (b"hvc1", b"hvcC") if codec == "libx265" else (b"avc1", b"avcC")
-    properties = [box(config, inner(data, config)), size_of(*picture.size)]
-    return Item(kind, boxes(data)[b"mdat"][8:], properties)
+    """A picture as an item of one intra frame, of HEVC or (``libx264``) H.264."""
+    context: Any = av.codec.CodecContext.create(codec, "w")
+    context.width, context.height = picture.size
+    context.pix_fmt, context.time_base = pixels, Fraction(1, 1)
+    context.options = {"crf": str(quality), "x265-params": "log-level=none"}
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), "rgb24")
+    frame = frame.reformat(format=pixels)
+    frame.pts = 0
+    packets = [*context.encode(frame), *context.encode(None)]
+    units = re.split(rb"\0\0\0?\x01", b"".join(bytes(packet) for packet in packets))[1:]
+    if codec == "libx264":
+        kind, config, data = b"avc1", *_of_h264(units)
+    else:
+        kind, config, data = b"hvc1", *_of_hevc(units, frame.format)
+    return Item(kind, data, [config, size_of(*picture.size)])
+
+
+def _sized(unit: bytes, size: int) -> bytes:
+    return len(unit).to_bytes(size, "big") + unit
+
+
+def _of_h264(units: list[bytes]) -> tuple[bytes, bytes]:
+    """Source: ISO/IEC 14496-15, 5.3.3."""
+    (sequence,) = [unit for unit in units if unit[0] & 31 == 7]
+    (picture,) = [unit for unit in units if unit[0] & 31 == 8]
+    config = bytes([1, *sequence[1:4], 0xFF, 0xE1]) + _sized(sequence, 2)
+    config += b"\1" + _sized(picture, 2)
+    data = b"".join(_sized(unit, 4) for unit in units if unit[0] & 31 == 5)
+    return box(b"avcC", config), data
+
+
+def _of_hevc(units: list[bytes], form: av.VideoFormat) -> tuple[bytes, bytes]:
+    """Source: ISO/IEC 14496-15, 8.3.3."""
+    grey = len(form.components) == 1
+    halves = 0 if grey else (form.chroma_width(2) == 1) + (form.chroma_height(2) == 1)
+    sampling = 0 if grey else {2: 1, 1: 2, 0: 3}[halves]
+    depth = form.components[0].bits - 8
+    config = bytes([1, 1, *bytes(10), 93, 0xF0, 0, 0xFC])
+    config += bytes([0xFC | sampling, 0xF8 | depth, 0xF8 | depth, 0, 0, 0x0F, 3])
+    for kind in (32, 33, 34):
+        (unit,) = [unit for unit in units if unit[0] >> 1 & 63 == kind]
+        config += bytes([0x80 | kind, 0, 1]) + _sized(unit, 2)
+    data = b"".join(_sized(unit, 4) for unit in units if unit[0] >> 1 & 63 < 32)
+    return box(b"hvcC", config), data
 
 
 def jpeg(picture: Image.Image) -> Item:

@@ -280,7 +280,6 @@ class _Numbers:
         self.at += size
         return int.from_bytes(self.data[self.at - size : self.at], "big")
 
-    @property
     def is_over(self) -> bool:
         return self.at >= len(self.data)
 
@@ -294,7 +293,7 @@ def _read_places(found: Items, data: bytes) -> None:
     sizes = numbers.next(2)
     of_offset, of_length, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     for _ in range(numbers.next(4 if version == 2 else 2)):
-        if numbers.is_over:
+        if numbers.is_over():
             found.doubts.append("places of items are missing")
             return
         item = numbers.next(4 if version == 2 else 2)
@@ -305,7 +304,7 @@ def _read_places(found: Items, data: bytes) -> None:
         base = numbers.next(of_base)
         parts = []
         for _ in range(numbers.next(2)):
-            if numbers.is_over and of_offset + of_length:
+            if numbers.is_over() and of_offset + of_length:
                 break
             numbers.next(of_index if version else 0)
             start = base + numbers.next(of_offset)

@@ -101,6 +101,8 @@ def frames(
         is_own = number < of_file
         if isinstance(picture, Still):
             batches = _item(picture, image_format, limits, tally, shown, within)
+        elif is_own and image_format.name == "avif":
+            batches = _sequence(picture, image_format, limits, tally, shown, within)
         elif is_own:
             batches = _decoded(picture, image_format, limits, tally, shown, within)
         else:
@@ -161,6 +163,24 @@ def _item(
             tally.add_reason(
                 VerdictReason.UNSEEN_MEDIA, f"a picture beside the first: {reason.detail}"
             )
+
+
+def _sequence(
+    source: Source,
+    image_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    stream: int,
+    within: list[Source | Unseen],
+) -> Iterator[FrameBatch]:
+    """The sequence of an AVIF; if its decoder refuses it, it is left to that of films."""
+    reasons, tally.reasons = tally.reasons, []
+    yield from _decoded(source, image_format, limits, tally, stream, within)
+    if tally.frames_failed and not tally.frames_decoded:
+        tally.refused_sequence, tally.frames_failed = True, 0
+        tally.reasons = reasons
+    else:
+        tally.reasons = reasons + tally.reasons
 
 
 def _count(tried: Tally, tally: Tally) -> None:

@@ -174,7 +174,7 @@ def _items(source: Source, start: int, end: int) -> Items:
     at = start + bits.bytes_read()
     # Configurations in this order, then metadata, then pictures in another.
     pictures = {_COLOUR: header.colour, _ALPHA: header.alpha, _GAIN_MAP: header.gain_map}
-    configs = {}
+    configs: dict[int, bytes] = {}
     for item, coded in pictures.items():
         if coded is not None:
             configs[item] = source.read_at(at, coded.config) or configs.get(_COLOUR, b"")

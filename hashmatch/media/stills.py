@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import av
 from av.video.reformatter import ColorRange
@@ -63,6 +63,7 @@ _MIRRORS: Final = (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_LEFT_RI
 # Code points that say nothing. Source: ITU-T H.273.
 _NOT_SAID: Final = 2
 _MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9, 10})  # Those that FFmpeg turns to RGB.
+_BT601: Final = 5
 _LUMA_ONLY: Final = 1
 
 
@@ -227,7 +228,8 @@ class Still:
         said = struct.unpack(">4x2I", extent[:12]) if len(extent) >= 12 else None
         if said is not None:
             self._take(said)
-        context = av.VideoCodecContext.create(codec, "r")
+        context = av.codec.CodecContext.create(codec, "r")
+        assert isinstance(context, av.VideoCodecContext)
         context.thread_count = 1
         context.options = {"max_pixels": str(self._most), "err_detect": "explode"}
         if kind == b"jpeg":
@@ -296,13 +298,19 @@ def _image(frame: av.VideoFrame, nclx: bytes) -> Image.Image:
         codes, is_full = (primaries, transfer), bool(flags & 0x80)
     is_rgb = "rgb" in frame.format.name or "gbr" in frame.format.name
     is_grey = len(frame.format.components) == _LUMA_ONLY
-    ways = {}
+    ways: dict[str, Any] = {}
     if not is_rgb:
         ways["src_color_range"] = ColorRange.JPEG if is_full else ColorRange.MPEG
         ways["dst_color_range"] = ColorRange.JPEG
-    if not is_rgb and not is_grey and matrix in _MATRICES:
-        ways["src_colorspace"] = matrix
-    shown = frame.reformat(format="gray" if is_grey else "rgb24", threads=1, **ways)
+    if not is_rgb and not is_grey:
+        # As FFmpeg takes what it does not know.
+        frame.colorspace = ways["src_colorspace"] = matrix if matrix in _MATRICES else _BT601
+    try:
+        shown = frame.reformat(format="gray" if is_grey else "rgb24", threads=1, **ways)
+    except OSError as error:  # What PyAV makes of FFmpeg's "not supported".
+        raise MediaError(
+            VerdictReason.UNSUPPORTED, f"nothing here converts {frame.format.name} pictures"
+        ) from error
     image = Image.fromarray(shown.to_ndarray())
     if codes != (_NOT_SAID, _NOT_SAID):
         image.info[CODES] = codes

@@ -64,6 +64,10 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
             raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
         for media_format in readings(source):
             total = _inspect_as(source, media_format, job, total, emit, observe)
+            if total.refused_sequence:
+                # What libavif refuses, other players show.
+                film = Format("mov", Family.VIDEO, "mov")
+                total = _inspect_as(source, film, job, total, emit, observe)
         if not total.format and not total.reasons:
             raise MediaError(
                 VerdictReason.UNSUPPORTED, "no image or video format that is known here"
