@@ -59,6 +59,20 @@ class Items:
     inner: tuple[int, int] = 0, 0
     # Why not all of it is known, in words.
     doubts: list[str] = field(default_factory=list)
+    _parts: dict[int, list[int]] = field(default_factory=dict)
+    _beside: dict[int, list[int]] = field(default_factory=dict)
+    _premultiplied: set[int] = field(default_factory=set)
+
+    def refer(self, kind: bytes, of: int, to: tuple[int, ...]) -> None:
+        """Adds a reference of one item to others."""
+        self.references.append((kind, of, to))
+        if kind == _PARTS_OF:
+            self._parts.setdefault(of, []).extend(to)
+        elif kind == _BESIDE:
+            for each in to:
+                self._beside.setdefault(each, []).append(of)
+        elif kind == b"prem":
+            self._premultiplied.add(of)
 
     def coded(self, item: int) -> set[bytes]:
         """How the pictures that an item is made of are coded, such as ``av01``."""
@@ -103,23 +117,15 @@ class Items:
 
     def parts(self, item: int) -> list[int]:
         """The items that an item is made of, in order."""
-        return [
-            part
-            for kind, whole, parts in self.references
-            if kind == _PARTS_OF and whole == item
-            for part in parts
-        ]
+        return self._parts.get(item, [])
 
     def alpha(self, item: int) -> int | None:
         """The item that is the transparency of an item; None if it has none."""
-        for kind, beside, to in self.references:
-            if kind == _BESIDE and item in to and self._is_alpha(beside):
-                return beside
-        return None
+        return next(filter(self._is_alpha, self._beside.get(item, ())), None)
 
     def is_premultiplied(self, item: int) -> bool:
         """True if the colours of an item are multiplied by its transparency."""
-        return any(kind == b"prem" and of == item for kind, of, _ in self.references)
+        return item in self._premultiplied
 
     def described_by(self, item: int, kind: bytes) -> list[int]:
         """Items of a kind that describe an item, such as ``Exif``."""
@@ -137,14 +143,15 @@ class Items:
         if places.elsewhere:
             raise Damaged(places.elsewhere)
         base, end = self.inner if places.in_list else (0, source.total())
-        found = b""
+        found, left = [], source.total()
         for start, length in places.parts:
             at = base + start
             wanted = length or max(0, end - at)
-            if at + wanted > end or len(found) + wanted > source.total():
+            left -= wanted
+            if at + wanted > end or left < 0:
                 raise Damaged("an item that ends behind the file")
-            found += source.read_at(at, wanted)
-        return found
+            found.append(source.read_at(at, wanted))
+        return b"".join(found)
 
     def _is_picture(self, item: int, kind: bytes) -> bool:
         """False for metadata of any kind: every picture has to say how large it is."""
@@ -247,7 +254,7 @@ def _read_references(found: Items, data: bytes, at: int, to: int) -> None:
             int.from_bytes(data[each : each + wide], "big")
             for each in (start, *range(start + wide + 2, end, wide))
         ]
-        found.references.append((kind, numbers[0], tuple(numbers[1:])))
+        found.refer(kind, numbers[0], tuple(numbers[1:]))
 
 
 def _read_associations(found: Items, data: bytes, properties: list[tuple[bytes, bytes]]) -> None:

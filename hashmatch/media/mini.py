@@ -197,9 +197,9 @@ def _items(source: Source, start: int, end: int) -> Items:
             properties.append((b"colr", coded.nclx))
     if _ALPHA in found.kinds:
         found.properties[_ALPHA].append((b"auxC", bytes(4) + _ALPHA_NAME))
-        found.references.append((b"auxl", _ALPHA, (_COLOUR,)))
+        found.refer(b"auxl", _ALPHA, (_COLOUR,))
         if header.is_premultiplied:
-            found.references.append((b"prem", _COLOUR, (_ALPHA,)))
+            found.refer(b"prem", _COLOUR, (_ALPHA,))
     properties = found.properties[_COLOUR]
     if profile:
         properties.append((b"colr", b"prof" + profile))

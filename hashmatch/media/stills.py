@@ -28,6 +28,8 @@ __all__ = ["CODES", "EXIF", "MOST", "Still", "aperture", "others", "pictures", "
 # Pictures beside the first which are looked at: files of phones and cameras have up to five, a
 # burst has twenty.
 MOST: Final = 32
+# Sets of items in one file: of all that were seen, none has more than one.
+_MOST_SETS: Final = 8
 # What is known of the colours of a picture, under these keys of its ``info``: code points of
 # primaries and transfer; and its EXIF. That is no ``exif``, as it must not turn the picture.
 CODES: Final = "hashmatch:codes"
@@ -343,7 +345,10 @@ def aperture(content: bytes, size: tuple[int, int]) -> tuple[int, int, int, int]
 def sets(source: Source) -> list[Items]:
     """The sets of items of a file, that in short form first, as decoders of whole files have it."""
     short = mini.items(source)
-    listed = [items(source, start, end) for start, end in sets_of_items(source)]
+    places = sets_of_items(source)
+    listed = [items(source, start, end) for start, end in places[:_MOST_SETS]]
+    if len(places) > _MOST_SETS:
+        listed[-1].doubts.append(f"all but {_MOST_SETS} of {len(places)} sets of items")
     return [short, *listed] if short.kinds else listed
 
 
