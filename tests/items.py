@@ -93,11 +93,14 @@ def _of_hevc(units: list[bytes], form: av.VideoFormat) -> tuple[bytes, bytes]:
     return box(b"hvcC", config), data
 
 
-def jpeg(picture: Image.Image) -> Item:
-    """A picture as an item that is a JPEG."""
+def saved(picture: Image.Image, kind: bytes) -> Item:
+    """A picture as an item that is a ``jpeg`` or a JPEG 2000 codestream (``j2k1``)."""
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=95)
-    return Item(b"jpeg", file.getvalue(), [size_of(*picture.size)])
+    if kind == b"jpeg":
+        picture.save(file, "JPEG", quality=95)
+    else:
+        picture.save(file, "JPEG2000", no_jp2=True)
+    return Item(kind, file.getvalue(), [size_of(*picture.size)])
 
 
 def av1(picture: Image.Image) -> Item:

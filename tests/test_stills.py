@@ -53,7 +53,8 @@ CODINGS = {
     "grey hevc": made.coded(SHOWN, pixels="gray"),
     "grey hevc of 10 bits": made.coded(SHOWN, pixels="gray10le"),
     "h264": made.coded(SHOWN, "libx264"),
-    "jpeg": made.jpeg(SHOWN),
+    "jpeg": made.saved(SHOWN, b"jpeg"),
+    "jpeg 2000": made.saved(SHOWN, b"j2k1"),
     "av1": made.av1(SHOWN),
 }
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import apng, avif, colour, embedded, faults, gif, luma, stills
+from hashmatch.media import apng, avif, coded, colour, embedded, faults, gif, luma, stills
 from hashmatch.media.completeness import damaged_chunk, missing_bytes
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Family, Format, sniff
@@ -204,7 +204,7 @@ def _of_parts(
         if number == 0:
             tally.width, tally.height = image.size
             tally.frames_decoded += 1
-        profiles = colour.of_codes(*image.info.get(stills.CODES, ()))
+        profiles = colour.of_codes(*image.info.get(coded.CODES, ()))
         batches = list(_batches(image, profiles, 0, stream + number * CUTS_APART, tally))
         tally.costs.scale_s += time.perf_counter() - began
         yield from batches

@@ -9,41 +9,28 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import av
-from av.video.reformatter import ColorRange
 from PIL import Image
 
 from hashmatch.errors import MediaError
-from hashmatch.media import mini
+from hashmatch.media import coded, mini
 from hashmatch.media.faults import Damaged
 from hashmatch.media.heif import Items, items, sets_of_items
 from hashmatch.media.source import Source
 from hashmatch.media.unseen import Unseen
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["CODES", "EXIF", "MOST", "Still", "aperture", "others", "pictures", "sets"]
+__all__ = ["EXIF", "MOST", "Still", "aperture", "others", "pictures", "sets"]
 
 # Pictures beside the first which are looked at: files of phones and cameras have up to five, a
 # burst has twenty.
 MOST: Final = 32
 # Sets of items in one file: of all that were seen, none has more than one.
 _MOST_SETS: Final = 8
-# What is known of the colours of a picture, under these keys of its ``info``: code points of
-# primaries and transfer; and its EXIF. That is no ``exif``, as it must not turn the picture.
-CODES: Final = "hashmatch:codes"
+# The EXIF of a picture, under this key of its ``info``: no ``exif``, as it must not turn it.
 EXIF: Final = "hashmatch:exif"
 
-# By the kind of an item: the decoder, and the property that tells how to begin.
-_CODECS: Final = {
-    b"hvc1": ("hevc", b"hvcC"),
-    b"hev1": ("hevc", b"hvcC"),
-    b"av01": ("libdav1d", b"av1C"),
-    b"avc1": ("h264", b"avcC"),
-    b"jpeg": ("mjpeg", b"jpgC"),
-    b"j2k1": ("jpeg2000", b""),
-}
 _DERIVED: Final = frozenset({b"grid", b"iovl", b"iden"})
 
 # Pictures of pictures are no deeper in any honest file: a grid below an identity below another.
@@ -62,11 +49,6 @@ _TURNS: Final = (
     Image.Transpose.ROTATE_270,
 )
 _MIRRORS: Final = (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_LEFT_RIGHT)
-# Code points that say nothing. Source: ITU-T H.273.
-_NOT_SAID: Final = 2
-_MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9, 10})  # Those that FFmpeg turns to RGB.
-_BT601: Final = 5
-_LUMA_ONLY: Final = 1
 
 
 @dataclass(slots=True)
@@ -87,7 +69,7 @@ class Still:
     def unsupported(self) -> str | None:
         """What of it nothing here decodes, in a sentence; None if all is decoded."""
         for kind in sorted(self.items.coded(self.item) | {self.items.kinds.get(self.item, b"")}):
-            if kind not in _CODECS and kind not in _DERIVED:
+            if kind not in coded.CONFIGS and kind not in _DERIVED:
                 return f"nothing here decodes pictures coded as {kind.decode('ascii', 'replace')!a}"
         return None
 
@@ -219,38 +201,22 @@ class Still:
 
     def _coded(self, item: int) -> Image.Image:
         kind = self.items.kinds.get(item, b"")
-        if kind not in _CODECS:
+        if kind not in coded.CONFIGS:
             raise MediaError(
                 VerdictReason.UNSUPPORTED, str(Still(self.source, self.items, item).unsupported())
             )
-        codec, begins = _CODECS[kind]
-        config = self.items.property_of(item, begins) or b""
+        config = self.items.property_of(item, coded.CONFIGS[kind]) or b""
         data = self.items.content(self.source, item)
         extent = self.items.property_of(item, b"ispe") or b""
         said = struct.unpack(">4x2I", extent[:12]) if len(extent) >= 12 else None
         if said is not None:
             self._take(said)
-        context = av.codec.CodecContext.create(codec, "r")
-        assert isinstance(context, av.VideoCodecContext)
-        context.thread_count = 1
-        context.options = {"max_pixels": str(self._most), "err_detect": "explode"}
-        if kind == b"jpeg":
-            data = config + data
-        elif config:
-            context.extradata = config
-        try:
-            with av.logging.Capture():
-                frames = [*context.decode(av.Packet(data)), *context.decode(None)]
-        except av.error.FFmpegError as error:
-            raise Damaged(f"the {codec} decoder failed") from error
-        if not frames:
-            raise Damaged("an item without a picture")
-        if len(frames) > 1:
+        frame, is_all = coded.frame(kind, config, data, self._most)
+        if not is_all:
             self.unseen.append("an item of several pictures, behind its first")
-        frame = frames[0]
         if said is None:
             self._take((frame.width, frame.height))
-        image = _image(frame, self._nclx(item))
+        image = coded.image(frame, self._nclx(item))
         if said is not None and said != image.size and said[0] and said[1]:
             # What a decoder puts out in whole blocks ends where the item says.
             if max(image.width - said[0], image.height - said[1]) >= _BLOCK:
@@ -287,36 +253,6 @@ class Still:
             if each is not None:
                 each.info = dict(info)
         return whole, part
-
-
-def _image(frame: av.VideoFrame, nclx: bytes) -> Image.Image:
-    """A frame in L or RGB; what is known of its colours is in ``info``. ``nclx`` is what an item
-    says of them, without its type.
-    """
-    codes = int(frame.color_primaries), int(frame.color_trc)
-    matrix, is_full = int(frame.colorspace), int(frame.color_range) == int(ColorRange.JPEG)
-    if nclx:
-        primaries, transfer, matrix, flags = struct.unpack_from(">3HB", nclx)
-        codes, is_full = (primaries, transfer), bool(flags & 0x80)
-    is_rgb = "rgb" in frame.format.name or "gbr" in frame.format.name
-    is_grey = len(frame.format.components) == _LUMA_ONLY
-    ways: dict[str, Any] = {}
-    if not is_rgb:
-        ways["src_color_range"] = ColorRange.JPEG if is_full else ColorRange.MPEG
-        ways["dst_color_range"] = ColorRange.JPEG
-    if not is_rgb and not is_grey:
-        # As FFmpeg takes what it does not know.
-        frame.colorspace = ways["src_colorspace"] = matrix if matrix in _MATRICES else _BT601
-    try:
-        shown = frame.reformat(format="gray" if is_grey else "rgb24", threads=1, **ways)
-    except OSError as error:  # What PyAV makes of FFmpeg's "not supported".
-        raise MediaError(
-            VerdictReason.UNSUPPORTED, f"nothing here converts {frame.format.name} pictures"
-        ) from error
-    image = Image.fromarray(shown.to_ndarray())
-    if codes != (_NOT_SAID, _NOT_SAID):
-        image.info[CODES] = codes
-    return image
 
 
 def aperture(content: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
