@@ -19,7 +19,7 @@ from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 from tests import items as made
 from tests.items import Item, image_file
-from tests.support import box, boxes, picture
+from tests.support import box, boxes, moved, picture
 from tests.test_colour import apart, seen
 from tests.test_inspect import film, near
 from tests.test_inspect import seen as looked_at
@@ -129,6 +129,23 @@ def test_items_beside_the_first_are_seen(kind: bytes) -> None:
     assert told == []
     assert apart(batches, SHOWN) <= 10
     assert apart(batches, OTHER) <= 10
+
+
+def test_the_preview_in_its_exif_is_seen() -> None:
+    """A file manager shows it."""
+    preview = io.BytesIO()
+    OTHER.save(preview, "JPEG")
+    # A directory for the picture, whose orientation has no say here, and one for its preview.
+    first = struct.pack("<2sHIH", b"II", 42, 8, 1) + struct.pack("<HHIHxxI", 0x0112, 3, 1, 6, 26)
+    second = struct.pack("<HHHIIHHIII", 2, 513, 4, 1, 56, 514, 4, 1, len(preview.getvalue()), 0)
+    tags = (first + second).ljust(56, b"\0") + preview.getvalue()
+    described = Item(b"Exif", struct.pack(">I", 6) + b"Exif\0\0" + tags)
+    batches, told = seen(image_file([CODED, described], (b"cdsc", 2, (1,))))
+    assert told == []
+    assert apart(batches[:1], SHOWN) <= 10
+    assert apart(batches, OTHER) <= 10
+    _, told = seen(image_file([CODED, Item(b"Exif", b"")], (b"cdsc", 2, (1,))))
+    assert told == []
 
 
 def test_a_gain_map_is_seen_with_its_picture() -> None:
@@ -315,10 +332,18 @@ def test_a_sequence_and_its_still_are_seen() -> None:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(OTHER), "rgb24")))
         output.mux(stream.encode())
     data = file.getvalue().replace(b"vide", b"pict", 1)
-    for whole in (data[:8] + b"hevc" + data[12:], COMPOSED["grid"] + data):
+    tracks = boxes(data)
+    still = COMPOSED["grid"]
+    before = still[:8] + b"isom" + still[12:]
+    moov = moved(
+        tracks[b"moov"], b"stco", data.index(tracks[b"mdat"]), len(still) + len(tracks[b"moov"])
+    )
+    both = before + moov + tracks[b"mdat"]
+    for whole in (data[:8] + b"hevc" + data[12:], still + data, both):
         digests, done = looked_at(whole)
         assert done.reasons == ()
         assert near(digests, OTHER)
+        assert done.coverage.streams <= 2
     assert near(digests, SHOWN)
 
 

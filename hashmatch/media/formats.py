@@ -164,7 +164,9 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
     is_image = head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS | _HEIF_BRANDS
     streamed = False
     if not is_image:
-        for count, (kind, _, _) in enumerate(mp4_boxes(source)):
+        for count, (kind, start, _) in enumerate(mp4_boxes(source)):
+            if kind == b"meta" and heif.handler(source, start) == b"pict":
+                break  # FFmpeg takes each item for a stream: these are to be left out first.
             if kind == b"moov":
                 yield Format("mov", Family.VIDEO, "mov", streamable=True)
                 streamed = True

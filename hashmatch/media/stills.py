@@ -6,6 +6,7 @@ Source: ISO/IEC 23008-12, 6.5 and 6.6; ISO/IEC 14496-12, 12.1.4.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,8 +91,9 @@ class Still:
                 if kind == b"colr" and content[:4] in (b"prof", b"rICC"):
                     found.setdefault("icc_profile", content[4:])
         for exif in self.items.described_by(self.item, b"Exif"):
-            data = self.items.content(self.source, exif)
-            found[EXIF] = data[4 + int.from_bytes(data[:4], "big") :]
+            with contextlib.suppress(Damaged):  # Viewers do without it.
+                data = self.items.content(self.source, exif)
+                found[EXIF] = data[4 + int.from_bytes(data[:4], "big") :]
         return found
 
     def _shown(self, item: int, depth: int) -> Image.Image:
