@@ -118,9 +118,10 @@ def test_items_that_nothing_decodes_are_told() -> None:
     """A second picture in another coding would pass unseen."""
     data = still([SHOWN, OTHER])
     at = data.index(b"av01", data.index(b"av01") + 4)
-    batches, told = seen(data[:at] + b"hvc1" + data[at + 4 :])
-    assert told == [VerdictReason.UNSEEN_MEDIA]
-    assert apart(batches, SHOWN) <= 10
+    for kind in (b"unci", b"hvc1"):
+        batches, told = seen(data[:at] + kind + data[at + 4 :])
+        assert told == [VerdictReason.UNSEEN_MEDIA]
+        assert apart(batches, SHOWN) <= 10
 
 
 @pytest.mark.parametrize("place", [(0, 0), (64, 64), (20, 40)])

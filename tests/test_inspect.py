@@ -86,7 +86,7 @@ def test_a_still_is_told_by_its_items_not_by_its_brand(brand: bytes) -> None:
 
 def test_a_still_that_nothing_decodes_beside_a_film_is_told() -> None:
     """The film would be looked at and the still pass unseen."""
-    data = image_boxes(avif(STILL).replace(b"av01", b"hvc1"), b"isom", film(7))
+    data = image_boxes(avif(STILL).replace(b"av01", b"unci"), b"isom", film(7))
     _, done = seen(data)
     assert VerdictReason.UNSUPPORTED in [reason.code for reason in done.reasons]
 

@@ -21,6 +21,7 @@ import av
 import numpy as np
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from hashmatch import channel, sandbox
 from hashmatch.channel import Done, Job
@@ -34,6 +35,8 @@ from hashmatch.sampling.frames import Density
 from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.worker.inspect import inspect
+from tests import items
+from tests.support import box, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -174,6 +177,24 @@ async def test_what_is_wrong_with_a_media_is_told(one: Sandbox, spool: Spool) ->
     assert done is not None
     assert [reason.code for reason in done.reasons] == [VerdictReason.UNSUPPORTED]
     assert not done.coverage.complete
+
+
+async def test_a_photograph_of_a_phone_is_seen(one: Sandbox, tmp_path: Path) -> None:
+    """What its decoder loads late, or asks of the kernel, would end the worker."""
+    coded = items.coded(Image.fromarray(picture(1, 64, 64)))
+    alpha = items.coded(Image.fromarray(picture(2, 64, 64)), pixels="gray").with_(items.ALPHA)
+    grid = items.grid(2, 2, 128, 128).with_(box(b"irot", b"\1"))
+    still = items.image_file(
+        [coded, alpha, grid], (b"auxl", 2, (1,)), (b"dimg", 3, (1, 1, 1, 1)), primary=3
+    )
+    for data in (still, items.short_file(coded), still[:-100]):
+        made = Spool(SpoolBudget(40_000, 1 << 30, tmp_path))
+        done = await one.inspect(await fill(made, data), JOB, Listener())
+        made.close()
+        assert done is not None
+        wanted = [VerdictReason.TRUNCATED] if data == still[:-100] else []
+        assert [reason.code for reason in done.reasons] == wanted
+        assert done.coverage.frames_hashed == 1 or wanted
 
 
 async def test_an_empty_upload_is_told(one: Sandbox, spool: Spool) -> None:

@@ -13,7 +13,7 @@ from hashmatch.media.extents import mp4_boxes, png_chunks
 from hashmatch.media.formats import Format
 from hashmatch.media.source import Source
 
-__all__ = ["profiles", "renderings"]
+__all__ = ["of_codes", "profiles", "renderings"]
 
 # Code points of primaries. Source: ITU-T H.273, table 2.
 _PRIMARIES: Final = {
@@ -62,6 +62,12 @@ def _profiles(source: Source, name: str) -> Iterator[bytes]:
     elif name == "bmp":
         made = list(_of_bmp(source))
     yield from filter(None, made)
+
+
+def of_codes(primaries: int = 0, transfer: int = 0) -> list[bytes]:
+    """Likewise, of the code points of a picture."""
+    made = _of_codes(primaries, transfer)
+    return [] if made is None or icc.is_nearly_srgb(made) else [made]
 
 
 def renderings(

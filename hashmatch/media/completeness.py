@@ -36,8 +36,8 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
     """
     size = source.total()
     name = media_format.name
-    if name in ("mov", "avif"):
-        return _mp4_missing(source, size)
+    if name in ("mov", "avif", "heif"):
+        return _mp4_missing(source, size, is_film=name == "mov")
     if name in ("avi", "webp"):
         declared = 8 + int.from_bytes(source.read_at(4, 4), "little")
         return _beyond("RIFF chunk", declared, size)
@@ -58,7 +58,7 @@ def _beyond(what: str, declared: int, size: int) -> str | None:
     return f"its {what} ends at byte {declared}, the file at byte {size}"
 
 
-def _mp4_missing(source: Source, size: int) -> str | None:
+def _mp4_missing(source: Source, size: int, *, is_film: bool) -> str | None:
     kinds = set()
     boxes_end = 0
     # Each fragment has its samples in the boxes before the next. Their numbers say nothing: they
@@ -81,10 +81,11 @@ def _mp4_missing(source: Source, size: int) -> str | None:
         boxes_end = size if end is None else end
     behind = source.read_at(boxes_end, _BOX_HEAD_BYTES)
     begun = len(behind) < _BOX_HEAD_BYTES and any(behind)
-    if begun or _has_boxes(source, boxes_end, size):
+    # A film behind a photograph is a file of its own.
+    if begun or (is_film and _has_boxes(source, boxes_end, size)):
         # A demuxer stops there without a word, whatever comes after.
         return f"its boxes end at byte {boxes_end}, the file at byte {size}"
-    if b"moov" not in kinds and b"meta" not in kinds:
+    if not kinds & {b"moov", b"meta", b"mini"}:
         return "the file ends before its 'moov' box"
     return None
 

@@ -10,8 +10,9 @@ from hashmatch.media import tiff
 from hashmatch.media.extents import picture_end
 from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.source import BytesSource, PartSource, Source
+from hashmatch.media.unseen import Unseen
 
-__all__ = ["Unseen", "behind", "of_exif", "of_photoshop", "of_tiff"]
+__all__ = ["behind", "of_exif", "of_photoshop", "of_tiff"]
 
 # How images begin that come behind others.
 _IMAGES: Final = re.compile(
@@ -28,12 +29,6 @@ _OVERLAP: Final = 64
 # Source: Adobe Photoshop File Formats, image resource 1036: a JPEG behind 28 bytes.
 _THUMBNAIL: Final = 1036
 _THUMBNAIL_HEADER: Final = 28
-
-
-class Unseen(str):
-    """What of a file nothing here looks at, in words."""
-
-    __slots__ = ()
 
 
 def behind(source: Source, image_format: Format) -> Iterator[Source | Unseen]:

@@ -11,15 +11,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hashmatch.media import heif
+from hashmatch.media import heif, mini
 from hashmatch.media.extents import mp4_boxes, picture_end
-from hashmatch.media.source import Source
+from hashmatch.media.source import PartSource, Source
 
 __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
 
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _AVIF_BRANDS = {b"avif", b"avis"}
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+# Source: ISO/IEC 23008-12, annexes B to L, and AV1 Image File Format.
+_HEIF_BRANDS = frozenset(
+    b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 mif3 msf1 miaf avci avcs jpeg jpgs j2ki "
+    b"j2is vvic vvis evbi evmi unif".split()
+)
 
 # Boxes read before giving up on finding "moov" or "mdat": real files have fewer than ten.
 _MAX_LEADING_BOXES = 64
@@ -160,7 +164,9 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
     is_image = head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS | _HEIF_BRANDS
     streamed = False
     if not is_image:
-        for count, (kind, _, _) in enumerate(mp4_boxes(source)):
+        for count, (kind, start, _) in enumerate(mp4_boxes(source)):
+            if kind == b"meta" and heif.handler(source, start) == b"pict":
+                break  # FFmpeg takes each item for a stream: these are to be left out first.
             if kind == b"moov":
                 yield Format("mov", Family.VIDEO, "mov", streamable=True)
                 streamed = True
@@ -168,13 +174,38 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
                 break
     source.total()
     stills = _still_format(source, head)
-    has_film = _has_film(source)
+    behind, own_end = ([], source.total()) if stills is None else _films_behind(source)
+    has_film = _has_film(
+        PartSource(source, 0, own_end), is_avif=stills is not None and stills.name == "avif"
+    )
     if is_image and stills is not None:
         yield stills
     if not streamed and (has_film or stills is None):
         yield Format("mov", Family.VIDEO, "mov")
     if not is_image and stills is not None:
         yield stills
+    for start in behind:
+        yield Format("mov", Family.VIDEO, "mov", start=start)
+
+
+def _films_behind(source: Source) -> tuple[list[int], int]:
+    """Where the films begin that phones put behind a photograph in boxes: in one of its own
+    (``mpvd``), as a second file, or behind bytes that are no boxes; and where its own boxes end.
+    Source: Android Motion photo format 1.0.
+    """
+    size, behind = source.total(), 0
+    found: list[int] = []
+    for kind, start, end in mp4_boxes(source):
+        if end is not None and end > size:
+            break
+        if kind == b"mpvd":
+            is_long = source.read_at(start, 4) == b"\0\0\0\1"
+            found.append(start + (16 if is_long else 8))
+        elif kind == b"ftyp" and start:
+            return [*found, start], start
+        behind = size if end is None else end
+    film = _film_behind(source, behind) if behind < size else None
+    return (found if film is None else [*found, film]), behind
 
 
 def _still_format(source: Source, head: bytes) -> Format | None:
@@ -183,26 +214,29 @@ def _still_format(source: Source, head: bytes) -> Format | None:
     """
     if head[4:8] != b"ftyp":
         return None
-    avif = Format("avif", Family.IMAGE, "AVIF")
-    for kind, start, end in mp4_boxes(source):
-        if kind == b"meta" and end is not None and heif.handler(source, start) == b"pict":
-            found = heif.items(source, start, end)
-            primary = found.primary or 0
-            is_avif = b"av01" in found.coded(primary) or (
-                primary not in found.kinds and head[8:12] in _AVIF_BRANDS
-            )
-            return avif if is_avif else Format("heif", Family.NOBODY, "")
+    avif, other = Format("avif", Family.IMAGE, "AVIF"), Format("heif", Family.IMAGE, "")
+    is_short_avif = mini.is_avif(source)
+    if is_short_avif is not None:
+        return avif if is_short_avif else other
+    for start, end in heif.sets_of_items(source):
+        found = heif.items(source, start, end)
+        primary = found.primary or 0
+        is_avif = b"av01" in found.coded(primary) or (
+            primary not in found.kinds and head[8:12] in _AVIF_BRANDS
+        )
+        return avif if is_avif else other
     if head[8:12] in _AVIF_BRANDS:
         return avif
-    return Format("heif", Family.NOBODY, "") if head[8:12] in _HEIF_BRANDS else None
+    has_tracks = any(kind == b"moov" for kind, _, _ in mp4_boxes(source))
+    return other if head[8:12] in _HEIF_BRANDS and not has_tracks else None
 
 
-def _has_film(source: Source) -> bool:
-    """True if there is a film beside what the decoder of AVIF shows: it looks at one track of
-    pictures, and at those that are its transparency.
+def _has_film(source: Source, *, is_avif: bool) -> bool:
+    """True if there is a film beside what the decoder of AVIF shows, if it is one: it looks at one
+    track of pictures, and at those that are its transparency.
     """
     return any(
-        kind == b"moov" and track_handlers(source, start, end) != [b"pict"]
+        kind == b"moov" and not (is_avif and track_handlers(source, start, end) == [b"pict"])
         for kind, start, end in mp4_boxes(source)
     )
 

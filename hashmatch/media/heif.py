@@ -9,17 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from hashmatch.media.source import Source
+from hashmatch.media.extents import mp4_boxes
+from hashmatch.media.faults import Damaged
+from hashmatch.media.source import PatchedSource, Source
 
-__all__ = ["Items", "handler", "inner_boxes", "items"]
+__all__ = ["Items", "Places", "handler", "inner_boxes", "items", "sets_of_items", "without_items"]
 
 # Bytes of a ``meta`` box that are read: those of a grid of a thousand tiles have 50,000.
 _MOST_BYTES: Final = 1 << 22
 
 # Items that are no pictures: metadata, and what a viewer follows only when it is clicked.
 _NO_PICTURES: Final = frozenset({b"Exif", b"mime", b"uri ", b"rgan", b"exif"})
-# Source: libavif, src/read.c, which are decoded when the primary item is one of them.
-_AVIF_PICTURES: Final = frozenset({b"av01", b"grid", b"sato"})
+# Those that are pictures even if they do not say how large they are, as damaged ones may not.
+_PICTURES: Final = frozenset(
+    b"av01 hvc1 hev1 lhv1 avc1 vvc1 evc1 jpeg j2k1 unci mski grid iovl iden tmap sato".split()
+)
+# Pictures that are made of others in full, so that those need not be looked at by themselves.
+_MADE_OF_PARTS: Final = frozenset({b"grid", b"sato"})
 _PARTS_OF: Final = b"dimg"
 _BESIDE: Final = b"auxl"
 _ALPHA: Final = (
@@ -29,19 +35,44 @@ _ALPHA: Final = (
 
 
 @dataclass(slots=True)
+class Places:
+    """Where the bytes of an item are: (start, length) of each part, in the file or, where
+    ``in_list`` says so, in the ``idat`` box of the list of items. A length of 0: to the end.
+    """
+
+    parts: list[tuple[int, int]]
+    in_list: bool = False
+    # What keeps them from being read, in words.
+    elsewhere: str = ""
+
+
+@dataclass(slots=True)
 class Items:
     """The items of a ``meta`` box."""
 
     primary: int | None = None
-    # Where in the file the number of the primary item is written, and in how many bytes.
-    primary_at: int = 0
-    primary_bytes: int = 2
     kinds: dict[int, bytes] = field(default_factory=dict)
     references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
     properties: dict[int, list[tuple[bytes, bytes]]] = field(default_factory=dict)
-    # Where in the file the kinds of an item's references are written.
-    references_at: dict[int, list[int]] = field(default_factory=dict)
-    damaged: bool = False
+    places: dict[int, Places] = field(default_factory=dict)
+    # Start and end of the bytes that lie within the list itself, in the file.
+    inner: tuple[int, int] = 0, 0
+    # Why not all of it is known, in words.
+    doubts: list[str] = field(default_factory=list)
+    _parts: dict[int, list[int]] = field(default_factory=dict)
+    _beside: dict[int, list[int]] = field(default_factory=dict)
+    _premultiplied: set[int] = field(default_factory=set)
+
+    def refer(self, kind: bytes, of: int, to: tuple[int, ...]) -> None:
+        """Adds a reference of one item to others."""
+        self.references.append((kind, of, to))
+        if kind == _PARTS_OF:
+            self._parts.setdefault(of, []).extend(to)
+        elif kind == _BESIDE:
+            for each in to:
+                self._beside.setdefault(each, []).append(of)
+        elif kind == b"prem":
+            self._premultiplied.add(of)
 
     def coded(self, item: int) -> set[bytes]:
         """How the pictures that an item is made of are coded, such as ``av01``."""
@@ -52,7 +83,7 @@ class Items:
             if each in seen:
                 continue
             seen.add(each)
-            parts = self._parts(each)
+            parts = self.parts(each)
             if parts:
                 waiting += parts
             elif each in self.kinds:
@@ -65,21 +96,17 @@ class Items:
         """
         shown_with: set[int] = set()
         for item, kind in self.kinds.items():
-            if kind in (b"grid", b"sato"):
-                shown_with.update(self._parts(item))
+            if kind in _MADE_OF_PARTS:
+                shown_with.update(self.parts(item))
         for kind, item, to in self.references:
             if kind == _BESIDE and self._is_alpha(item) and to:
                 shown_with.add(item)
-                shown_with.update(self._parts(item))
+                shown_with.update(self.parts(item))
         return [
             item
             for item, kind in self.kinds.items()
-            if item != self.primary and kind not in _NO_PICTURES and item not in shown_with
+            if item != self.primary and self._is_picture(item, kind) and item not in shown_with
         ]
-
-    def is_avif(self, item: int) -> bool:
-        """True if the decoder of AVIF shows this item when it is the primary one."""
-        return self.kinds.get(item) in _AVIF_PICTURES and self.coded(item) == {b"av01"}
 
     def property_of(self, item: int | None, kind: bytes) -> bytes | None:
         """The content of a property of an item; None if it has none."""
@@ -88,17 +115,67 @@ class Items:
                 return content
         return None
 
-    def _parts(self, item: int) -> list[int]:
+    def parts(self, item: int) -> list[int]:
+        """The items that an item is made of, in order."""
+        return self._parts.get(item, [])
+
+    def alpha(self, item: int) -> int | None:
+        """The item that is the transparency of an item; None if it has none."""
+        return next(filter(self._is_alpha, self._beside.get(item, ())), None)
+
+    def is_premultiplied(self, item: int) -> bool:
+        """True if the colours of an item are multiplied by its transparency."""
+        return item in self._premultiplied
+
+    def described_by(self, item: int, kind: bytes) -> list[int]:
+        """Items of a kind that describe an item, such as ``Exif``."""
         return [
-            part
-            for kind, whole, parts in self.references
-            if kind == _PARTS_OF and whole == item
-            for part in parts
+            of
+            for reference, of, to in self.references
+            if reference == b"cdsc" and item in to and self.kinds.get(of) == kind
         ]
+
+    def content(self, source: Source, item: int) -> bytes:
+        """The bytes of an item of a file. Raises `Damaged` if they are not all there."""
+        places = self.places.get(item)
+        if places is None:
+            raise Damaged("an item without a place")
+        if places.elsewhere:
+            raise Damaged(places.elsewhere)
+        base, end = self.inner if places.in_list else (0, source.total())
+        found, left = [], source.total()
+        for start, length in places.parts:
+            at = base + start
+            wanted = length or max(0, end - at)
+            left -= wanted
+            if at + wanted > end or left < 0:
+                raise Damaged("an item that ends behind the file")
+            found.append(source.read_at(at, wanted))
+        return b"".join(found)
+
+    def _is_picture(self, item: int, kind: bytes) -> bool:
+        """False for metadata of any kind: every picture has to say how large it is."""
+        if kind in _NO_PICTURES:
+            return False
+        return kind in _PICTURES or self.property_of(item, b"ispe") is not None
 
     def _is_alpha(self, item: int) -> bool:
         content = self.property_of(item, b"auxC") or b""
         return content[4:].split(b"\0")[0] in _ALPHA
+
+
+def sets_of_items(source: Source) -> list[tuple[int, int]]:
+    """Start and end of each ``meta`` box of pictures at the outermost level of a file."""
+    return [
+        (start, end)
+        for kind, start, end in mp4_boxes(source)
+        if kind == b"meta" and end is not None and handler(source, start) == b"pict"
+    ]
+
+
+def without_items(source: Source) -> Source:
+    """A file of which only the tracks are left: FFmpeg takes each item for a stream."""
+    return PatchedSource(source, {start + 4: b"free" for start, _ in sets_of_items(source)})
 
 
 def inner_boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -131,18 +208,21 @@ def items(source: Source, start: int, end: int) -> Items:
     """The items of the ``meta`` box that lies between these bytes of a file."""
     found = Items()
     data = source.read_at(start, min(end - start, _MOST_BYTES))
-    found.damaged = len(data) < end - start
+    if end - start > _MOST_BYTES:
+        found.doubts.append("items behind the first 4 MiB of their list")
     header = 16 if data[:4] == b"\0\0\0\1" else 8
     properties: list[tuple[bytes, bytes]] = []
     for kind, at, to in inner_boxes(data, header + 4, len(data)):
         if kind == b"pitm" and found.primary is None:
-            found.primary_bytes = 4 if data[at] else 2
-            found.primary_at = start + at + 4
-            found.primary = int.from_bytes(data[at + 4 : at + 4 + found.primary_bytes], "big")
+            found.primary = int.from_bytes(data[at + 4 : at + (8 if data[at] else 6)], "big")
         elif kind == b"iinf":
             _read_infos(found, data, at, to)
         elif kind == b"iref":
-            _read_references(found, data, at, to, start)
+            _read_references(found, data, at, to)
+        elif kind == b"iloc":
+            _read_places(found, data[at:to])
+        elif kind == b"idat":
+            found.inner = start + at, start + to
         elif kind == b"iprp":
             for inner, inner_at, inner_to in inner_boxes(data, at, to):
                 if inner == b"ipco":
@@ -167,16 +247,14 @@ def _read_infos(found: Items, data: bytes, at: int, to: int) -> None:
             found.kinds[item] = data[kind_at : kind_at + 4]
 
 
-def _read_references(found: Items, data: bytes, at: int, to: int, base: int) -> None:
+def _read_references(found: Items, data: bytes, at: int, to: int) -> None:
     wide = 4 if data[at] else 2
     for kind, start, end in inner_boxes(data, at + 4, to):
         numbers = [
             int.from_bytes(data[each : each + wide], "big")
             for each in (start, *range(start + wide + 2, end, wide))
         ]
-        found.references.append((kind, numbers[0], tuple(numbers[1:])))
-        if kind in (b"thmb", _BESIDE):
-            found.references_at.setdefault(numbers[0], []).append(base + start - 4)
+        found.refer(kind, numbers[0], tuple(numbers[1:]))
 
 
 def _read_associations(found: Items, data: bytes, properties: list[tuple[bytes, bytes]]) -> None:
@@ -197,3 +275,47 @@ def _read_associations(found: Items, data: bytes, properties: list[tuple[bytes, 
             at += wide_index
             if 0 < index <= len(properties):
                 found.properties.setdefault(item, []).append(properties[index - 1])
+
+
+class _Numbers:
+    """Reads numbers one after another; those behind the end are 0."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data, self.at = data, at
+
+    def next(self, size: int) -> int:
+        self.at += size
+        return int.from_bytes(self.data[self.at - size : self.at], "big")
+
+    def is_over(self) -> bool:
+        return self.at >= len(self.data)
+
+
+def _read_places(found: Items, data: bytes) -> None:
+    """Source: ISO/IEC 14496-12, 8.11.3."""
+    if len(data) < 8:
+        return
+    version = data[0]
+    numbers = _Numbers(data, 4)
+    sizes = numbers.next(2)
+    of_offset, of_length, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    for _ in range(numbers.next(4 if version == 2 else 2)):
+        if numbers.is_over():
+            found.doubts.append("places of items are missing")
+            return
+        item = numbers.next(4 if version == 2 else 2)
+        way = numbers.next(2) & 15 if version else 0
+        elsewhere = "an item in another file" if numbers.next(2) else ""
+        if way not in (0, 1):
+            elsewhere = "an item whose place is told by another"
+        base = numbers.next(of_base)
+        parts = []
+        for _ in range(numbers.next(2)):
+            if numbers.is_over() and of_offset + of_length:
+                break
+            numbers.next(of_index if version else 0)
+            start = base + numbers.next(of_offset)
+            parts.append((start, numbers.next(of_length)))
+        if item in found.places:
+            found.doubts.append("an item in two places")
+        found.places.setdefault(item, Places(parts, way == 1, elsewhere))

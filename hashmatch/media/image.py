@@ -15,15 +15,16 @@ from PIL import Image, ImageCms, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import apng, avif, colour, embedded, faults, gif, luma
+from hashmatch.media import apng, avif, coded, colour, embedded, faults, gif, luma, stills
 from hashmatch.media.completeness import damaged_chunk, missing_bytes
-from hashmatch.media.embedded import Unseen
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.likeness import Seen, cells
 from hashmatch.media.source import SeekableReader, Source
+from hashmatch.media.stills import Still
 from hashmatch.media.tally import Tally
-from hashmatch.model.records import DecodeLimits
+from hashmatch.media.unseen import Unseen
+from hashmatch.model.records import DecodeLimits, Reason
 from hashmatch.model.verdicts import Part, VerdictReason
 
 __all__ = ["STREAMS_APART", "frames"]
@@ -32,8 +33,9 @@ __all__ = ["STREAMS_APART", "frames"]
 STREAMS_APART: Final = 1 << 20
 # Pictures within a file's own which are looked at: cameras put up to three there.
 _MOST_WITHIN: Final = 32
-# And between those of one picture in other colours.
+# And between those of one picture in other colours, and of its parts that are cut out.
 RENDERINGS_APART: Final = 1 << 10
+CUTS_APART: Final = 1 << 16
 
 # PDQ's reference makes larger images this small first, so lists made with it match.
 # Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
@@ -82,7 +84,7 @@ def frames(
     _check_structure(source, image_format, tally)
     seen = Seen()
     number = 0
-    waiting = list(_pictures(source, image_format))
+    waiting: list[Source | Still | Unseen] = list(_pictures(source, image_format))
     of_file = len(waiting)
     while waiting:
         picture = waiting.pop(0)
@@ -97,11 +99,14 @@ def frames(
         within: list[Source | Unseen] = []
         shown = stream + number * STREAMS_APART
         is_own = number < of_file
-        batches = (
-            _decoded(picture, image_format, limits, tally, shown, within)
-            if is_own
-            else _within(picture, limits, tally, shown, within)
-        )
+        if isinstance(picture, Still):
+            batches = _item(picture, image_format, limits, tally, shown, within)
+        elif is_own and image_format.name == "avif":
+            batches = _sequence(picture, image_format, limits, tally, shown, within)
+        elif is_own:
+            batches = _decoded(picture, image_format, limits, tally, shown, within)
+        else:
+            batches = _within(picture, limits, tally, shown, within)
         for batch in batches:
             if number and seen.has(batch.part, batch.luma[0]):
                 continue
@@ -109,7 +114,102 @@ def frames(
             yield batch
         number += 1
         waiting += within
+    if not number and not tally.reasons:
+        tally.add_reason(VerdictReason.CORRUPT, "there is no picture in it")
     tally.saw_every_frame()
+
+
+def _item(
+    still: Still,
+    image_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    stream: int,
+    within: list[Source | Unseen],
+) -> Iterator[FrameBatch]:
+    """One of the pictures of a file of items: by the decoder that viewers have for the whole file,
+    and where that refuses it, as some are stricter than others, by its parts.
+    """
+    failed: list[Reason] = []
+    if still.as_file is not None:
+        tried = Tally()
+        yield from _decoded(still.as_file, image_format, limits, tried, stream, within)
+        if not tried.reasons:
+            _count(tried, tally)
+            return
+        failed = tried.reasons
+    tried = Tally()
+    is_first = not tally.streams
+    try:
+        yield from _of_parts(still, limits, tried, stream, within)
+    except MediaError as error:
+        tried.add_reason(error.code, error.detail)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not faults.is_of_decoder(error):
+            raise
+        tried.frames_failed += 1
+        detail = str(error) if isinstance(error, Damaged) else type(error).__name__
+        tried.add_reason(VerdictReason.CORRUPT, f"a picture of it cannot be decoded ({detail})")
+    _count(tried, tally)
+    for unseen in still.unseen:
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
+    for reason in (failed or tried.reasons) if tried.reasons else ():
+        if is_first:
+            if not tally.reasons:  # What is wrong with its structure is the cause.
+                tally.add_reason(reason.code, reason.detail)
+        else:
+            tally.add_reason(
+                VerdictReason.UNSEEN_MEDIA, f"a picture beside the first: {reason.detail}"
+            )
+
+
+def _sequence(
+    source: Source,
+    image_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    stream: int,
+    within: list[Source | Unseen],
+) -> Iterator[FrameBatch]:
+    """The sequence of an AVIF; if its decoder refuses it, it is left to that of films."""
+    reasons, tally.reasons = tally.reasons, []
+    yield from _decoded(source, image_format, limits, tally, stream, within)
+    if tally.frames_failed and not tally.frames_decoded:
+        tally.refused_sequence, tally.frames_failed = True, 0
+        tally.reasons = reasons
+    else:
+        tally.reasons = reasons + tally.reasons
+
+
+def _count(tried: Tally, tally: Tally) -> None:
+    if not tally.streams:
+        tally.width, tally.height = tried.width, tried.height
+    tally.streams += max(1, tried.streams)
+    tally.frames_decoded += tried.frames_decoded
+    tally.frames_failed += tried.frames_failed
+    tally.costs.decode_s += tried.costs.decode_s
+    tally.costs.scale_s += tried.costs.scale_s
+    tally.saw_time(0, 0)
+
+
+def _of_parts(
+    still: Still, limits: DecodeLimits, tally: Tally, stream: int, within: list[Source | Unseen]
+) -> Iterator[FrameBatch]:
+    began = time.perf_counter()
+    for number, image in enumerate(still.pictures(limits.max_frame_pixels)):
+        tally.costs.decode_s += time.perf_counter() - began
+        began = time.perf_counter()
+        if number == 0:
+            tally.width, tally.height = image.size
+            tally.frames_decoded += 1
+        profiles = colour.of_codes(*image.info.get(coded.CODES, ()))
+        batches = list(_batches(image, profiles, 0, stream + number * CUTS_APART, tally))
+        tally.costs.scale_s += time.perf_counter() - began
+        yield from batches
+        within += embedded.of_exif(image.info.get(stills.EXIF, b""))
+        began = time.perf_counter()
 
 
 def _within(
@@ -135,10 +235,12 @@ def _within(
         )
 
 
-def _pictures(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
-    """The file, as it would be if each of its pictures was the first."""
+def _pictures(source: Source, image_format: Format) -> Iterator[Source | Still | Unseen]:
+    """The file, as it would be if each of its pictures was the first; or the items that it has."""
     if image_format.name == "avif":
         yield from avif.pictures(source)
+    elif image_format.name == "heif":
+        yield from stills.pictures(source)
     else:
         yield source
 

@@ -58,6 +58,8 @@ class Tally:
     miss_per_million: int = ALL_MISSED
     first_ms: int | None = None
     end_ms: int = 0
+    # Of an image: its sequence is to be looked at as a film, as the decoder of images refuses it.
+    refused_sequence: bool = False
     reasons: list[Reason] = field(default_factory=list)
     costs: Costs = field(default_factory=Costs)
 
@@ -79,6 +81,7 @@ class Tally:
                 (each.first_ms for each in (self, other) if each.first_ms is not None),
                 default=None,
             ),
+            refused_sequence=other.refused_sequence,
             costs=Costs(
                 *(a + b for a, b in zip(astuple(self.costs), astuple(other.costs), strict=True))
             ),

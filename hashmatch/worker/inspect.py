@@ -18,6 +18,7 @@ from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import faults, image, video
 from hashmatch.media.formats import Family, Format, readings
+from hashmatch.media.heif import without_items
 from hashmatch.media.source import PartSource, Source
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import Reason
@@ -62,6 +63,10 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
             raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
         for media_format in readings(source):
             total = _inspect_as(source, media_format, job, total, emit, observe)
+            if total.refused_sequence:
+                # What libavif refuses, other players show.
+                film = Format("mov", Family.VIDEO, "mov")
+                total = _inspect_as(source, film, job, total, emit, observe)
         if not total.format and not total.reasons:
             raise MediaError(
                 VerdictReason.UNSUPPORTED, "no image or video format that is known here"
@@ -288,6 +293,8 @@ def _batches(source: Source, media_format: Format, job: Job, tally: Tally) -> It
         raise MediaError(
             VerdictReason.UNSUPPORTED, f"nothing here decodes the {media_format.name} format"
         )
+    if media_format.name == "mov" and not media_format.streamable:
+        source = without_items(source)
     gap_ms = 0 if job.density.every_frame else job.density.max_gap_ms
     return video.frames(
         source,
