@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from hashmatch.media import bmp, by_ffmpeg, ico, jxl, tiff
 from hashmatch.media.extents import jpeg_segments
@@ -35,6 +35,8 @@ _CODECS: Final = {
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSY: Final = frozenset({0xC0, 0xC1, 0xC2})
 _LOSSLESS: Final = 0xC3
+# Bytes of a colour profile in a PNG, which Pillow holds for a text.
+_MOST_PROFILE: Final = 1 << 24
 # Where a JPEG has its colour profile.
 _APP2: Final = 0xE2
 _IN_JPEG: Final = b"ICC_PROFILE\0"
@@ -43,6 +45,7 @@ _IN_JPEG: Final = b"ICC_PROFILE\0"
 @contextlib.contextmanager
 def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[Image.Image]:
     """An image, to be loaded frame by frame. Raises whatever its decoder does."""
+    PngImagePlugin.MAX_TEXT_CHUNK = _MOST_PROFILE
     if image_format.name == "jxl":
         yield jxl.picture(source, most_pixels)
     elif image_format.name == "ico":

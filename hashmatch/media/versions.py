@@ -14,13 +14,14 @@ from typing import Final
 
 import av
 import PIL
+import pylibjxl
 from PIL import features
 
 __all__ = ["DECODER_VERSION", "SAMPLER_VERSION", "VIEWS_VERSION", "look_version"]
 
 # Raised when the same frame of a file may come out as other luma, or other frames of it come out at
 # all: formats, layers, colour, orientation, clean aperture, order, damage (`hashmatch.media`).
-DECODER_VERSION: Final = 1
+DECODER_VERSION: Final = 2
 
 # Raised when other frames of a media may be decoded, looked at or kept, or a seed chooses others
 # (`hashmatch.sampling.packets`, `frames`, `densities`; `hashmatch.media.track`, `access`).
@@ -56,6 +57,7 @@ def look_version() -> str:
     libraries = {
         **{name: f"{version}" for name, version in av.library_versions.items()},
         **{name: f"{features.version(name)}" for name in _OF_PILLOW},
+        "libjxl": ".".join(map(str, pylibjxl.version().values())),
     }
     told = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
     digest = hashlib.sha256(told.encode()).hexdigest()[:_DIGEST_DIGITS]
