@@ -120,6 +120,8 @@ def _header(source: Source) -> _Header:
 
 def _pixels(source: Source, header: _Header, at: int, most_pixels: int) -> _Pixels:
     """Pixels uint8 ``[h, w, 3]`` or ``[h, w, 4]``, the rows ``at`` a place."""
+    if not header.height:
+        raise Damaged("a BMP without rows")
     if header.width * header.height > most_pixels:
         raise Image.DecompressionBombError
     size = header.stride * header.height

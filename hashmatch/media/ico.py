@@ -43,11 +43,14 @@ def end(source: Source) -> int:
 
 
 def pictures(source: Source) -> Iterator[Source]:
-    """Each picture, the largest first: a PNG, or a DIB (see `picture`)."""
+    """Each picture, the largest first and once: a PNG, or a DIB (see `picture`)."""
+    seen = set()
     found = sorted(_entries(source), key=lambda each: -((each[0][0] or 256) * (each[0][1] or 256)))
     for _, start, _ in found:
         # Its length is left aside, as viewers do: some are too short.
-        yield PartSource(source, start)
+        if start not in seen:
+            seen.add(start)
+            yield PartSource(source, start)
 
 
 def picture(source: Source, most_pixels: int) -> Image.Image:

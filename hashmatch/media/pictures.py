@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import Final
 
 from PIL import Image
 
@@ -14,15 +16,19 @@ from hashmatch.media.source import Source
 __all__ = ["of_file", "within"]
 
 
+# Of a file of which every picture is looked at; icons have up to thirty.
+_MOST: Final = 256
+
+
 def of_file(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
     """The file, as it would be if each of its pictures was the first."""
     match image_format.name:
         case "avif":
             yield from avif.pictures(source)
         case "ico":
-            yield from ico.pictures(source)
+            yield from _at_most(_MOST, ico.pictures(source))
         case "pnm":
-            yield from pnm.pictures(source)
+            yield from _at_most(_MOST, pnm.pictures(source))
         case "png":
             yield from png.pictures(source)
         case "jxl":
@@ -35,6 +41,12 @@ def of_file(source: Source, image_format: Format) -> Iterator[Source | Unseen]:
                 yield Unseen("codestreams behind the first")
         case _:
             yield source
+
+
+def _at_most(most: int, found: Iterator[Source]) -> Iterator[Source | Unseen]:
+    yield from itertools.islice(found, most)
+    if next(found, None) is not None:
+        yield Unseen(f"all but {most} of its pictures")
 
 
 def within(source: Source, image_format: Format, image: Image.Image) -> Iterator[Source | Unseen]:

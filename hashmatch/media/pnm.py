@@ -11,7 +11,6 @@ from hashmatch.media.source import PartSource, Source
 __all__ = ["missing", "pictures"]
 
 _HEAD_BYTES: Final = 4096
-_MOST: Final = 1000
 _BLANK: Final = rb"(?:\s|#[^\n]*\n)+"
 _NUMBER: Final = rb"(\d+)"
 _BITS: Final = re.compile(b"P4" + (_BLANK + _NUMBER) * 2 + rb"\s")
@@ -49,7 +48,7 @@ def _length(head: bytes) -> int | None:
 def _places(source: Source) -> Iterator[tuple[int, int | None]]:
     """(first byte, length) of each picture."""
     start = 0
-    for _ in range(_MOST):
+    while True:
         head = source.read_at(start, _HEAD_BYTES)
         if start and not _BEGINS.match(head):
             return
@@ -57,11 +56,11 @@ def _places(source: Source) -> Iterator[tuple[int, int | None]]:
         yield start, length
         if length is None:
             return
-        start += length
+        start += max(1, length)
 
 
 def pictures(source: Source) -> Iterator[Source]:
-    """Each picture as a file of its own; at most 1,000."""
+    """Each picture as a file of its own."""
     for start, length in _places(source):
         yield PartSource(source, start, None if length is None else start + length)
 

@@ -34,9 +34,10 @@ _JPEG_LENGTH: Final = 514
 _READ: Final = frozenset(
     {_BITS, _PHOTOMETRIC, _STRIPS, _TILES, _SUB_DIRECTORIES, _JPEG_START, _JPEG_LENGTH}
 )
-# Samples of whole bytes. Source: TIFF 6.0, section 8: where zero is white.
+# Samples of whole bytes, of grey or red, green and blue, by a palette or YCbCr: neither mosaics of
+# sensors nor what zero is white in. Source: TIFF 6.0, section 8.
 _WHOLE_BYTES: Final = frozenset({8, 16, 32})
-_ZERO_IS_WHITE: Final = 0
+_OF_SCREENS: Final = ([1], [2], [3], [6])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Directory:
         that show noise, or the negative.
         """
         bits = self.tags.get(_BITS, [1])
-        return _WHOLE_BYTES.issuperset(bits) and self.tags.get(_PHOTOMETRIC) != [_ZERO_IS_WHITE]
+        return _WHOLE_BYTES.issuperset(bits) and self.tags.get(_PHOTOMETRIC) in _OF_SCREENS
 
     def preview(self, source: Source) -> Source | None:
         """The JPEG file that it says is its preview."""
