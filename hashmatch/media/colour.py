@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from hashmatch.media import heif, icc
+from hashmatch.media import heif, icc, jpeg2000
 from hashmatch.media.extents import mp4_boxes, png_chunks
 from hashmatch.media.formats import Format
 from hashmatch.media.source import Source
@@ -61,6 +61,8 @@ def _profiles(source: Source, name: str) -> Iterator[bytes]:
         made = [_of_codes(*codes) for codes in _avif_codes(source)]
     elif name == "bmp":
         made = list(_of_bmp(source))
+    elif name == "jpeg2000":
+        made = list(jpeg2000.profiles(source))
     yield from filter(None, made)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.media.extents import gif_end, mp4_boxes, png_chunks
+from hashmatch.media import gif, ico, jpeg2000, png, pnm
+from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.formats import Format, ts_layout
 from hashmatch.media.source import Source
 
@@ -45,11 +45,14 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
         return _matroska_missing(source, size)
     if name in ("mpegts", "flv", "ogg"):
         return {"mpegts": _ts_missing, "flv": _flv_missing, "ogg": _ogg_missing}[name](source, size)
-    if name == "png":
-        return None if _png_ends(source) else "the file ends before its IEND chunk"
-    if name == "gif":
-        return None if gif_end(source) is not None else "the file ends before its trailer"
-    return None
+    if name == "ico":
+        return _beyond("last picture", ico.end(source), size)
+    if name == "jxl":
+        return _beyond("last box", picture_end(source, name) or 0, size)
+    if name == "qoi":
+        return "the file ends before its end marker" if picture_end(source, name) is None else None
+    of_images = {"gif": gif, "jpeg2000": jpeg2000, "png": png, "pnm": pnm}
+    return of_images[name].missing(source) if name in of_images else None
 
 
 def _beyond(what: str, declared: int, size: int) -> str | None:
@@ -219,26 +222,8 @@ def _ogg_missing(source: Source, size: int) -> str | None:
     return _beyond("last page", start, size)
 
 
-def _png_ends(source: Source) -> bool:
-    return any(kind == b"IEND" for kind, _, _ in png_chunks(source))
-
-
 def damaged_chunk(source: Source, media_format: Format) -> str | None:
     """Says in a sentence which part of a PNG does not fit its check sum: its decoder does not
     always look. None for other formats.
     """
-    if media_format.name != "png":
-        return None
-    start = 8
-    while len(header := source.read_at(start, 8)) == 8:
-        length = int.from_bytes(header[:4], "big")
-        check = zlib.crc32(header[4:])
-        for offset in range(0, length, _READ_BYTES):
-            size = min(_READ_BYTES, length - offset)
-            check = zlib.crc32(source.read_at(start + 8 + offset, size), check)
-        if source.read_at(start + 8 + length, 4) != check.to_bytes(4, "big"):
-            return f"the chunk at byte {start} does not fit its check sum"
-        if header[4:] == b"IEND":
-            break
-        start += 12 + length
-    return None
+    return png.damaged(source) if media_format.name == "png" else None

@@ -8,9 +8,10 @@ from typing import Final
 
 from hashmatch.media.source import Source
 
-__all__ = ["gif_end", "mp4_boxes", "picture_end", "png_chunks"]
+__all__ = ["gif_end", "jpeg_segments", "mp4_boxes", "picture_end", "png_chunks"]
 
 _READ_BYTES: Final = 65_536
+_QOI_END: Final = bytes(7) + b"\1"
 
 # A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -33,7 +34,50 @@ def picture_end(source: Source, name: str) -> int | None:
         return 8 + length + length % 2
     if name == "bmp":
         return int.from_bytes(source.read_at(2, 4), "little")
+    if name in ("jxl", "jpeg2000") and source.read_at(0, 1) == b"\0":
+        return _boxes_end(source)
+    if name == "qoi":
+        return _qoi_end(source)
     return None
+
+
+def _boxes_end(source: Source) -> int | None:
+    """Behind the last box."""
+    end = None
+    for kind, _, box_end in mp4_boxes(source):
+        if not re.fullmatch(rb"[\x20-\x7e]{4}", kind):
+            break
+        end = source.total() if box_end is None else box_end
+    return end
+
+
+def _qoi_end(source: Source) -> int | None:
+    """Source: The Quite OK Image Format, specification 1.0: eight bytes that no pixels make."""
+    at = 14
+    while data := source.read_at(at, _READ_BYTES):
+        found = data.find(_QOI_END)
+        if found >= 0:
+            return at + found + len(_QOI_END)
+        if len(data) < _READ_BYTES:
+            break
+        at += len(data) - len(_QOI_END)
+    return None
+
+
+def jpeg_segments(source: Source) -> Iterator[tuple[int, int, int]]:
+    """(marker, start of its content, length of it) of each segment of a JPEG up to its first coded
+    rows.
+    """
+    at = 2
+    while len(head := source.read_at(at, 4)) == 4 and head[0] == 0xFF:
+        if head[1] == 0xFF:  # Fill bytes.
+            at += 1
+            continue
+        length = int.from_bytes(head[2:], "big")
+        yield head[1], at + 4, length - 2
+        if head[1] in (0xD9, 0xDA) or length < 2:
+            return
+        at += 2 + length
 
 
 def _jpeg_end(source: Source) -> int | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hashmatch.media import heif, mini
+from hashmatch.media import heif, mini, tga
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.source import PartSource, Source
 
@@ -59,6 +59,8 @@ class Format:
     streamable: bool = False
     # Where in the file it begins: a film can come behind an image.
     start: int = 0
+    # The decoder of FFmpeg that an image is for, where Pillow's is none, or far slower.
+    codec: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ class _Beginning:
     format: Format
 
 
-def _image(name: str, begins: bytes) -> _Beginning:
+def _image(name: str, begins: bytes, *, codec: str = "") -> _Beginning:
     """``begins`` is a regular expression of what stands at the start."""
-    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.IMAGE, name.upper()))
+    made = Format(name, Family.IMAGE, name.upper(), codec=codec)
+    return _Beginning(re.compile(begins, re.DOTALL), made)
 
 
 def _film(name: str, begins: bytes) -> _Beginning:
@@ -85,10 +88,27 @@ _BY_FIRST_BYTES = (
     _image("jpeg", rb"\xff\xd8\xff"),
     _image("png", rb"\x89PNG\r\n\x1a\n"),
     _image("gif", rb"GIF8[79]a"),
-    _image("tiff", rb"II\*\x00|MM\x00\*"),
+    # With places of 32 bits, or of 64 (BigTIFF).
+    _image("tiff", rb"II[*+]\x00|MM\x00[*+]"),
     # Bytes 14 to 17 are the length of the header that follows.
-    _image("bmp", rb"BM.{12}[\x0c\x28\x38\x6c\x7c]"),
+    _image("bmp", rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00"),
     _image("webp", rb"RIFF.{4}WEBP"),
+    # A bare codestream, or boxes.
+    _image("jxl", rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n"),
+    _image("jpeg2000", rb"\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  \r\n\x87\n"),
+    # Icons (1) and cursors (2); the first picture lies within 16 MiB, and is shorter.
+    _image("ico", rb"\x00\x00[\x01\x02]\x00[^\x00]\x00.{11}\x00.{3}\x00"),
+    _image("icns", rb"icns"),
+    _image("qoi", rb"qoif", codec="qoi"),
+    _image("pnm", rb"P[14][\s#]", codec="pbm"),
+    _image("pnm", rb"P[25][\s#]", codec="pgm"),
+    _image("pnm", rb"P[36][\s#]", codec="ppm"),
+    _image("pnm", rb"P7\n", codec="pam"),
+    _image("pnm", rb"P[Ff]\s", codec="pfm"),
+    # Version, run lengths, bits of a sample; and behind the palette a zero and the planes.
+    _image("pcx", rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08].{60}\x00[\x01-\x04]"),
+    # Run lengths or none, bytes of a sample, dimensions.
+    _image("sgi", rb"\x01\xda[\x00\x01][\x01\x02]\x00[\x01-\x03]"),
     _film("avi", rb"RIFF.{4}AVI "),
     _film("matroska", rb"\x1aE\xdf\xa3"),
     _film("flv", rb"FLV\x01"),
@@ -110,6 +130,8 @@ def readings(source: Source) -> Iterator[Format]:
         yield from _mp4_readings(source, head)
         return
     found = _by_first_bytes(head)
+    if found is None and tga.is_plausible(source):
+        found = Format("tga", Family.IMAGE, "TGA")
     if found is None:
         return
     yield found

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from PIL import Image
 
+from hashmatch.media.extents import gif_end
 from hashmatch.media.faults import Damaged
 from hashmatch.media.source import Source
 
-__all__ = ["pictures"]
+__all__ = ["missing", "pictures"]
 
 _IMAGE, _EXTENSION, _GRAPHIC_CONTROL = 0x2C, 0x21, 0xF9
 _CLEARED, _PUT_BACK = 2, 3
@@ -68,14 +70,26 @@ def pictures(source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, in
         left, top, right, bottom = frame.place
         if (right - left) * (bottom - top) > most_pixels:
             raise Image.DecompressionBombError
-        put = _decoded(source, frame, head[:13], table)
         before = canvas.copy() if frame.disposal == _PUT_BACK else canvas
-        canvas.paste(put, (left, top), put)
+        if left < right and top < bottom:  # Else it shows what was there, for a time.
+            put = _decoded(source, frame, head[:13], table)
+            canvas.paste(put, (left, top), put)
         yield canvas.copy(), frame.shown_ms if len(frames) > 1 else None
         if frame.disposal == _CLEARED:
             canvas.paste((0, 0, 0, 0), frame.place)
         elif frame.disposal == _PUT_BACK:
             canvas = before
+
+
+def missing(source: Source) -> str | None:
+    """Says in a sentence what is missing at its end; None if nothing is, or the trailer alone."""
+    if gif_end(source) is not None:
+        return None
+    head = source.read_at(10, 1)
+    ends = [each.end for each in _frames(source, 13 + _table_bytes(head[0] if head else 0))]
+    if ends and ends[-1] <= source.total() and _ends_behind(source, ends[-1]):
+        return None
+    return "the file ends before its trailer"
 
 
 def _decoded(source: Source, frame: _Frame, head: bytes, table: bytes) -> Image.Image:
@@ -92,7 +106,13 @@ def _decoded(source: Source, frame: _Frame, head: bytes, table: bytes) -> Image.
     )  # fmt: skip
     with Image.open(io.BytesIO(file), formats=["GIF"]) as image:
         image.load()
-        return image.convert("RGBA")
+        try:
+            return image.convert("RGBA")
+        except ValueError:  # Of a palette without the colour that is transparent.
+            hole = np.asarray(image) == image.info.pop("transparency", None)
+            shown = image.convert("RGBA")
+            shown.putalpha(Image.fromarray(np.where(hole, 0, 255).astype(np.uint8)))
+            return shown
 
 
 def _frames(source: Source, start: int) -> Iterator[_Frame]:
@@ -110,6 +130,17 @@ def _frames(source: Source, start: int) -> Iterator[_Frame]:
             start = _blocks_end(source, start + 2)
         else:
             return
+
+
+def _ends_behind(source: Source, start: int) -> bool:
+    """True if behind a place there are whole extensions, and nothing else that a viewer reads."""
+    size = source.total()
+    while start < size:
+        block = source.read_at(start, 1)[0]
+        if block != _EXTENSION:
+            return block != _IMAGE  # What is no block is the end to browsers too.
+        start = _blocks_end(source, start + 2)
+    return start == size
 
 
 def _blocks_end(source: Source, start: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,16 +10,30 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageSequence
+from PIL import Image, ImageSequence
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import apng, avif, coded, colour, embedded, faults, gif, luma, stills
+from hashmatch.media import (
+    apng,
+    avif,
+    coded,
+    colour,
+    decoders,
+    embedded,
+    faults,
+    gif,
+    luma,
+    modes,
+    pictures,
+    refusals,
+    stills,
+)
 from hashmatch.media.completeness import damaged_chunk, missing_bytes
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Family, Format, sniff
 from hashmatch.media.likeness import Seen, cells
-from hashmatch.media.source import SeekableReader, Source
+from hashmatch.media.source import Source
 from hashmatch.media.stills import Still
 from hashmatch.media.tally import Tally
 from hashmatch.media.unseen import Unseen
@@ -51,9 +64,6 @@ _PAGE_MS: Final = 1000
 
 # What turns a picture upright, by its EXIF orientation. Source: EXIF 2.32, tag 0x0112.
 _ORIENTATION_TAG: Final = 0x0112
-# Source: TIFF 6.0, section 8.
-_BITS_TAG: Final = 258
-_PHOTOMETRIC_TAG: Final = 262
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -68,6 +78,9 @@ _UPRIGHT: Final = {
 # noise, beyond the second nothing is too flat.
 _NO_CONTRAST: Final = 8
 _FULL_CONTRAST: Final = 160
+
+# Formats of Pillow's whose fourth sample many programs take for padding.
+_MAYBE_OPAQUE: Final = frozenset({"BMP", "ICO", "TGA"})
 
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
@@ -84,7 +97,7 @@ def frames(
     _check_structure(source, image_format, tally)
     seen = Seen()
     number = 0
-    waiting: list[Source | Still | Unseen] = list(_pictures(source, image_format))
+    waiting: list[Source | Still | Unseen] = list(pictures.of_file(source, image_format))
     of_file = len(waiting)
     while waiting:
         picture = waiting.pop(0)
@@ -218,7 +231,9 @@ def _within(
     """A picture within another; what is wrong with it is told as what was not seen."""
     own = Tally()
     own_format = sniff(source)
-    if own_format is None or own_format.family is not Family.IMAGE:
+    if own_format is None:
+        return  # What begins like no picture is shown by nobody.
+    if own_format.family is not Family.IMAGE:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a preview of no known format")
         return
     missing = missing_bytes(source, own_format)
@@ -235,29 +250,6 @@ def _within(
         )
 
 
-def _pictures(source: Source, image_format: Format) -> Iterator[Source | Still | Unseen]:
-    """The file, as it would be if each of its pictures was the first; or the items that it has."""
-    if image_format.name == "avif":
-        yield from avif.pictures(source)
-    elif image_format.name == "heif":
-        yield from stills.pictures(source)
-    else:
-        yield source
-
-
-def _pictures_within(
-    source: Source, image_format: Format, image: Image.Image
-) -> Iterator[Source | Unseen]:
-    """Previews and what comes behind, of an image that is open."""
-    if image_format.name == "tiff":
-        yield from embedded.of_tiff(source)
-    else:
-        exif = image.info.get("exif")
-        yield from embedded.of_exif(exif if isinstance(exif, bytes) else b"")
-    yield from embedded.of_photoshop(image.info.get("photoshop"))
-    yield from embedded.behind(source, image_format)
-
-
 def _decoded(
     source: Source,
     image_format: Format,
@@ -269,55 +261,104 @@ def _decoded(
     """Yields the frames of one picture of a file, and adds to ``within`` what more it has."""
     # Pillow makes room for a frame when it opens the file or seeks, before it is loaded.
     Image.MAX_IMAGE_PIXELS = limits.max_frame_pixels
+    pages = 0
     try:
         with (
             # What a warning says is counted or raised below, but for one.
             warnings.catch_warnings(action="ignore"),
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(
-                io.BufferedReader(SeekableReader(source)), formats=[image_format.decoder_name]
-            ) as image,
+            decoders.opened(source, image_format, limits.max_frame_pixels) as image,
         ):
             if not tally.streams:
                 tally.width, tally.height = image.size
             tally.streams += 1
-            pts_ms = 0
             profiles = colour.profiles(source, image_format)
+            pts_ms = 0
             for frame, lasts_ms in _frames(source, image_format, image, limits, tally):
-                tally.frames_decoded += 1
-                tally.saw_time(pts_ms, lasts_ms)
-                if pts_ms > limits.max_duration_ms:
-                    raise MediaError(
-                        VerdictReason.DURATION_LIMIT,
-                        f"lasts longer than {limits.max_duration_ms} ms",
-                    )
-                began = time.perf_counter()
-                batches = list(_batches(frame, profiles, pts_ms, stream, tally))
-                tally.costs.scale_s += time.perf_counter() - began
-                yield from batches
+                yield from _shown(frame, profiles, pts_ms, lasts_ms, stream, limits, tally)
                 pts_ms += lasts_ms
-            within += _pictures_within(source, image_format, image)
+                pages += 1
+            within += pictures.within(source, image_format, image)
     except (MediaError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise MediaError(
-            VerdictReason.FRAME_SIZE_LIMIT,
-            f"more than the {limits.max_frame_pixels} pixels that are allowed",
-        ) from error
+        raise MediaError(VerdictReason.FRAME_SIZE_LIMIT, _too_large(limits)) from error
     except Exception as error:
         if not faults.is_of_decoder(error):
             raise
         # Pillow raises a dozen types for files it cannot read; each means the same here.
-        tally.frames_failed += 1
-        if tally.reasons:
-            return  # What is wrong with its structure is the cause.
-        if "truncated" in str(error):
-            tally.add_reason(VerdictReason.TRUNCATED, "the image ends before its last row")
+        yield from _refused(source, image_format, limits, tally, stream, within, error, pages)
+
+
+def _shown(
+    frame: Image.Image,
+    profiles: list[bytes],
+    pts_ms: int,
+    lasts_ms: int,
+    stream: int,
+    limits: DecodeLimits,
+    tally: Tally,
+) -> Iterator[FrameBatch]:
+    """Counts a frame, and yields it as it is shown. Raises `MediaError` if it comes too late."""
+    tally.frames_decoded += 1
+    tally.saw_time(pts_ms, lasts_ms)
+    if pts_ms > limits.max_duration_ms:
+        raise MediaError(
+            VerdictReason.DURATION_LIMIT, f"lasts longer than {limits.max_duration_ms} ms"
+        )
+    began = time.perf_counter()
+    batches = list(_batches(frame, profiles, pts_ms, stream, tally))
+    tally.costs.scale_s += time.perf_counter() - began
+    yield from batches
+
+
+def _refused(
+    source: Source,
+    image_format: Format,
+    limits: DecodeLimits,
+    tally: Tally,
+    stream: int,
+    within: list[Source | Unseen],
+    error: Exception,
+    first: int,
+) -> Iterator[FrameBatch]:
+    """The pages from number ``first`` on of an image that Pillow refuses with ``error``, by another
+    decoder; or, if there is none that shows them, why it is refused.
+    """
+    code, detail = refusals.why(source, image_format, error)
+    number = first
+    # Of a damaged TIFF the other decoder shows what it has without a word.
+    may_be_whole = code is VerdictReason.UNSUPPORTED or (
+        code is not VerdictReason.TRUNCATED and image_format.name != "tiff"
+    )
+    if may_be_whole and not tally.reasons:
+        try:
+            most = limits.max_frame_pixels
+            for page in decoders.pages_by_others(source, image_format, most, first):
+                if not tally.streams:
+                    tally.width, tally.height = page.size
+                    tally.streams = 1
+                profiles = colour.profiles(source, image_format)
+                time_ms = number * _PAGE_MS
+                yield from _shown(page, profiles, time_ms, 0, stream, limits, tally)
+                number += 1
+                if number == first + 1:
+                    within += pictures.within(source, image_format, page)
+        except Image.DecompressionBombError:
+            code, detail = VerdictReason.FRAME_SIZE_LIMIT, _too_large(limits)
+        except Exception as another:
+            if not faults.is_of_decoder(another):
+                raise
         else:
-            tally.add_reason(
-                VerdictReason.CORRUPT,
-                f"the {image_format.name} decoder failed ({type(error).__name__})",
-            )
+            if number > first:
+                return
+    tally.frames_failed += 1
+    if not tally.reasons:  # Else what is wrong with its structure is the cause.
+        tally.add_reason(code, detail)
+
+
+def _too_large(limits: DecodeLimits) -> str:
+    return f"more than the {limits.max_frame_pixels} pixels that are allowed"
 
 
 def _frames(
@@ -394,6 +435,8 @@ def _lasts_ms(frame: Image.Image, page_ms: int) -> int:
 
 def _orientation(image: Image.Image) -> int:
     """As EXIF says; upright where it says nothing or is damaged, as browsers take it."""
+    if image.format == "JXL":
+        return 1  # Its own header says, and libjxl has followed.
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # Pillow raises a dozen types here too.
@@ -412,8 +455,10 @@ def _batches(
         image = image.transpose(turn)
     times = np.array([pts_ms], np.int64)
     has_alpha = image.mode in _TRANSPARENT_MODES or "transparency" in image.info
-    colours = _to_rgba(image) if has_alpha else _to_rgb(image)
+    colours = modes.to_rgba(image) if has_alpha else modes.to_rgb(image)
     shown, doubtful = colour.renderings(image, colours, profiles)
+    if has_alpha and image.format in _MAYBE_OPAQUE:
+        shown.append(colours.convert("RGB"))
     if doubtful:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a colour profile that cannot be followed")
     seen = Seen()
@@ -454,52 +499,3 @@ def _batch(rgb: Image.Image, times: npt.NDArray[np.int64], part: Part, stream: i
         rgb.thumbnail(_PDQ_SIZE)
     shown = luma.from_rgb(np.asarray(rgb))[None]
     return FrameBatch(shown, times, part, full_luma=full, stream=stream)
-
-
-def _to_rgba(image: Image.Image) -> Image.Image:
-    if not _is_deep_grey(image):
-        return image.convert("RGBA")
-    rgba = _from_deep_grey(image).convert("RGBA")
-    opaque = np.asarray(image) != image.info["transparency"]  # One level is transparent.
-    rgba.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
-    return rgba
-
-
-def _is_deep_grey(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode without transparency to 8-bit RGB, the same whatever Pillow's defaults are."""
-    if _is_deep_grey(image):
-        return _from_deep_grey(image)
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        if converted is None:
-            raise Damaged("no conversion from LAB")
-        return converted
-    return image.convert("RGB")
-
-
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits, or floating point: Pillow's own conversion would clip it at 255.
-
-    The full scale is taken to be the smallest of 1 (floating point only), 255 and 65,535 that
-    holds every value. Of a TIFF whose zero is white, which Pillow leaves as it is, the negative.
-    """
-    values = np.nan_to_num(np.asarray(image, np.float32))
-    brightest = float(values.max(initial=0))
-    tags = getattr(image, "tag_v2", {})
-    if image.mode.startswith("I;16") and tags.get(_BITS_TAG) == (12,):
-        scale = 255 / 4095
-    elif image.mode == "F" and brightest <= 1:
-        scale = 255.0
-    elif image.mode.startswith("I;16") or brightest > 255:
-        scale = 255 / 65535
-    else:
-        scale = 1.0
-    grey = np.clip(np.rint(values * np.float32(scale)), 0, 255).astype(np.uint8)
-    if tags.get(_PHOTOMETRIC_TAG) == 0:
-        grey = 255 - grey
-    return Image.fromarray(grey).convert("RGB")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+import pylibjxl
 from PIL import Image
 
 from hashmatch.media import icc
@@ -25,6 +26,14 @@ _IMAGES: Final = (
     ("BMP", ("RGB",)),
     ("WEBP", ("RGB", "RGBA")),
     ("AVIF", ("RGB", "RGBA")),
+    ("JPEG2000", ("RGB", "L")),
+    ("ICO", ("RGBA",)),
+    ("ICNS", ("RGBA",)),
+    ("PPM", ("RGB", "L", "1")),
+    ("QOI", ("RGB",)),
+    ("TGA", ("RGB", "P")),
+    ("PCX", ("RGB", "P")),
+    ("SGI", ("RGB",)),
 )
 _SIDES: Final = (64, 520)  # The larger is made smaller before it is hashed.
 _ORIENTATION: Final = 0x0112
@@ -60,10 +69,24 @@ def _images() -> list[bytes]:
     profile = icc.matrix_profile(icc.SRGB_PRIMARIES, 1.0)
     for form, mode in (("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGBA")):
         made.append(_encoded(_in(small, mode), form, icc_profile=profile))
+    made.append(pylibjxl.encode(np.asarray(small), icc=profile))
+    made += _refused_by_pillow()
     exif = Image.Exif()
     exif[_ORIENTATION] = 6
     made.append(_encoded(colours.resize((64, 64)), "JPEG", exif=exif.tobytes()))
     return made
+
+
+def _refused_by_pillow() -> list[bytes]:
+    """What is decoded in other ways: by FFmpeg, and by what reads BMP here."""
+    noise = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)
+    float_ppm = b"PF\n8 8\n-1.0\n" + (noise.astype("<f4") / 255).tobytes()
+    jpeg = bytearray(_encoded(Image.fromarray(noise), "JPEG", subsampling=0))
+    at = jpeg.index(b"\xff\xc0")
+    jpeg[at + 1], jpeg[at + 4] = 0xC1, 12
+    bmp = bytearray(_encoded(Image.fromarray(noise).convert("L"), "BMP"))
+    bmp[28] = 2
+    return [float_ppm, bytes(jpeg), bytes(bmp)]
 
 
 def _in(colours: Image.Image, mode: str) -> Image.Image:

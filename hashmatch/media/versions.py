@@ -14,6 +14,7 @@ from typing import Final
 
 import av
 import PIL
+import pylibjxl
 from PIL import features
 
 __all__ = ["DECODER_VERSION", "SAMPLER_VERSION", "VIEWS_VERSION", "look_version"]
@@ -56,6 +57,7 @@ def look_version() -> str:
     libraries = {
         **{name: f"{version}" for name, version in av.library_versions.items()},
         **{name: f"{features.version(name)}" for name in _OF_PILLOW},
+        "libjxl": ".".join(map(str, pylibjxl.version().values())),
     }
     told = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
     digest = hashlib.sha256(told.encode()).hexdigest()[:_DIGEST_DIGITS]

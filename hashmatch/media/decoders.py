@@ -1,0 +1,127 @@
+"""One image file, opened by the decoder of its format."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from hashmatch.media import bmp, by_ffmpeg, ico, jxl, tiff
+from hashmatch.media.extents import jpeg_segments
+from hashmatch.media.faults import Damaged
+from hashmatch.media.formats import Format
+from hashmatch.media.source import SeekableReader, Source
+
+__all__ = ["opened", "pages_by_others"]
+
+# Decoders of FFmpeg's that decode some of what Pillow refuses: deep and lossless JPEG, floating
+# point in TIFF, any masks in BMP.
+_CODECS: Final = {
+    "jpeg": "mjpeg",
+    "tiff": "tiff",
+    "bmp": "bmp",
+    "webp": "webp",
+    "tga": "targa",
+    "pcx": "pcx",
+    "sgi": "sgi",
+    "jpeg2000": "jpeg2000",
+}
+
+
+# Source: ITU-T T.81, table B.1.
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOSSY: Final = frozenset({0xC0, 0xC1, 0xC2})
+_LOSSLESS: Final = 0xC3
+# Bytes of a colour profile in a PNG, which Pillow holds for a text.
+_MOST_PROFILE: Final = 1 << 24
+# Where a JPEG has its colour profile.
+_APP2: Final = 0xE2
+_IN_JPEG: Final = b"ICC_PROFILE\0"
+
+
+@contextlib.contextmanager
+def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[Image.Image]:
+    """An image, to be loaded frame by frame. Raises whatever its decoder does."""
+    PngImagePlugin.MAX_TEXT_CHUNK = _MOST_PROFILE
+    if image_format.name == "jxl":
+        yield jxl.picture(source, most_pixels)
+    elif image_format.name == "ico":
+        yield ico.picture(source, most_pixels)
+    elif image_format.name == "gif":
+        # Composed elsewhere; this is what the file says beside its frames, if Pillow reads it.
+        image = Image.new("P", (1, 1))
+        with contextlib.suppress(UnidentifiedImageError):
+            image = Image.open(_file(source), formats=["GIF"])
+        with image:
+            yield image
+    elif image_format.codec:
+        yield by_ffmpeg.picture(source, image_format.codec, most_pixels)
+    else:
+        with Image.open(_file(source), formats=[image_format.decoder_name]) as image:
+            yield image
+
+
+def _file(source: Source) -> io.BufferedReader:
+    return io.BufferedReader(SeekableReader(source))
+
+
+def pages_by_others(
+    source: Source, image_format: Format, most_pixels: int, first: int
+) -> Iterator[Image.Image]:
+    """The pages of an image from number ``first`` on, where Pillow refuses it; nothing if there is
+    no other decoder. Raises `Damaged` if that refuses it too.
+    """
+    if image_format.name not in _CODECS:
+        return
+    if image_format.name == "tiff":
+        chained = [each for each in tiff.directories(source) if each.chained]
+        rest = chained[first : tiff.MOST]
+        if not all(each.is_plain for each in rest):
+            return
+        pages = [each.alone(source) for each in rest]
+    elif image_format.name == "jpeg" and not _is_for_ffmpeg(source):
+        return
+    else:
+        # What an MPO has behind its first picture is found there, see `embedded.behind`.
+        pages = [source] if image_format.name == "jpeg" else [source][first:]
+    for page in pages:
+        shown = _by_another(page, image_format, most_pixels)
+        profile = _profile(page, image_format)
+        if profile:
+            shown.info["icc_profile"] = profile
+        yield shown
+
+
+def _is_for_ffmpeg(source: Source) -> bool:
+    """True for a JPEG with Huffman codes of 8 or 12 bits, or one without loss."""
+    for marker, start, _ in jpeg_segments(source):
+        if marker in _LOSSY:
+            return source.read_at(start, 1) in (b"\x08", b"\x0c")
+        if marker in _FRAMES:
+            return marker == _LOSSLESS
+    return False
+
+
+def _by_another(source: Source, image_format: Format, most_pixels: int) -> Image.Image:
+    if image_format.name == "bmp":
+        with contextlib.suppress(Damaged):
+            return bmp.picture(source, most_pixels)
+    return by_ffmpeg.picture(source, _CODECS[image_format.name], most_pixels)
+
+
+def _profile(source: Source, image_format: Format) -> bytes:
+    """The ICC profile of a file that Pillow does not open; empty if it has none."""
+    if image_format.name == "tiff":
+        return tiff.profile(source)
+    if image_format.name != "jpeg":
+        return b""
+    # Source: ICC.1:2022, B.4: parts, each with its number.
+    parts = [
+        source.read_at(start, length)
+        for marker, start, length in jpeg_segments(source)
+        if marker == _APP2
+    ]
+    return b"".join(part[14:] for part in parts if part.startswith(_IN_JPEG))

@@ -1,0 +1,67 @@
+"""Why an image is refused: what is cut, what nothing here decodes, and what is damaged."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PIL import UnidentifiedImageError
+
+from hashmatch.media import tiff
+from hashmatch.media.extents import jpeg_segments, picture_end
+from hashmatch.media.formats import Format
+from hashmatch.media.source import Source
+from hashmatch.model.verdicts import VerdictReason
+
+__all__ = ["why"]
+
+# Frames that begin with these are decoded: baseline, extended and progressive. Source: ITU-T T.81,
+# table B.1.
+_DECODED: Final = (0xC0, 0xC1, 0xC2)
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_REFUSES: Final = ("unsupported", "unknown", "not supported", "not available", "cannot handle")
+# Formats whose header Pillow refuses only if it is of a kind that it does not decode.
+_MANY_KINDS: Final = frozenset({"bmp", "ico", "icns", "jpeg2000", "pcx", "sgi", "tga", "tiff"})
+
+
+def why(source: Source, image_format: Format, error: Exception) -> tuple[VerdictReason, str]:
+    """The reason for an image that its decoder refuses with ``error``, and the reason in words."""
+    name = image_format.name
+    if "truncated" in str(error):
+        return VerdictReason.TRUNCATED, "the image ends before its last row"
+    missing = _missing(source, name)
+    if missing is not None:
+        return VerdictReason.TRUNCATED, missing
+    refused = any(word in str(error).lower() for word in _REFUSES)
+    if name == "jpeg":
+        kind = _kind_of_jpeg(source)
+        if kind is not None:
+            return VerdictReason.UNSUPPORTED, kind
+    elif name in _MANY_KINDS and (refused or isinstance(error, UnidentifiedImageError)):
+        return VerdictReason.UNSUPPORTED, f"a kind of {name} that nothing here decodes"
+    return VerdictReason.CORRUPT, f"the {name} decoder failed ({type(error).__name__})"
+
+
+def _missing(source: Source, name: str) -> str | None:
+    if name == "jpeg" and picture_end(source, name) is None:
+        return "the file ends before the end of the image"
+    if name == "tiff":
+        return tiff.missing(source)
+    if name == "bmp":
+        head = source.read_at(0, 38)
+        rows = int.from_bytes(head[10:14], "little")
+        if head[14] >= 40:  # How long they are; 0 if it does not say.
+            rows += int.from_bytes(head[34:38], "little")
+        if rows > source.total():
+            return f"its rows end at byte {rows}, the file at byte {source.total()}"
+    return None
+
+
+def _kind_of_jpeg(source: Source) -> str | None:
+    """What is unusual in how a JPEG is coded; None if nothing is."""
+    for marker, start, _ in jpeg_segments(source):
+        if marker in _FRAMES:
+            bits = source.read_at(start, 1)
+            if bits != b"\x08":
+                return f"JPEG with {bits[0] if bits else 0} bits of a sample"
+            return None if marker in _DECODED else "JPEG that is coded in an uncommon way"
+    return None
