@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,16 +20,20 @@ from hashmatch.media.access import Classifier
 from hashmatch.media.announced import Announced, VideoTrack
 from hashmatch.media.geometry import Undone
 from hashmatch.media.layers import Layers
+from hashmatch.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.looks import Looks, Plan, Stretch
-from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
+from hashmatch.sampling.packets import Access, Doubt, Due, NoKeyFrame, PacketChooser
 
 __all__ = ["Track"]
 
 # Containers that have no presentation times; what FFmpeg makes of those of their frames is a guess.
 _TIMELESS = frozenset({"avi"})
+
+# Formats that end anywhere: of a recording that was broken off, the last frame is not whole.
+_ENDLESS = frozenset({"mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v", "vc1", "vvc", "obu"})
 
 # What phones, browsers, cameras, editors and screen recorders write, and have written. FFmpeg has
 # three hundred more, of games and of forgotten cards, that few have ever attacked but those who
@@ -86,11 +91,12 @@ class Track:
         self._passed: tuple[av.VideoFrame, int] | None = None  # The newest, if not looked at.
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
+        self._classifier = Classifier(stream)
+        self._lead_in = LeadIn(stream, limits.max_frame_pixels) if plan.needs_key else None
         if plan.max_gap_ms:
             if self._only_dts:
                 raise Doubt("no presentation times")
             self._chooser = PacketChooser(plan.max_gap_ms, self._number_ahead)
-            self._classifier = Classifier(stream)
             # What no frame refers to is left out by the decoder itself, but for what is wanted.
             self._leaves_out = context.name not in _TOLD_ONCE
             context.skip_frame = "NONREF" if self._leaves_out else "DEFAULT"
@@ -111,6 +117,10 @@ class Track:
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
         self._packets = self._hidden = self._frames = self._failed = self._last_ms = 0
+        self.in_lead_in = False  # The newest packet is before all that a decoder can begin at.
+        self._first_damage: int | None = None  # Packets by then.
+        self._damage = ""
+        self._ends_anywhere = container.format.name in _ENDLESS
         # When the last frame goes: players show it for as long as there is sound.
         self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
@@ -125,12 +135,14 @@ class Track:
             return ()
         self._packets += 1
         self._layers.check(packet)
-        if packet.is_corrupt:
-            self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
         if self._places is not None and not hidden and packet.pos is not None:
             self._places.add(packet.pos)
+        access = self._classifier.access(packet)
+        self.in_lead_in = self._lead_in is not None and self._lead_in.takes(packet, access)
+        if self._lead_in is not None and self.in_lead_in:
+            return self._look_ahead_of_all(self._lead_in.frames(packet))
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
@@ -144,15 +156,22 @@ class Track:
         if self._classifier.changes(packet):
             raise Doubt("another configuration of the decoder")
         self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
-        access = Access.NEEDED if hidden else self._classifier.access(packet)
+        access = Access.NEEDED if hidden else access
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
         return () if due is None else self._decode_due(due)
 
     def finish(self) -> Iterator[FrameBatch]:
-        """Yields what is left when no more packets come."""
+        """Yields what is left when no more packets come. Raises `NoKeyFrame` if no packet was one
+        that a decoder can begin at.
+        """
+        if self._lead_in is not None:
+            if self._packets and not self._lead_in.has_begun:
+                raise NoKeyFrame("no key frame")
+            yield from self._look_ahead_of_all(self._lead_in.finish())
         if self._chooser is None:
             yield from self._decode(None)
+            self._tell_damage()
             self._count_lost()
         else:
             self._looks.end(self._end_ms)
@@ -183,9 +202,41 @@ class Track:
         announced.frame_ms = self._frame_ms
         announced.places |= self._places or set()
 
+    def is_said_by(self, name: str) -> bool:
+        """True if FFmpeg's log names the decoder, or the parser, of this stream so."""
+        return name in (self._context.name, self._context.codec.canonical_name, "")
+
+    def damaged(self, detail: str) -> None:
+        """The newest packet is damaged, or what was read since the one before it."""
+        if self._first_damage is None:
+            self._first_damage, self._damage = self._packets, detail
+
+    def _tell_damage(self) -> None:
+        if self._first_damage is None:
+            return
+        if self._ends_anywhere and self._first_damage >= self._packets > 1:
+            self._tally.add_reason(VerdictReason.TRUNCATED, "its last frame is not whole")
+        elif self._failed:
+            detail = f"{self._failed} frames could not be decoded"
+            self._tally.add_reason(VerdictReason.CORRUPT, detail)
+        else:
+            self._tally.add_reason(VerdictReason.CORRUPT, self._damage)
+
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""
         yield from self._decode(None)
+
+    def _look_ahead_of_all(self, shown: Iterable[av.VideoFrame]) -> Iterator[FrameBatch]:
+        """Frames of the start that most viewers leave out."""
+        for frame in shown:
+            pts_ms = self._pts_ms(frame)
+            self._check_duration(pts_ms)
+            self._tally.frames_decoded += 1
+            with contextlib.suppress(Undone):
+                for batch in luma.from_video_frame(
+                    frame, pts_ms, stream=self._stream.index, crops=self._crops
+                ):
+                    yield replace(batch, stream=batch.stream + LEAD_IN)
 
     def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
         assert self._chooser is not None
@@ -304,12 +355,14 @@ class Track:
             raise Doubt("a frame could not be decoded")
         self._failed += 1
         self._tally.frames_failed += 1
+        self.damaged("")
 
     def _count_lost(self) -> None:
         """Where H.264 does not say how far its frames are out of order, FFmpeg's decoder finds it
         out by dropping those that come too late, without a word.
         """
         lost = self._packets - self._hidden - self._frames - self._failed
+        lost -= 0 if self._lead_in is None else self._lead_in.packets
         if self._context.name == "h264":
             self._tally.frames_lost += max(0, lost)
         elif lost > self._packets / 2 + 1:  # Of two fields that come as two packets half are lost.
