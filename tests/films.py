@@ -71,9 +71,12 @@ def film(
     rate: int = 5,
     more: Callable[[Any], list[Any]] | None = None,
     container_options: dict[str, str] | None = None,
+    change: Callable[[bytes], bytes] | None = None,
     **options: str,
 ) -> bytes:
-    """A film of these planes; ``more`` adds streams to the container and returns their packets."""
+    """A film of these planes; ``more`` adds streams to the container and returns their packets,
+    and ``change`` is done to the bytes of each packet of the film.
+    """
     with tempfile.NamedTemporaryFile() as file:
         with av.open(file.name, "w", format=form, options=container_options or {}) as output:
             stream: Any = output.add_stream(codec, rate=rate, options={"g": "5", **options})
@@ -87,9 +90,30 @@ def film(
                 frame.pts = number
                 packets += stream.encode(frame)
             packets += stream.encode()
+            if change is not None:
+                packets = [_changed_packet(packet, change) for packet in packets]
             for packet in [*packets[:1], *beside, *packets[1:]]:
                 output.mux(packet)
         return file.read()
+
+
+def _changed_packet(packet: Any, change: Callable[[bytes], bytes]) -> Any:
+    made: Any = av.Packet(change(bytes(packet)))
+    made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+    made.stream, made.is_keyframe = packet.stream, packet.is_keyframe
+    return made
+
+
+def nal_unit(header: bytes, content: bytes) -> bytes:
+    """A unit of H.264 or HEVC behind a start code, its content kept from looking like one."""
+    kept, zeros = bytearray(header), 0
+    for each in content:
+        if zeros == 2 and each <= 3:
+            kept.append(3)
+            zeros = 0
+        kept.append(each)
+        zeros = zeros + 1 if each == 0 else 0
+    return b"\0\0\0\1" + bytes(kept)
 
 
 def changed(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], bytes]) -> bytes:

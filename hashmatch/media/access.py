@@ -14,6 +14,7 @@ from typing import Any, Final
 import av
 import av.video.stream
 
+from hashmatch.media.side_data import beside
 from hashmatch.sampling.packets import Access
 
 __all__ = ["Classifier", "nal_headers"]
@@ -145,7 +146,7 @@ class Classifier:
 
     def changes(self, packet: av.Packet[Any]) -> bool:
         """True if the container changes how packets are decoded from this one on."""
-        return any(each.data_type in _CHANGES for each in packet.iter_sidedata())
+        return any(kind in _CHANGES for kind, _ in beside(packet))
 
     def _only_unit(self, packet: av.Packet[Any]) -> int | None:
         """The first byte of a packet's unit, if it is one sized unit and no more, as most are."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
 from PIL import Image
 
 from hashmatch.media.announced import Crop
 
-__all__ = ["Geometry", "Undone", "side_data_of"]
+__all__ = ["Geometry"]
 
 Plane = npt.NDArray[Any]
 
@@ -29,46 +29,41 @@ _MAX_SIDE: Final = 1024
 _SIDE_BY_SIDE, _TOP_BOTTOM, _SEQUENCE, _CHECKERBOARD, _QUINCUNX, _LINES, _COLUMNS = range(1, 8)
 
 
-class Undone(Exception):
-    """A step between pixels and screen that is not done here; the message says which."""
-
-
-def side_data_of(frame: av.VideoFrame) -> Any:
-    """What a decoder put beside a frame, by type.
-
-    Not ``frame.side_data``: a frame keeps that and is kept by it, so that the memory of each frame
-    would wait for the garbage collector (400 MB in ten minutes of 1080p).
-    """
-    return SideDataContainer(frame)  # type: ignore[call-arg]  # Its stub leaves it out.
-
-
 class Geometry:
     """What is done to the frames of a stream, by its container and by the frame itself."""
 
-    def __init__(self, frame: av.VideoFrame, crops: tuple[Crop, ...] = ()) -> None:
-        """Raises `Undone`."""
+    def __init__(
+        self,
+        frame: av.VideoFrame,
+        beside: Mapping[Type, Any],
+        crops: tuple[Crop, ...],
+        tell: Callable[[str], None],
+    ) -> None:
+        """``beside``: what is beside the frame, by type; ``tell`` is told in a phrase of what is
+        not done here.
+        """
         self._crops = crops
         self._fields = frame.interlaced_frame
         self._matrix: npt.NDArray[np.float64] | None = None
         self._stereo = 0
-        side_data = side_data_of(frame)
-        if len(side_data):
-            self._read(side_data)
+        if beside:
+            self._read(beside, tell)
 
-    def _read(self, side_data: Any) -> None:
-        if (raw := side_data.get(Type.DISPLAYMATRIX)) is not None:
+    def _read(self, beside: Mapping[Type, Any], tell: Callable[[str], None]) -> None:
+        if (raw := beside.get(Type.DISPLAYMATRIX)) is not None:
             a, b, u, c, d, v, _, _, _ = struct.unpack_from("=9i", bytes(raw))
             if u or v:
-                raise Undone("a display matrix with a perspective")
+                tell("a display matrix with a perspective")
             matrix = np.array([[a, c], [b, d]], np.float64) / _UNIT
             scale = math.sqrt(abs(float(np.linalg.det(matrix))))
             if scale < 1e-4:
-                raise Undone("a display matrix that leaves nothing")
-            self._matrix = matrix / scale
-        if (raw := side_data.get(Type.STEREO3D)) is not None:
+                tell("a display matrix that leaves nothing")
+            else:
+                self._matrix = matrix / scale
+        if (raw := beside.get(Type.STEREO3D)) is not None:
             self._stereo = struct.unpack_from("=i", bytes(raw))[0]
             if self._stereo == _CHECKERBOARD:
-                raise Undone("two views in a checkerboard")
+                tell("two views in a checkerboard")
 
     def pictures(self, plane: Plane) -> Iterator[tuple[int, Plane]]:
         """Each picture that some viewer makes of a plane ``[h, w]``, with its number; number 0 is

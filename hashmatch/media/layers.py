@@ -8,6 +8,7 @@ import av
 import av.video.stream
 
 from hashmatch.media.access import nal_headers
+from hashmatch.media.side_data import beside
 from hashmatch.media.tally import Tally
 from hashmatch.model.verdicts import VerdictReason
 
@@ -45,8 +46,7 @@ class Layers:
 
     def check(self, packet: av.Packet[Any]) -> None:
         """Tells the tally of what the packet has and its decoder leaves out."""
-        for each in packet.iter_sidedata():
-            kind = each.data_type
+        for kind, each in beside(packet):
             if kind in _UNSEEN:
                 self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, _UNSEEN[kind])
             if (

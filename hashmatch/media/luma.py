@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import av
@@ -11,11 +11,13 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type
 from PIL import Image
 
+from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import curves, icc
+from hashmatch.media import curves, dolby_vision, icc
 from hashmatch.media.announced import Crop
-from hashmatch.media.geometry import Geometry, Undone, side_data_of
-from hashmatch.model.verdicts import Part
+from hashmatch.media.geometry import Geometry
+from hashmatch.media.side_data import LCEVC, beside_frame
+from hashmatch.model.verdicts import Part, VerdictReason
 
 __all__ = ["from_rgb", "from_rgba", "from_video_frame"]
 
@@ -33,12 +35,13 @@ _LUMA_FIRST = frozenset(
     | {f"yuvj{sampling}p" for sampling in (411, 420, 422, 440, 444)}
 )
 _Plane = npt.NDArray[Any]
+_Tell = Callable[[str], None]
 
 # Streams in one file are fewer; a number beyond is another way to show one of them.
 _LAYER: Final = 1024
 _GEOMETRIES: Final = 512
 # Ways to make luma of the same pixels.
-_OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED = range(1, 6)
+_OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED, _SHAPED = range(1, 7)
 
 # Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
 # more of it than this. Every fourth pixel of every sixteenth row is looked at: of rows between them
@@ -79,8 +82,17 @@ def from_rgba(rgba: npt.NDArray[np.uint8]) -> dict[Part, npt.NDArray[np.uint8]]:
     }
 
 
+def _unheard(unseen: str) -> None:
+    raise MediaError(VerdictReason.UNSEEN_MEDIA, unseen)
+
+
 def from_video_frame(
-    frame: av.VideoFrame, pts_ms: int, *, stream: int = 0, crops: tuple[Crop, ...] = ()
+    frame: av.VideoFrame,
+    pts_ms: int,
+    *,
+    stream: int = 0,
+    crops: tuple[Crop, ...] = (),
+    tell: _Tell = _unheard,
 ) -> list[FrameBatch]:
     """The luma of one decoded frame, as it is displayed.
 
@@ -88,11 +100,14 @@ def from_video_frame(
     are converted first. Frames with transparency give one batch before black and one before white.
     The first batch is the whole frame. Where viewers differ (``crops`` are those that the container
     asks for), what others show follows, each as a stream of its own: its number is ``stream`` and a
-    multiple of 1,024. Raises `hashmatch.media.geometry.Undone`.
+    multiple of 1,024. ``tell`` is told in a phrase of what others show and this does not give.
     """
     key = bool(frame.key_frame)
     times = np.array([pts_ms], np.int64)
-    geometry = Geometry(frame, crops)
+    beside = beside_frame(frame)
+    if LCEVC in beside:
+        tell("an enhancement layer (LCEVC)")
+    geometry = Geometry(frame, beside, crops, tell)
     return [
         FrameBatch(
             picture[None],
@@ -102,12 +117,14 @@ def from_video_frame(
             stream=stream + _LAYER * (_GEOMETRIES * way + number),
             key=key,
         )
-        for way, part, plane, gain in _planes(frame)
+        for way, part, plane, gain in _planes(frame, beside, tell)
         for number, picture in geometry.pictures(plane)
     ]
 
 
-def _planes(frame: av.VideoFrame) -> Iterator[tuple[int, Part, _Plane, float]]:
+def _planes(
+    frame: av.VideoFrame, beside: Mapping[Type, Any], tell: _Tell
+) -> Iterator[tuple[int, Part, _Plane, float]]:
     """Each way to make luma of a frame that some viewer uses: its number, the ground, the plane
     ``[h, w]`` and the gain.
     """
@@ -122,7 +139,7 @@ def _planes(frame: av.VideoFrame) -> Iterator[tuple[int, Part, _Plane, float]]:
             yield _OPAQUE, Part.FULL, from_rgb(pixels[..., :3]), 1.0
         return
     if not has_luma and (frame.format.is_rgb or name == "pal8"):
-        yield from _profiled(frame, from_rgb(_pixels(frame, "rgb24")), 1.0)
+        yield from _profiled(frame, from_rgb(_pixels(frame, "rgb24")), 1.0, beside, tell)
         return
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name == "gray" and frame.color_range != _LIMITED_RANGE:
@@ -135,13 +152,30 @@ def _planes(frame: av.VideoFrame) -> Iterator[tuple[int, Part, _Plane, float]]:
     luma8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
     luma8 = luma8[: frame.height, : frame.width]
     gain = 1.0 if full_range else _LIMITED_GAIN
-    yield from _profiled(decoded, luma8, gain)
+    yield from _profiled(decoded, luma8, gain, beside, tell)
     if decoded.colorspace == _IDENTITY and name.startswith("yuv"):
         # Called green, blue and red: most decoders say so by the format, some by this alone.
         green, blue, red = (_samples(each) for each in _converted(decoded, "yuv444p").planes)
         yield _NOT_YUV, Part.FULL, from_rgb(np.stack([red, green, blue], axis=-1)), gain
-    if decoded.color_trc in curves.SHOWN:
-        yield _TONED, Part.FULL, curves.SHOWN[int(decoded.color_trc)][_stretched(luma8, gain)], 1.0
+    yield from _toned(decoded, luma8, gain, beside, tell)
+
+
+def _toned(
+    frame: av.VideoFrame,
+    luma8: npt.NDArray[np.uint8],
+    gain: float,
+    beside: Mapping[Type, Any],
+    tell: _Tell,
+) -> Iterator[tuple[int, Part, _Plane, float]]:
+    """A frame whose levels some viewers turn into others."""
+    if frame.color_trc in curves.SHOWN:
+        yield _TONED, Part.FULL, curves.SHOWN[int(frame.color_trc)][_stretched(luma8, gain)], 1.0
+    if (raw := beside.get(Type.DOVI_METADATA)) is not None:
+        shown = dolby_vision.levels(bytes(raw), limited=frame.color_range != _FULL_RANGE)
+        if shown is None:
+            tell("a curve of Dolby Vision that is not followed here")
+        else:
+            yield _SHAPED, Part.FULL, shown[_stretched(luma8, gain)], 1.0
     if gain != 1.0:
         some = luma8[::_ROWS, ::_COLUMNS]
         # Of unsigned numbers: what lies below is as what lies above.
@@ -150,18 +184,17 @@ def _planes(frame: av.VideoFrame) -> Iterator[tuple[int, Part, _Plane, float]]:
 
 
 def _profiled(
-    frame: av.VideoFrame, plane: _Plane, gain: float
+    frame: av.VideoFrame, plane: _Plane, gain: float, beside: Mapping[Type, Any], tell: _Tell
 ) -> Iterator[tuple[int, Part, _Plane, float]]:
     """A frame as it is, and as an ICC profile has it that some players follow."""
     yield 0, Part.FULL, plane, gain
-    side_data = side_data_of(frame)
-    raw = side_data.get(Type.ICC_PROFILE) if len(side_data) else None
+    raw = beside.get(Type.ICC_PROFILE)
     profile = bytes(raw) if raw is not None else b""
     if profile and not icc.is_nearly_srgb(profile):
         image = Image.fromarray(_pixels(frame, "rgb24"))
         turned, doubtful = icc.shown(image, image, profile)
         if doubtful:
-            raise Undone("a colour profile that is not followed here")
+            tell("a colour profile that is not followed here")
         if turned is not None:
             yield _PROFILED, Part.FULL, from_rgb(np.asarray(turned)), 1.0
 

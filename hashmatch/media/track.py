@@ -18,7 +18,6 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
 from hashmatch.media.announced import Announced, VideoTrack
-from hashmatch.media.geometry import Undone
 from hashmatch.media.layers import Layers
 from hashmatch.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.media.tally import Tally
@@ -334,17 +333,16 @@ class Track:
         began = time.perf_counter()
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
-        try:
-            batches = luma.from_video_frame(
-                frame, pts_ms, stream=self._stream.index, crops=self._crops
-            )
-        except Undone as error:
-            self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, str(error))
-            return []
+        batches = luma.from_video_frame(
+            frame, pts_ms, stream=self._stream.index, crops=self._crops, tell=self._tell_unseen
+        )
         if drawn is not None:
             batches = [replace(batch, drawn=drawn) for batch in batches]
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
+
+    def _tell_unseen(self, what: str) -> None:
+        self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, what)
 
     def _is_wanted(self, frame: av.VideoFrame) -> bool:
         return frame.pts is not None and self._looks.wants(self._exact_ms(frame.pts))
