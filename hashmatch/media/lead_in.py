@@ -14,8 +14,11 @@ from hashmatch.sampling.packets import Access
 
 __all__ = ["LEAD_IN", "LeadIn"]
 
-# Added to the number of a stream, of frames before the first that a decoder can begin at.
+# Added to the number of a stream, of what a decoder makes of it that holds nothing back.
 LEAD_IN: Final = 1 << 25
+
+# Packets behind the first key frame that may still refer to what stood before it.
+_MOST_AFTER: Final = 64
 
 
 class LeadIn:
@@ -32,8 +35,11 @@ class LeadIn:
         self._stream, self._max_pixels = stream, max_frame_pixels
         self._decoder: Any = None
         self._key: av.Packet[Any] | None = None
-        self._key_access = Access.NEEDED
-        self._over = self._had_key = False
+        self._is_open = False  # The key frame is none that all before it is forgotten by.
+        self._after: list[av.Packet[Any]] = []  # From the key frame on, not decoded here by now.
+        self._number_after = 0
+        self._leading = True
+        self._forgives = False
         self.packets = 0
 
     @property
@@ -41,46 +47,75 @@ class LeadIn:
         """True once there was a key frame."""
         return self._key is not None
 
-    def takes(self, packet: av.Packet[Any], access: Access) -> bool:
-        """True if a packet is one of these; it is then for `frames`. ``access``: see there."""
-        if self._over:
-            return False
-        if self._key is None:
-            if packet.is_keyframe:
-                self._key, self._key_access = packet, access
-                return False
-            self.packets += 1
-            return True
-        key_pts = self._key.pts
-        leads = (
-            # No IDR picture: those that follow it and are shown before it may refer to others.
-            self._key_access is Access.SKIPPABLE
-            and not packet.is_keyframe
-            and packet.pts is not None
-            and key_pts is not None
-            and packet.pts < key_pts
-        )
-        self._over = not leads
-        self.packets += leads
-        return leads
+    @property
+    def is_over(self) -> bool:
+        """True once nothing is left that could be one of these packets, or be taken for one."""
+        return self._key is not None and not self._is_open and not self._forgives
 
-    def frames(self, packet: av.Packet[Any] | None) -> Iterator[av.VideoFrame]:
-        """What a decoder that holds nothing back makes of a packet; for none, what is left."""
-        with av.logging.Capture():  # Of course it finds fault with them.
-            if self._decoder is None:
-                if packet is None:
-                    return
-                self._decoder = self._opened()
-            if self._key is not None and not self._had_key and packet is not None:
-                self._had_key = True
-                yield from self._decode(self._key)
+    def takes(self, packet: av.Packet[Any], access: Access) -> bool:
+        """True if a packet is one of these, and for no other decoder."""
+        if self._key is None:
+            self._after.append(packet)
+            if not packet.is_keyframe:
+                self.packets += 1
+                self._forgives = True
+                return True
+            self._key = packet
+            # An IDR picture is an entry; for other codecs, decoders know what to leave out.
+            self._is_open = access is Access.SKIPPABLE
+            return False
+        if not self._is_open:
+            return False
+        self._number_after += 1
+        if packet.is_keyframe or self._number_after > _MOST_AFTER:
+            self._is_open = False
+            return False
+        self._after.append(packet)
+        key_pts = self._key.pts
+        if not (packet.pts is not None and key_pts is not None and packet.pts < key_pts):
+            self._leading = False
+        self.packets += self._leading
+        self._forgives |= self._leading
+        return self._leading
+
+    def forgives(self) -> bool:
+        """True if damage of the newest packet may come of what is not there: from the key frame
+        on, `frames` gives what is made of it.
+        """
+        self._forgives |= self._is_open
+        return self._is_open
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """What is made of these packets, and of damaged ones behind them, by now."""
+        if not self._forgives:
+            if not self._is_open:
+                self._after.clear()
+            return
+        waiting, self._after = self._after, []
+        for packet in waiting:
             yield from self._decode(packet)
+        if self._key is not None and not self._is_open:
+            yield from self.finish()
 
     def finish(self) -> Iterator[av.VideoFrame]:
-        """What is left in the decoder, once."""
-        if self._decoder is not None:
-            yield from self.frames(None)
-            self._decoder = None
+        """What is left."""
+        if self._forgives:
+            waiting, self._after, self._forgives = self._after, [], False
+            for packet in waiting:
+                yield from self._decode(packet)
+            yield from self._decode(None)
+        self._is_open = False
+
+    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        with av.logging.Capture():  # Of course it finds fault with them.
+            try:
+                if self._decoder is None:
+                    self._decoder = self._opened()
+                return list(self._decoder.decode(packet))
+            except MemoryError:
+                raise
+            except (av.error.FFmpegError, ValueError):
+                return []
 
     def _opened(self) -> Any:
         context: Any = self._stream.codec_context
@@ -94,11 +129,3 @@ class LeadIn:
         }
         decoder.thread_count = 1
         return decoder
-
-    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        try:
-            return list(self._decoder.decode(packet))
-        except MemoryError:
-            raise
-        except (av.error.FFmpegError, ValueError):
-            return []

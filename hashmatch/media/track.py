@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -32,18 +32,29 @@ __all__ = ["Track"]
 _TIMELESS = frozenset({"avi"})
 
 # Formats that end anywhere: of a recording that was broken off, the last frame is not whole.
-_ENDLESS = frozenset({"mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v", "vc1", "vvc", "obu"})
+_ENDLESS = frozenset({
+    "av1", "dv", "h264", "hevc", "ivf", "m4v", "mpeg", "mpegts", "mpegvideo", "mxf", "obu", "vc1",
+    "vvc", "yuv4mpegpipe",
+})  # fmt: skip
+# Formats whose packets have numbers: one that is missing marks the frame as damaged, whether it is
+# or not. Where files were put together, none is.
+_NUMBERED = frozenset({"mpegts", "mpeg"})
 
 # What phones, browsers, cameras, editors and screen recorders write, and have written. FFmpeg has
-# three hundred more, of games and of forgotten cards, that few have ever attacked but those who
+# two hundred more, of games and of forgotten cards, that few have ever attacked but those who
 # mean harm.
 _DECODERS = frozenset({
-    "cinepak", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flashsv", "flashsv2", "flv", "gif", "h261",
-    "h263", "h263i", "h263p", "h264", "hevc", "huffyuv", "jpeg2000", "libdav1d", "libvpx",
-    "libvpx-vp9", "magicyuv", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo",
-    "msmpeg4", "msmpeg4v1", "msmpeg4v2", "msrle", "msvideo1", "png", "prores", "qtrle",
-    "rawvideo", "svq1", "svq3", "theora", "utvideo", "v210", "vc1", "vp6", "vp6a", "vp6f", "vp8",
-    "vp9", "vvc", "wmv1", "wmv2", "wmv3",
+    "8bps", "aasc", "aic", "apv", "asv1", "asv2", "avrn", "avui", "bmp", "camstudio", "camtasia",
+    "cfhd", "cinepak", "cljr", "cllc", "cyuv", "dirac", "dnxhd", "dvvideo", "dxv", "ffv1",
+    "ffvhuff", "flashsv", "flashsv2", "flv", "fraps", "gif", "h261", "h263", "h263i", "h263p",
+    "h264", "hap", "hevc", "hq_hqa", "hqx", "huffyuv", "indeo2", "indeo3", "indeo4", "indeo5",
+    "jpeg2000", "jpegls", "lagarith", "libdav1d", "libvpx", "libvpx-vp9", "magicyuv", "mjpeg",
+    "mjpegb", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo", "msmpeg4", "msmpeg4v1", "msmpeg4v2",
+    "msrle", "mss1", "mss2", "msvideo1", "mszh", "pixlet", "png", "prores", "qdraw", "qtrle",
+    "r10k", "r210", "rawvideo", "rpza", "sgirle", "sheervideo", "smc", "snow", "speedhq", "svq1",
+    "svq3", "targa", "theora", "tiff", "tscc2", "utvideo", "v210", "v308", "v408", "v410", "vble",
+    "vc1", "vc1image", "vp3", "vp4", "vp6", "vp6a", "vp6f", "vp7", "vp8", "vp9", "vvc", "wmv1",
+    "wmv2", "wmv3", "wmv3image", "y41p", "yuv4", "zlib", "zmbv",
 })  # fmt: skip
 
 _MS_A_SECOND: Final = 1000
@@ -116,10 +127,12 @@ class Track:
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
         self._packets = self._hidden = self._frames = self._failed = self._last_ms = 0
+        self._forgiven = 0
         self.in_lead_in = False  # The newest packet is before all that a decoder can begin at.
         self._first_damage: int | None = None  # Packets by then.
         self._damage = ""
         self._ends_anywhere = container.format.name in _ENDLESS
+        self._is_numbered = container.format.name in _NUMBERED
         # When the last frame goes: players show it for as long as there is sound.
         self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
@@ -134,14 +147,27 @@ class Track:
             return ()
         self._packets += 1
         self._layers.check(packet)
+        if packet.is_corrupt and not self._is_numbered:
+            self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
         if self._places is not None and not hidden and packet.pos is not None:
             self._places.add(packet.pos)
         access = self._classifier.access(packet)
-        self.in_lead_in = self._lead_in is not None and self._lead_in.takes(packet, access)
-        if self._lead_in is not None and self.in_lead_in:
-            return self._look_ahead_of_all(self._lead_in.frames(packet))
+        if self._lead_in is None:
+            return self._feed(packet, access, hidden=hidden)
+        self.in_lead_in = self._lead_in.takes(packet, access)
+        lenient = self._leniently(self._lead_in.frames())
+        if self.in_lead_in:
+            return lenient
+        if self._lead_in.is_over:
+            self._forgiven += self._lead_in.packets
+            self._lead_in = None
+        return itertools.chain(lenient, self._feed(packet, access, hidden=hidden))
+
+    def _feed(
+        self, packet: av.Packet[Any], access: Access, *, hidden: bool
+    ) -> Iterable[FrameBatch]:
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
@@ -167,7 +193,7 @@ class Track:
         if self._lead_in is not None:
             if self._packets and not self._lead_in.has_begun:
                 raise NoKeyFrame("no key frame")
-            yield from self._look_ahead_of_all(self._lead_in.finish())
+            yield from self._leniently(self._lead_in.finish())
         if self._chooser is None:
             yield from self._decode(None)
             self._tell_damage()
@@ -207,6 +233,8 @@ class Track:
 
     def damaged(self, detail: str) -> None:
         """The newest packet is damaged, or what was read since the one before it."""
+        if self._lead_in is not None and self._lead_in.forgives():
+            return
         if self._first_damage is None:
             self._first_damage, self._damage = self._packets, detail
 
@@ -225,17 +253,20 @@ class Track:
         """Yields what is still in the decoder, when reading has failed."""
         yield from self._decode(None)
 
-    def _look_ahead_of_all(self, shown: Iterable[av.VideoFrame]) -> Iterator[FrameBatch]:
-        """Frames of the start that most viewers leave out."""
+    def _leniently(self, shown: Iterable[av.VideoFrame]) -> Iterator[FrameBatch]:
+        """Frames of the start that most viewers leave out, or show damaged."""
         for frame in shown:
             pts_ms = self._pts_ms(frame)
             self._check_duration(pts_ms)
             self._tally.frames_decoded += 1
-            with contextlib.suppress(Undone):
-                for batch in luma.from_video_frame(
-                    frame, pts_ms, stream=self._stream.index, crops=self._crops
-                ):
-                    yield replace(batch, stream=batch.stream + LEAD_IN)
+            for batch in luma.from_video_frame(
+                frame,
+                pts_ms,
+                stream=self._stream.index,
+                crops=self._crops,
+                tell=self._tell_unseen,
+            ):
+                yield replace(batch, stream=batch.stream + LEAD_IN)
 
     def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
         assert self._chooser is not None
@@ -351,6 +382,9 @@ class Track:
         """Counts a frame that the decoder could not give."""
         if self._chooser is not None:
             raise Doubt("a frame could not be decoded")
+        if self._lead_in is not None and self._lead_in.forgives():
+            self._forgiven += 1
+            return
         self._failed += 1
         self._tally.frames_failed += 1
         self.damaged("")
@@ -360,7 +394,7 @@ class Track:
         out by dropping those that come too late, without a word.
         """
         lost = self._packets - self._hidden - self._frames - self._failed
-        lost -= 0 if self._lead_in is None else self._lead_in.packets
+        lost -= self._forgiven + (self._lead_in.packets if self._lead_in is not None else 0)
         if self._context.name == "h264":
             self._tally.frames_lost += max(0, lost)
         elif lost > self._packets / 2 + 1:  # Of two fields that come as two packets half are lost.

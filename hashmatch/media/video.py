@@ -416,6 +416,9 @@ class _Sound(_Undecoded):
 
     def __init__(self, stream: Any, start_ms: float) -> None:
         self.end_ms = 0.0
+        context = stream.codec_context
+        # As FFmpeg's log has its parser: damaged sound is no damaged picture.
+        self.names = frozenset() if context is None else {context.name, context.codec.canonical_name}
         self._tick_ms = float((stream.time_base or 0) * 1000)
         self._start_ms = start_ms
 
@@ -462,6 +465,10 @@ def _hear(
 ) -> None:
     """What was logged while a packet was read and decoded: damage, wherever it matters."""
     said, log[:] = list(log), []  # A hostile file could fill memory with it.
+    if isinstance(consumer, _Sound):
+        said = [each for each in said if each[1] not in consumer.names]
+        if not said:
+            return
     if isinstance(consumer, Track):
         if consumer.in_lead_in:
             said = [each for each in said if not consumer.is_said_by(each[1])]
