@@ -227,9 +227,12 @@ class Track:
         announced.frame_ms = self._frame_ms
         announced.places |= self._places or set()
 
-    def is_said_by(self, name: str) -> bool:
-        """True if FFmpeg's log names the decoder, or the parser, of this stream so."""
-        return name in (self._context.name, self._context.codec.canonical_name, "")
+    def passes_over(self, name: str) -> bool:
+        """True if FFmpeg's log names the decoder or the parser of this stream so, and nothing that
+        they find fault with matters by now.
+        """
+        names = self._context.name, self._context.codec.canonical_name
+        return self.in_lead_in and name in names
 
     def damaged(self, detail: str) -> None:
         """The newest packet is damaged, or what was read since the one before it."""

@@ -355,7 +355,7 @@ def _tracks(
         if stream.disposition & Disposition.attached_pic:
             consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
         elif stream.index in hidden:
-            consumers[stream.index] = _Undecoded()
+            consumers[stream.index] = _Undecoded(stream)
         else:
             consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
@@ -399,6 +399,14 @@ def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
 class _Undecoded:
     """A stream that is not decoded: the tally says so, or it is none of pictures."""
 
+    def __init__(self, stream: Any) -> None:
+        context = stream.codec_context
+        self._names = () if context is None else (context.name, context.codec.canonical_name)
+
+    def passes_over(self, name: str) -> bool:
+        """True if FFmpeg's log names the parser so: what is not decoded may be damaged."""
+        return name in self._names
+
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:  # noqa: ARG002
         return ()
 
@@ -415,10 +423,8 @@ class _Sound(_Undecoded):
     """
 
     def __init__(self, stream: Any, start_ms: float) -> None:
+        super().__init__(stream)
         self.end_ms = 0.0
-        context = stream.codec_context
-        # As FFmpeg's log has its parser: damaged sound is no damaged picture.
-        self.names = frozenset() if context is None else {context.name, context.codec.canonical_name}
         self._tick_ms = float((stream.time_base or 0) * 1000)
         self._start_ms = start_ms
 
@@ -441,12 +447,15 @@ def _decode(
 ) -> Iterator[FrameBatch]:
     subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     cheaply = plan.max_gap_ms > 0
+    consumer: _Consumer | None = None
     try:
         for packet, consumer in _packets(container, tracks, tally):
             if batches := consumer.feed(packet):
                 yield from _with(subtitles, batches)
             if log:
                 _hear(log, consumer, tally, cheaply=cheaply)
+        if log:  # Of what is behind the last packet.
+            _hear(log, consumer, tally, cheaply=cheaply)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -461,19 +470,15 @@ def _decode(
 
 
 def _hear(
-    log: list[tuple[int, str, str]], consumer: _Consumer, tally: Tally, *, cheaply: bool
+    log: list[tuple[int, str, str]], consumer: _Consumer | None, tally: Tally, *, cheaply: bool
 ) -> None:
     """What was logged while a packet was read and decoded: damage, wherever it matters."""
     said, log[:] = list(log), []  # A hostile file could fill memory with it.
-    if isinstance(consumer, _Sound):
-        said = [each for each in said if each[1] not in consumer.names]
-        if not said:
-            return
+    if consumer is not None:
+        said = [each for each in said if not consumer.passes_over(each[1])]
+    if not said:
+        return
     if isinstance(consumer, Track):
-        if consumer.in_lead_in:
-            said = [each for each in said if not consumer.is_said_by(each[1])]
-        if not said:
-            return
         if cheaply:
             raise Doubt(said[0][2])
         consumer.damaged(f"{said[0][1]} reports damage")
@@ -519,7 +524,9 @@ def _packets(
     with contextlib.suppress(IndexError):
         for packet in container.demux([*streams.video, *streams.subtitles, *streams.audio]):
             tally.costs.demux_s += time.perf_counter() - began
-            yield packet, tracks[packet.stream_index]
+            # That for an end says no stream.
+            if packet.size and (consumer := tracks.get(packet.stream_index)) is not None:
+                yield packet, consumer
             began = time.perf_counter()
 
 
