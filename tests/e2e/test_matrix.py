@@ -210,10 +210,14 @@ def _slow_motion() -> bytes:
     return films.changed(data, path, _edits((whole, 0), (whole, half)))
 
 
-def _motion_photo() -> bytes:
+def _still(picture: films.Picture) -> bytes:
     still = io.BytesIO()
-    Image.fromarray(plane(0)).convert("RGB").save(still, "JPEG", quality=90)
-    return still.getvalue() + made("mp4", "libx264")
+    Image.fromarray(picture).convert("RGB").save(still, "JPEG", quality=90)
+    return still.getvalue()
+
+
+def _motion_photo() -> bytes:
+    return _still(plane(0)) + made("mp4", "libx264")
 
 
 def _camcorder() -> bytes:
@@ -279,9 +283,17 @@ def test_through_a_server(tmp_path: Path) -> None:
         Client(running.address, timeout_seconds=120) as client,
     ):
         client.create_bank("films", action=Action.BLOCK)
-        client.add_entry("films", io.BytesIO(made("mp4", "libx264", "none")), reference="film")
-        for container, codec in (("mxf", "mpeg2video"), ("ivf", "libsvtav1"), ("mov", "cfhd"),
-                                 ("hevc", "libx265"), ("mpegts", "libx264")):  # fmt: skip
-            answer = client.screen(io.BytesIO(made(container, codec)))
-            assert answer.verdict is Verdict.BLOCK, (container, codec)
-            assert answer.coverage.complete, (container, codec)
+        client.add_entry("films", _still(films.textured(1)), reference="another")
+        uploads = {
+            name: made(*name)
+            for name in (
+                ("mxf", "mpeg2video"), ("mxf", "jpeg2000"), ("ivf", "libsvtav1"), ("mov", "cfhd"),
+                ("hevc", "libx265"), ("m4v", "mpeg4"), ("mov", "rpza"), ("avi", "zmbv"),
+                ("yuv4mpegpipe", "wrapped_avframe"), ("asf", "wmv2"), ("3gp", "h263"),
+            )
+        }  # fmt: skip
+        for name, data in uploads.items():
+            assert client.screen(data).verdict is Verdict.NO_MATCH, name
+        client.add_entry("films", made("mp4", "libx264", "none"), reference="film")
+        for name, data in uploads.items():
+            assert client.screen(data).verdict is Verdict.BLOCK, name
