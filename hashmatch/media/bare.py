@@ -29,6 +29,7 @@ _MPEG2_KBITS: Final = {
     3: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES: Final = (44_100, 48_000, 32_000)
+_AC3: Final = b"\x0b\x77"
 _SOUND_FRAMES: Final = 2  # So many must follow each other.
 
 
@@ -109,7 +110,7 @@ def _nal_stream(units: list[bytes]) -> str | None:
 def _units(head: bytes) -> Iterator[bytes]:
     """What stands between start codes."""
     at = head.find(_START)
-    while 0 <= at:
+    while at >= 0:
         following = head.find(_START, at + 3)
         unit = head[at + 3 : following if following >= 0 else len(head)]
         if unit:
@@ -118,6 +119,9 @@ def _units(head: bytes) -> Iterator[bytes]:
 
 
 def _sound(head: bytes) -> str | None:
+    if head[:2] == _AC3 and head.find(_AC3, 2) > 0 and len(head) > 5:
+        version = head[5] >> 3  # Source: ATSC A/52, 5.4.2.1 and annex E.
+        return "ac3" if version <= 10 else "eac3" if version <= 16 else None
     for name, length in (("mp3", _mp3_bytes), ("aac", _adts_bytes)):
         at = 0
         for _ in range(_SOUND_FRAMES):

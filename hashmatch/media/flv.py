@@ -35,9 +35,12 @@ class FirstFilm:
         data = self._source.read_at(offset, size, whole=whole)
         reached = offset + len(data)
         self._walk(reached)
+        at = self._at
+        if self._end is None and self._in_step and at is not None and at < reached:
+            if offset < at:
+                return data[: at - offset]  # A header may begin there.
+            self._walk(at + len(self._source.read_at(at, len(_MAGIC))))
         if self._end is None:
-            if self._in_step and self._at is not None and offset < self._at < reached:
-                data = data[: self._at - offset]  # A header may begin there.
             return data
         return data[: max(0, self._end - offset)]
 

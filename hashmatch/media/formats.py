@@ -38,6 +38,12 @@ _HEAD_BYTES = 4 + (_TS_PACKETS - 1) * 204 + 1
 _MOST_SEARCHED = 1 << 20
 
 
+# What may stand before sound: titles, covers. Source: ID3v2, 3.1.
+_TAG = re.compile(rb"ID3[\x02-\x04].[\x00-\xf0][\x00-\x7f]{4}", re.DOTALL)
+_TAG_BYTES = 10
+_TAGGED = frozenset({"mp3", "aac", "ac3", "eac3"})
+
+
 class Family(enum.Enum):
     """Who decodes a format."""
 
@@ -118,7 +124,6 @@ _BY_FIRST_BYTES = (
     _sound("au", rb"\.snd\x00\x00"),
     _sound("wv", rb"wvpk"),
     _sound("ape", rb"MAC "),
-    _sound("mp3", rb"ID3[\x02-\x04].[\x00-\xf0][\x00-\x7f]{4}"),
     _unread("RealMedia", rb"\.RMF"),
     _unread("Flash", rb"[FCZ]WS[\x01-\x40]"),
     _unread("Bink", rb"BIK[a-k]|KB2[a-k]"),
@@ -182,8 +187,16 @@ def _by_first_bytes(head: bytes) -> Format | None:
 
 
 def _bare(source: Source) -> Format | None:
-    """Streams without a container."""
-    name = bare_stream(source.read_at(0, HEAD_BYTES))
+    """Streams without a container, and sound behind a tag."""
+    tag = source.read_at(0, _TAG_BYTES)
+    start = 0
+    if _TAG.match(tag):
+        start = _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
+    head = source.read_at(start, HEAD_BYTES)
+    name = bare_stream(head)
+    if start and name not in _TAGGED:
+        is_aac = head[:1] == b"\xff" and head[1] & 0xF6 == 0xF0
+        name = "flac" if head[:4] == b"fLaC" else "aac" if is_aac else "mp3"
     return None if name is None else Format(name, Family.VIDEO, name, streamable=True)
 
 

@@ -43,7 +43,7 @@ def check_late(container: av.container.InputContainer, probed: int, tally: Tally
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
-        listed = container.dumps_format()
+        listed = container.dumps_format()  # type: ignore[attr-defined]  # Its stub lacks it.
     finally:
         av.logging.set_level(level)
     known = len(container.streams)

@@ -244,7 +244,8 @@ class Track:
     def _tell_damage(self) -> None:
         if self._first_damage is None:
             return
-        if self._ends_anywhere and self._first_damage >= self._packets > 1:
+        # A parser reads one packet ahead.
+        if self._ends_anywhere and self._first_damage >= self._packets - 1 > 0:
             self._tally.add_reason(VerdictReason.TRUNCATED, "its last frame is not whole")
         elif self._failed:
             detail = f"{self._failed} frames could not be decoded"

@@ -96,6 +96,8 @@ def frames(
     as_uploaded = source
     if video_format.name == "matroska":
         source = ebml.in_order(source)
+    elif video_format.name == "mov":
+        source = boxes.as_plain(source)
     elif video_format.name == "flv":
         as_uploaded = source = flv.FirstFilm(source)
     announced = _announced(source, video_format)
@@ -302,8 +304,8 @@ def _container(
     edited: bool,
     probe_bytes: int = 0,
 ) -> av.container.InputContainer:
-    """A file, open in the one format that it has; with its edit list followed if ``edited``. Streams
-    that begin within ``probe_bytes`` are found, if there are any.
+    """A file, open in the one format that it has; with its edit list followed if ``edited``.
+    Streams that begin within ``probe_bytes`` are found, if there are any.
     """
     options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
     if probe_bytes:
@@ -396,12 +398,17 @@ def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
 
 
+def _names(stream: Any) -> tuple[str, ...]:
+    """As FFmpeg's log names the decoder of a stream, and its parser."""
+    context = getattr(stream, "codec_context", None)
+    return () if context is None else (context.name, context.codec.canonical_name)
+
+
 class _Undecoded:
     """A stream that is not decoded: the tally says so, or it is none of pictures."""
 
     def __init__(self, stream: Any) -> None:
-        context = stream.codec_context
-        self._names = () if context is None else (context.name, context.codec.canonical_name)
+        self._names = _names(stream)
 
     def passes_over(self, name: str) -> bool:
         """True if FFmpeg's log names the parser so: what is not decoded may be damaged."""
@@ -448,6 +455,9 @@ def _decode(
     subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     cheaply = plan.max_gap_ms > 0
     consumer: _Consumer | None = None
+    # What decoders said to find out what is in the file, they say again.
+    names = {name for stream in container.streams for name in _names(stream)}
+    log[:] = [each for each in log if each[1] not in names]
     try:
         for packet, consumer in _packets(container, tracks, tally):
             if batches := consumer.feed(packet):
