@@ -35,7 +35,7 @@ def with_late(kind: str, form: str, codec: str) -> bytes:
         else:
             stream = output.add_stream(codec, rate=25)
             (stream.width, stream.height), stream.pix_fmt = SIZE, "yuv420p"
-        packets = []
+        packets: list[Any] = []
         for number in range(5):
             if kind == "sound":
                 wave = np.zeros((1, 2 * 1152), np.int16)
@@ -45,7 +45,8 @@ def with_late(kind: str, form: str, codec: str) -> bytes:
                 frame = films.grey_frame(films.textured(99, *SIZE))
                 frame.pts = number + (SECONDS - 1) * 25
             packets += stream.encode(frame)
-        return packets + stream.encode(None)
+        packets += stream.encode(None)
+        return packets
 
     return films.film(planes, form, codec, rate=25, more=more, b="4000000", bufsize="4000000",
                       maxrate="4000000", qmin="1")  # fmt: skip

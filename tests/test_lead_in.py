@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,9 @@ def recording(codec: str, form: str = "mpegts") -> bytes:
         (picture(number // 10).astype(int) + number % 10 - 5).clip(16, 235).astype("uint8")
         for number in range(40)
     ]
-    return films.film(
-        planes, form, codec, rate=10 if codec != "mpeg2video" else 25, **CODECS[codec]
-    )
+    rate = 25 if codec == "mpeg2video" else 10
+    options: dict[str, Any] = dict(CODECS[codec])
+    return films.film(planes, form, codec, rate=rate, **options)
 
 
 def packets(data: bytes) -> list[bytes]:
@@ -56,7 +57,6 @@ def test_what_stands_before_the_first_key_frame_is_looked_at(codec: str) -> None
     """Programs that hold nothing back show it, as far as it can be decoded: that could be a film
     of which one key frame alone is left, at its end.
     """
-    data = recording(codec)
     # The first frame is no key frame by the container's word.
     form = recording(codec, "matroska")
     hidden = bytearray(form)
@@ -70,7 +70,6 @@ def test_what_stands_before_the_first_key_frame_is_looked_at(codec: str) -> None
     digests, done = films.looked_at(bytes(hidden))
     assert films.reasons(done) == []
     assert films.nearest(digests, picture(0)) <= 31
-    assert data
 
 
 @pytest.mark.parametrize("codec", CODECS)

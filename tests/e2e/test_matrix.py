@@ -112,7 +112,7 @@ def made(
             file.name, "w", format=container, options={"movflags": movflags} if movflags else {}
         ) as output:
             output.metadata.update(metadata or {})
-            sounds = []
+            sounds: list[Any] = []
             if layout == "first":
                 sounds = [output.add_stream(tone, rate=48_000) for _ in range(tones)]
             stream: Any = output.add_stream(
