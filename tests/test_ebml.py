@@ -73,3 +73,19 @@ def test_damaged_elements_are_read_without_end_or_error(seed: int) -> None:
     for _ in range(50):
         data[rng.integers(40, min(700, len(data)), 3)] = rng.integers(0, 256, 3)
         announced(data.tobytes())
+
+
+def test_tracks_behind_the_frames_are_found() -> None:
+    """A film that players show would be one without pictures."""
+    picture = films.textured(12, 128, 96)
+    data = films.film([picture] * 10, "matroska", "libx264")
+    at = data.rindex(b"\x16\x54\xae\x6b")  # The first is its place among those that are listed.
+    width = 9 - data[at + 4].bit_length()
+    size = int.from_bytes(data[at + 4 : at + 4 + width], "big") & (1 << 7 * width) - 1
+    end = at + 4 + width + size
+    tracks = data[at:end]
+    moved = data[:at] + data[end:] + tracks
+    assert moved.rindex(b"\x1f\x43\xb6\x75") < moved.rindex(tracks)
+    digests, done = films.looked_at(moved)
+    assert films.reasons(done) == []
+    assert films.nearest(digests, picture) <= 31

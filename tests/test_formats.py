@@ -136,7 +136,6 @@ def test_only_an_index_at_the_end_needs_seeking() -> None:
         b"%!PS-Adobe-3.0 EPSF-3.0\n",
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         b"%PDF-1.7\n",
-        b"RIFF\x10\0\0\0WAVEfmt ",
         b"BM\0\0\0\0\0\0\0\0\0\0\0\0\xff\0",
         b"FLV\x02",
         b"G" + bytes(187) + b"G" + bytes(187),

@@ -561,7 +561,7 @@ def test_no_video_is_not_nothing_to_see() -> None:
         output.mux(sound.encode(frame))
         output.mux(sound.encode())
     batches, tally = frames(file.getvalue())
-    assert (batches, codes(tally)) == ([], [VerdictReason.UNSUPPORTED])
+    assert (batches, codes(tally)) == ([], [VerdictReason.NO_PICTURE])
 
 
 def test_a_video_without_frames_is_not_looked_at() -> None:

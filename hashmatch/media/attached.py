@@ -52,6 +52,10 @@ class AttachedPicture:
         self._tally.frames_decoded += tally.frames_decoded
         self._tally.frames_failed += tally.frames_failed
 
+    def passes_over(self, name: str) -> bool:  # noqa: ARG002
+        """False: all that FFmpeg's log says of it matters."""
+        return False
+
     def finish(self) -> Iterator[FrameBatch]:
         """Nothing is left."""
         yield from ()

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from hashmatch.media.announced import Announced, Crop, VideoTrack
-from hashmatch.media.source import Source
+from hashmatch.media.source import PatchedSource, Source
 
-__all__ = ["embedded_pictures", "fragments", "header", "top_boxes"]
+__all__ = ["as_plain", "embedded_pictures", "fragments", "header", "top_boxes"]
 
 # A header of a film of a day with a hundred thousand frames an hour takes some tens of MB.
 _MAX_HEADER_BYTES: Final = 1 << 28
@@ -39,6 +39,7 @@ _SWITCHABLE: Final = frozenset({
     b"avc1", b"avc3", b"hvc1", b"hev1", b"dvh1", b"dvhe", b"vp08", b"vp09", b"jpeg", b"mjpa",
     b"png ", b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x",
 })  # fmt: skip
+_OTHER_NAMES: Final = {b"dav1": b"av01"}
 _ENTRY_FIELDS: Final = 78  # Bytes of a visual sample entry before its boxes. Source: 12.1.3.2.
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -86,6 +87,26 @@ def header(source: Source) -> Announced:
         _Header(data, announced).read()
         break
     return announced
+
+
+def as_plain(source: Source) -> Source:
+    """The file, with sample entries of Dolby Vision that FFmpeg does not know named as those of the
+    codec that they are of; waits for no more than the header's bytes. Source: Dolby Vision Streams
+    within the ISO Base Media File Format, 3.
+    """
+    patches = {}
+    for kind, _, content, end in top_boxes(source):
+        if kind != b"moov":
+            continue
+        if end - content <= _MAX_HEADER_BYTES:
+            data = source.read_at(content, end - content)
+            path = b"trak", b"mdia", b"minf", b"stbl", b"stsd"
+            for _, at, stop in _inside(data, 0, len(data), *path):
+                for entry, inner, _ in _boxes(data, at + 8, stop):
+                    if entry in _OTHER_NAMES:
+                        patches[content + inner - 4] = _OTHER_NAMES[entry]
+        break
+    return PatchedSource(source, patches) if patches else source
 
 
 def _inflated(data: bytes, compressed: Box) -> bytes | None:

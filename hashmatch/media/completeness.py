@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.media import gif, ico, jpeg2000, png, pnm
+from hashmatch.media import flv, gif, ico, jpeg2000, png, pnm
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.formats import Format, ts_layout
 from hashmatch.media.source import Source
@@ -43,8 +44,8 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
         return _beyond("RIFF chunk", declared, size)
     if name == "matroska":
         return _matroska_missing(source, size)
-    if name in ("mpegts", "flv", "ogg"):
-        return {"mpegts": _ts_missing, "flv": _flv_missing, "ogg": _ogg_missing}[name](source, size)
+    if name in _BY_STRUCTURE:
+        return _BY_STRUCTURE[name](source, size)
     if name == "ico":
         return _beyond("last picture", ico.end(source), size)
     if name == "jxl":
@@ -197,17 +198,33 @@ def scrambled(source: Source) -> str | None:
     return None
 
 
-def _flv_missing(source: Source, size: int) -> str | None:
-    """Tags of known kinds, each with its length; the length is repeated behind, but for the last
-    one perhaps.
-    """
-    start = int.from_bytes(source.read_at(5, 4), "big") + 4
-    while start < size:
-        header = source.read_at(start, 4)
-        if header[0] & 0x1F not in (8, 9, 18):
-            return f"there is no tag at byte {start}"
-        start += 15 + int.from_bytes(header[1:], "big")
-    return _beyond("last tag", start - 4, size)
+def _ps_missing(source: Source, size: int) -> str | None:
+    """The last packet of a program stream has its length. Source: ISO/IEC 13818-1, 2.5.3."""
+    start = 0
+    while len(head := source.read_at(start, 14)) >= 6 and head[:3] == b"\0\0\1":
+        if head[3] == 0xBA:  # A pack: of MPEG-2 with stuffing, of MPEG-1 without.
+            is_second = head[4] >> 6 == 1
+            start += 14 + (head[13] & 7 if len(head) == 14 else 0) if is_second else 12
+        elif head[3] == 0xB9:
+            start += 4
+        elif head[3] > 0xB9:
+            start += 6 + int.from_bytes(head[4:6], "big")
+        else:
+            return None
+    return _beyond("last packet", start, size)
+
+
+def _asf_missing(source: Source, size: int) -> str | None:
+    """Objects, each with its length. Source: Microsoft, "Advanced Systems Format", 3."""
+    start = 0
+    while len(head := source.read_at(start, 24)) == 24:
+        length = int.from_bytes(head[16:], "little")
+        if length < 24:  # Of data whose length was not known when it was written.
+            return None
+        start += length
+        if start > size:
+            return _beyond("last object", start, size)
+    return None
 
 
 def _ogg_missing(source: Source, size: int) -> str | None:
@@ -227,3 +244,12 @@ def damaged_chunk(source: Source, media_format: Format) -> str | None:
     always look. None for other formats.
     """
     return png.damaged(source) if media_format.name == "png" else None
+
+
+_BY_STRUCTURE: Final[dict[str, Callable[[Source, int], str | None]]] = {
+    "mpegts": _ts_missing,
+    "mpeg": _ps_missing,
+    "asf": _asf_missing,
+    "flv": flv.missing,
+    "ogg": _ogg_missing,
+}

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from hashmatch.media.announced import Announced, Crop, VideoTrack
-from hashmatch.media.source import Source
+from hashmatch.media.source import JoinedSource, PartSource, PatchedSource, Source
 
-__all__ = ["header", "rest"]
+__all__ = ["header", "in_order", "rest"]
 
 _EBML, _SEGMENT, _CLUSTER, _TRACKS = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B
 _ATTACHMENTS, _ATTACHED, _FILE_DATA, _MEDIA_TYPE = 0x1941A469, 0x61A7, 0x465C, 0x4660
@@ -64,9 +64,42 @@ def rest(source: Source, announced: Announced) -> None:
             _attachments(source, content, end, announced)
 
 
+def in_order(source: Source) -> Source:
+    """The file with its tracks before its frames, as demuxers that cannot seek need them. Waits for
+    the end of the source only where they are not.
+    """
+    segment: tuple[int, int] | None = None
+    frames_at: int | None = None
+    for number, start, content, end in _elements(source):
+        if number == _SEGMENT:
+            segment = start, content
+        elif number == _CLUSTER and frames_at is None:
+            frames_at = start
+        elif number == _TRACKS:
+            if frames_at is None or segment is None or end > source.total():
+                break
+            at, before = segment[0] + 4, segment[1]
+            unknown = (1 << 8 * (before - at)) - 1 >> (before - at - 1)
+            # The segment is longer by then: it ends where the file does.
+            return JoinedSource(
+                PatchedSource(
+                    PartSource(source, 0, frames_at), {at: unknown.to_bytes(before - at, "big")}
+                ),
+                PartSource(source, start, end),
+                PartSource(source, frames_at),
+            )
+    return source
+
+
 def _top(source: Source) -> Iterator[tuple[int, int, int]]:
-    """Number, start of the content and end of each element of the file and of its segments. Ends
-    where there is no sound one.
+    """Number, start of the content and end of each of `_elements`."""
+    for number, _, content, end in _elements(source):
+        yield number, content, end
+
+
+def _elements(source: Source) -> Iterator[tuple[int, int, int, int]]:
+    """Number, start, start of the content and end of each element of the file and of its segments.
+    Ends where there is no sound one.
     """
     at = 0
     for _ in range(_MAX_ELEMENTS):
@@ -77,12 +110,12 @@ def _top(source: Source) -> Iterator[tuple[int, int, int]]:
             return
         content = at + width + size_width
         if number == _SEGMENT or (size is None and number == _CLUSTER):
-            yield number, content, content
+            yield number, at, content, content
             at = content  # What is inside comes next.
         elif size is None:
             return
         else:
-            yield number, content, content + size
+            yield number, at, content, content + size
             at = content + size
 
 

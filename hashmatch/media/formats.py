@@ -9,10 +9,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hashmatch.media import heif, mini, tga
+from hashmatch.media.bare import HEAD_BYTES, bare_stream
 from hashmatch.media.extents import mp4_boxes, picture_end
+from hashmatch.media.flv import films_behind
 from hashmatch.media.source import PartSource, Source
 
 __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
@@ -38,6 +40,12 @@ _TS_LAYOUTS = ((0, 188), (4, 192), (0, 204))
 _TS_PACKETS = 3  # So many must begin with the right byte.
 _HEAD_BYTES = 4 + (_TS_PACKETS - 1) * 204 + 1
 _MOST_SEARCHED = 1 << 20
+
+
+# What may stand before sound: titles, covers. Source: ID3v2, 3.1.
+_TAG = re.compile(rb"ID3[\x02-\x04].[\x00-\xf0][\x00-\x7f]{4}", re.DOTALL)
+_TAG_BYTES = 10
+_TAGGED = frozenset({"mp3", "aac", "ac3", "eac3"})
 
 
 class Family(enum.Enum):
@@ -83,6 +91,16 @@ def _film(name: str, begins: bytes) -> _Beginning:
     return _Beginning(re.compile(begins, re.DOTALL), made)
 
 
+def _sound(name: str, begins: bytes) -> _Beginning:
+    """Of a format of sound alone, which may have a cover picture."""
+    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.VIDEO, name))
+
+
+def _unread(name: str, begins: bytes) -> _Beginning:
+    """Of a format that nothing here decodes: it is named."""
+    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.NOBODY, ""))
+
+
 # Sought in this order.
 _BY_FIRST_BYTES = (
     _image("jpeg", rb"\xff\xd8\xff"),
@@ -115,6 +133,28 @@ _BY_FIRST_BYTES = (
     _film("ogg", rb"OggS"),
     _film("mpeg", rb"\x00\x00\x01\xba"),
     _film("asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    _film("ivf", rb"DKIF\x00\x00"),
+    _film("yuv4mpegpipe", rb"YUV4MPEG2 "),
+    # Its first partition. Source: SMPTE ST 377-1, 7.1.
+    _Beginning(
+        re.compile(rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02"),
+        Format("mxf", Family.VIDEO, "mxf"),
+    ),
+    _sound("wav", rb"(RIFF|RF64|RIFX).{4}WAVE"),
+    _sound("flac", rb"fLaC"),
+    _sound("aiff", rb"FORM.{4}AIF[FC]"),
+    _sound("caf", rb"caff\x00\x01"),
+    _sound("amr", rb"#!AMR(-WB)?\n"),
+    _sound("au", rb"\.snd\x00\x00"),
+    _sound("wv", rb"wvpk"),
+    _sound("ape", rb"MAC "),
+    _unread("RealMedia", rb"\.RMF"),
+    _unread("Flash", rb"[FCZ]WS[\x01-\x40]"),
+    _unread("Bink", rb"BIK[a-k]|KB2[a-k]"),
+    _unread("Smacker", rb"SMK[24]"),
+    _unread("NUT", rb"nut/multimedia container\x00"),
+    _unread("GXF", rb"\x00\x00\x00\x00\x01\xbc\x00\x00"),
+    _unread("WTV", rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d"),
 )
 
 
@@ -129,12 +169,15 @@ def readings(source: Source) -> Iterator[Format]:
     if head[4:8] in _MP4_FIRST_BOXES:
         yield from _mp4_readings(source, head)
         return
-    found = _by_first_bytes(head)
+    found = _by_first_bytes(head) or _bare(source)
     if found is None and tga.is_plausible(source):
         found = Format("tga", Family.IMAGE, "TGA")
     if found is None:
         return
     yield found
+    if found.name == "flv":
+        for start in films_behind(source):
+            yield replace(found, start=start)
     end = picture_end(source, found.name) if found.family is Family.IMAGE else None
     film = None if end is None else _film_behind(source, end)
     if film is not None:
@@ -167,6 +210,20 @@ def _by_first_bytes(head: bytes) -> Format | None:
     if ts_layout(head) is not None:
         return Format("mpegts", Family.VIDEO, "mpegts", streamable=True)
     return None
+
+
+def _bare(source: Source) -> Format | None:
+    """Streams without a container, and sound behind a tag."""
+    tag = source.read_at(0, _TAG_BYTES)
+    start = 0
+    if _TAG.match(tag):
+        start = _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
+    head = source.read_at(start, HEAD_BYTES)
+    name = bare_stream(head)
+    if start and name not in _TAGGED:
+        is_aac = head[:1] == b"\xff" and head[1] & 0xF6 == 0xF0
+        name = "flac" if head[:4] == b"fLaC" else "aac" if is_aac else "mp3"
+    return None if name is None else Format(name, Family.VIDEO, name, streamable=True)
 
 
 def ts_layout(head: bytes) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from hashmatch.media.faults import Damaged
 __all__ = [
     "BytesSource",
     "FileSource",
+    "JoinedSource",
     "PartSource",
     "PatchedSource",
     "SeekableReader",
@@ -79,6 +80,29 @@ class PartSource:
     def total(self) -> int:
         """See `Source`."""
         return self._size
+
+
+class JoinedSource:
+    """Several sources, one behind the other."""
+
+    def __init__(self, *parts: Source) -> None:
+        """All of them are complete."""
+        self._parts = parts
+
+    def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:  # noqa: ARG002
+        """See `Source`."""
+        data, start = b"", 0
+        for part in self._parts:
+            end = start + part.total()
+            at = offset + len(data)
+            if len(data) < size and start <= at < end:
+                data += part.read_at(at - start, min(size - len(data), end - at))
+            start = end
+        return data
+
+    def total(self) -> int:
+        """See `Source`."""
+        return sum(part.total() for part in self._parts)
 
 
 class PatchedSource:

@@ -122,6 +122,10 @@ class Subtitles:
             if overlay.start_ms <= pts_ms < overlay.end_ms:
                 yield self._drawn(overlay, batch)
 
+    def passes_over(self, name: str) -> bool:  # noqa: ARG002
+        """False: all that FFmpeg's log says of it matters."""
+        return False
+
     def finish(self) -> Iterator[FrameBatch]:
         """Nothing is left."""
         yield from ()

@@ -53,6 +53,7 @@ class Tally:
     frames_lost: int = 0  # Went into the decoder, and did not come out.
     largest_gap_ms: int = 0
     streams: int = 0
+    sound_alone: bool = False
     longest_unseen_ms: int = NOT_KNOWN_MS
     seen_permille: int = 0
     miss_per_million: int = ALL_MISSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,27 +19,42 @@ from hashmatch.media import luma
 from hashmatch.media.access import Classifier
 from hashmatch.media.announced import Announced, VideoTrack
 from hashmatch.media.layers import Layers
+from hashmatch.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.looks import Looks, Plan, Stretch
-from hashmatch.sampling.packets import Access, Doubt, Due, PacketChooser
+from hashmatch.sampling.packets import Access, Doubt, Due, NoKeyFrame, PacketChooser
 
 __all__ = ["Track"]
 
 # Containers that have no presentation times; what FFmpeg makes of those of their frames is a guess.
 _TIMELESS = frozenset({"avi"})
 
+# Formats that end anywhere: of a recording that was broken off, the last frame is not whole.
+_ENDLESS = frozenset({
+    "av1", "dv", "h264", "hevc", "ivf", "m4v", "mpeg", "mpegts", "mpegvideo", "mxf", "obu", "vc1",
+    "vvc", "yuv4mpegpipe",
+})  # fmt: skip
+# Formats whose packets have numbers: one that is missing marks the frame as damaged, whether it is
+# or not. Where files were put together, none is.
+_NUMBERED = frozenset({"mpegts", "mpeg"})
+
 # What phones, browsers, cameras, editors and screen recorders write, and have written. FFmpeg has
-# three hundred more, of games and of forgotten cards, that few have ever attacked but those who
+# two hundred more, of games and of forgotten cards, that few have ever attacked but those who
 # mean harm.
 _DECODERS = frozenset({
-    "cinepak", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flashsv", "flashsv2", "flv", "gif", "h261",
-    "h263", "h263i", "h263p", "h264", "hevc", "huffyuv", "jpeg2000", "libdav1d", "libvpx",
-    "libvpx-vp9", "magicyuv", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo",
-    "msmpeg4", "msmpeg4v1", "msmpeg4v2", "msrle", "msvideo1", "png", "prores", "qtrle",
-    "rawvideo", "svq1", "svq3", "theora", "utvideo", "v210", "vc1", "vp6", "vp6a", "vp6f", "vp8",
-    "vp9", "vvc", "wmv1", "wmv2", "wmv3",
+    "8bps", "aasc", "aic", "apv", "asv1", "asv2", "avrn", "avui", "bmp", "camstudio", "camtasia",
+    "cfhd", "cinepak", "cljr", "cllc", "cyuv", "dirac", "dnxhd", "dvvideo", "dxv", "ffv1",
+    "ffvhuff", "flashsv", "flashsv2", "flv", "fraps", "gif", "h261", "h263", "h263i", "h263p",
+    "h264", "hap", "hevc", "hq_hqa", "hqx", "huffyuv", "indeo2", "indeo3", "indeo4", "indeo5",
+    "jpeg2000", "jpegls", "lagarith", "libdav1d", "libvpx", "libvpx-vp9", "magicyuv", "mjpeg",
+    "mjpegb", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo", "msmpeg4", "msmpeg4v1", "msmpeg4v2",
+    "msrle", "mss1", "mss2", "msvideo1", "mszh", "pixlet", "png", "prores", "qdraw", "qtrle",
+    "r10k", "r210", "rawvideo", "rpza", "sgirle", "sheervideo", "smc", "snow", "speedhq", "svq1",
+    "svq3", "targa", "theora", "tiff", "tscc2", "utvideo", "v210", "v308", "v408", "v410", "vble",
+    "vc1", "vc1image", "vp3", "vp4", "vp6", "vp6a", "vp6f", "vp7", "vp8", "vp9", "vvc", "wmv1",
+    "wmv2", "wmv3", "wmv3image", "y41p", "yuv4", "zlib", "zmbv",
 })  # fmt: skip
 
 _MS_A_SECOND: Final = 1000
@@ -85,11 +101,12 @@ class Track:
         self._passed: tuple[av.VideoFrame, int] | None = None  # The newest, if not looked at.
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
+        self._classifier = Classifier(stream)
+        self._lead_in = LeadIn(stream, limits.max_frame_pixels) if plan.needs_key else None
         if plan.max_gap_ms:
             if self._only_dts:
                 raise Doubt("no presentation times")
             self._chooser = PacketChooser(plan.max_gap_ms, self._number_ahead)
-            self._classifier = Classifier(stream)
             # What no frame refers to is left out by the decoder itself, but for what is wanted.
             self._leaves_out = context.name not in _TOLD_ONCE
             context.skip_frame = "NONREF" if self._leaves_out else "DEFAULT"
@@ -110,6 +127,12 @@ class Track:
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
         self._packets = self._hidden = self._frames = self._failed = self._last_ms = 0
+        self._forgiven = 0
+        self.in_lead_in = False  # The newest packet is before all that a decoder can begin at.
+        self._first_damage: int | None = None  # Packets by then.
+        self._damage = ""
+        self._ends_anywhere = container.format.name in _ENDLESS
+        self._is_numbered = container.format.name in _NUMBERED
         # When the last frame goes: players show it for as long as there is sound.
         self._end_ms = round((container.duration or 0) / 1000)
         self._jumped_to: int | None = None  # Stamp of the entry, until its frame comes out.
@@ -124,12 +147,27 @@ class Track:
             return ()
         self._packets += 1
         self._layers.check(packet)
-        if packet.is_corrupt:
+        if packet.is_corrupt and not self._is_numbered:
             self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
         if self._places is not None and not hidden and packet.pos is not None:
             self._places.add(packet.pos)
+        access = self._classifier.access(packet)
+        if self._lead_in is None:
+            return self._feed(packet, access, hidden=hidden)
+        self.in_lead_in = self._lead_in.takes(packet, access)
+        lenient = self._leniently(self._lead_in.frames())
+        if self.in_lead_in:
+            return lenient
+        if self._lead_in.is_over:
+            self._forgiven += self._lead_in.packets
+            self._lead_in = None
+        return itertools.chain(lenient, self._feed(packet, access, hidden=hidden))
+
+    def _feed(
+        self, packet: av.Packet[Any], access: Access, *, hidden: bool
+    ) -> Iterable[FrameBatch]:
         if self._chooser is None:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
@@ -143,15 +181,22 @@ class Track:
         if self._classifier.changes(packet):
             raise Doubt("another configuration of the decoder")
         self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
-        access = Access.NEEDED if hidden else self._classifier.access(packet)
+        access = Access.NEEDED if hidden else access
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
         return () if due is None else self._decode_due(due)
 
     def finish(self) -> Iterator[FrameBatch]:
-        """Yields what is left when no more packets come."""
+        """Yields what is left when no more packets come. Raises `NoKeyFrame` if no packet was one
+        that a decoder can begin at.
+        """
+        if self._lead_in is not None:
+            if self._packets and not self._lead_in.has_begun:
+                raise NoKeyFrame("no key frame")
+            yield from self._leniently(self._lead_in.finish())
         if self._chooser is None:
             yield from self._decode(None)
+            self._tell_damage()
             self._count_lost()
         else:
             self._looks.end(self._end_ms)
@@ -182,9 +227,50 @@ class Track:
         announced.frame_ms = self._frame_ms
         announced.places |= self._places or set()
 
+    def passes_over(self, name: str) -> bool:
+        """True if FFmpeg's log names the decoder or the parser of this stream so, and nothing that
+        they find fault with matters by now.
+        """
+        names = self._context.name, self._context.codec.canonical_name
+        return self.in_lead_in and name in names
+
+    def damaged(self, detail: str) -> None:
+        """The newest packet is damaged, or what was read since the one before it."""
+        if self._lead_in is not None and self._lead_in.forgives():
+            return
+        if self._first_damage is None:
+            self._first_damage, self._damage = self._packets, detail
+
+    def _tell_damage(self) -> None:
+        if self._first_damage is None:
+            return
+        # A parser reads one packet ahead.
+        if self._ends_anywhere and self._first_damage >= self._packets - 1 > 0:
+            self._tally.add_reason(VerdictReason.TRUNCATED, "its last frame is not whole")
+        elif self._failed:
+            detail = f"{self._failed} frames could not be decoded"
+            self._tally.add_reason(VerdictReason.CORRUPT, detail)
+        else:
+            self._tally.add_reason(VerdictReason.CORRUPT, self._damage)
+
     def salvage(self) -> Iterator[FrameBatch]:
         """Yields what is still in the decoder, when reading has failed."""
         yield from self._decode(None)
+
+    def _leniently(self, shown: Iterable[av.VideoFrame]) -> Iterator[FrameBatch]:
+        """Frames of the start that most viewers leave out, or show damaged."""
+        for frame in shown:
+            pts_ms = self._pts_ms(frame)
+            self._check_duration(pts_ms)
+            self._tally.frames_decoded += 1
+            for batch in luma.from_video_frame(
+                frame,
+                pts_ms,
+                stream=self._stream.index,
+                crops=self._crops,
+                tell=self._tell_unseen,
+            ):
+                yield replace(batch, stream=batch.stream + LEAD_IN)
 
     def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
         assert self._chooser is not None
@@ -300,14 +386,19 @@ class Track:
         """Counts a frame that the decoder could not give."""
         if self._chooser is not None:
             raise Doubt("a frame could not be decoded")
+        if self._lead_in is not None and self._lead_in.forgives():
+            self._forgiven += 1
+            return
         self._failed += 1
         self._tally.frames_failed += 1
+        self.damaged("")
 
     def _count_lost(self) -> None:
         """Where H.264 does not say how far its frames are out of order, FFmpeg's decoder finds it
         out by dropping those that come too late, without a word.
         """
         lost = self._packets - self._hidden - self._frames - self._failed
+        lost -= self._forgiven + (self._lead_in.packets if self._lead_in is not None else 0)
         if self._context.name == "h264":
             self._tally.frames_lost += max(0, lost)
         elif lost > self._packets / 2 + 1:  # Of two fields that come as two packets half are lost.

@@ -17,11 +17,12 @@ from av.stream import Disposition
 
 from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import boxes, ebml, riff
+from hashmatch.media import boxes, ebml, flv, riff
 from hashmatch.media.announced import Announced
 from hashmatch.media.attached import AttachedPicture, embedded
 from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
 from hashmatch.media.formats import Format
+from hashmatch.media.late import LateStream, check_late
 from hashmatch.media.source import SeekableReader, Source, StreamReader
 from hashmatch.media.subtitles import Subtitles, is_font
 from hashmatch.media.tally import Tally
@@ -29,7 +30,7 @@ from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
 from hashmatch.sampling.looks import Plan
-from hashmatch.sampling.packets import Doubt, Lost
+from hashmatch.sampling.packets import Doubt, Lost, NoKeyFrame
 
 __all__ = ["frames"]
 
@@ -45,6 +46,9 @@ _READ_BYTES: Final = 32_768
 # Whatever a file refers to stays unopened: no protocol is allowed.
 _CLOSED: Final = {"protocol_whitelist": "none"}
 _CONTAINER_OPTIONS: Final = {**_CLOSED, "probesize": str(_PROBE_BYTES)}
+
+# Microseconds of media that it may read for that, where a stream begins late: all that there are.
+_PROBE_ALL_US: Final = 1 << 48
 
 # To find out what is in a file FFmpeg decodes a frame, or up to twenty, and throws them away: a
 # ninth of all the work on 10 s of 720p. The header of an MP4 says all that is needed, but for the
@@ -69,10 +73,6 @@ av.logging.set_skip_repeated(False)
 _MOST_LOST: Final = 12
 
 
-class _LateStream(Exception):
-    """A stream begins that was not there when the file was opened."""
-
-
 def frames(
     source: Source,
     video_format: Format,
@@ -93,12 +93,19 @@ def frames(
     file cannot be opened at all.
     """
     tally.format = video_format.name
+    as_uploaded = source
+    if video_format.name == "matroska":
+        source = ebml.in_order(source)
+    elif video_format.name == "mov":
+        source = boxes.as_plain(source)
+    elif video_format.name == "flv":
+        as_uploaded = source = flv.FirstFilm(source)
     announced = _announced(source, video_format)
     plan = Plan(max_gap_ms, found_ms, seed)
     yield from _sampled(source, video_format, limits, tally, plan, announced)
     if video_format.name == "mov":
         boxes.fragments(source, announced)
-    missing = missing_bytes(source, video_format)
+    missing = missing_bytes(as_uploaded, video_format)
     if missing is None:
         yield from _left_out(source, video_format, limits, tally, plan, announced)
     else:
@@ -106,6 +113,8 @@ def frames(
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
     yield from _rest(source, video_format, limits, tally, announced)
+    if tally.sound_alone and not tally.frames_decoded:
+        tally.add_reason(VerdictReason.NO_PICTURE, "sound alone")
     unseen = unseen_media(source, video_format)
     if unseen is not None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
@@ -123,21 +132,28 @@ def _sampled(
 ) -> Iterator[FrameBatch]:
     """Frames as ``plan`` says; where that cannot keep its promise, every frame from the start."""
     every_frame = not plan.max_gap_ms
-    try:
-        if edited and announced.uneven and not every_frame:
-            raise Doubt("frames that are shown longer than they last")
-        yield from _open(source, video_format, limits, tally, plan, announced, edited=edited)
-    except Doubt as doubt:
-        every_frame = True
+    was_in_doubt = lost = False
+    while True:
+        try:
+            if edited and announced.uneven and plan.max_gap_ms:
+                raise Doubt("frames that are shown longer than they last")
+            yield from _open(source, video_format, limits, tally, plan, announced, edited=edited)
+            break
+        except NoKeyFrame:  # None while ``needs_key`` is false, and no other while all is decoded.
+            plan = plan._replace(needs_key=False)
+        except LateStream as late:
+            plan = plan._replace(probe_bytes=late.probe_bytes)
+        except Doubt as doubt:
+            every_frame = was_in_doubt = True
+            lost = isinstance(doubt, Lost)
+            plan = plan._replace(max_gap_ms=0)
         tally.begin_anew()
-        plan = plan._replace(max_gap_ms=0)
-        yield from _open(source, video_format, limits, tally, plan, announced, edited=edited)
-        # Only then: two fields may come as two packets and go as one frame.
-        lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
-        if tally.frames_lost and (lost_much or isinstance(doubt, Lost)):
-            tally.add_reason(
-                VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
-            )
+    # Only then: two fields may come as two packets and go as one frame.
+    lost_much = tally.frames_lost * _MOST_LOST > tally.frames_decoded
+    if tally.frames_lost and was_in_doubt and (lost_much or lost):
+        tally.add_reason(
+            VerdictReason.CORRUPT, f"{tally.frames_lost} frames did not come out of the decoder"
+        )
     if every_frame:
         tally.saw_every_frame()
 
@@ -247,18 +263,27 @@ def _open(
         with (
             av.logging.Capture() as log,
             _container(
-                reader, video_format, cheaply=plan.max_gap_ms > 0, edited=edited
+                reader,
+                video_format,
+                cheaply=plan.max_gap_ms > 0,
+                edited=edited,
+                probe_bytes=plan.probe_bytes,
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
             tracks = _tracks(container, limits, tally, plan, announced)
+            if not any(isinstance(each, Track) for each in tracks.values()):
+                tally.saw_every_frame()  # What is attached is an image, and looked at as one.
             if tracks:
-                yield from _decode(container, tracks, tally, log, cheaply=plan.max_gap_ms > 0)
+                yield from _decode(container, tracks, tally, log, plan)
                 by_number = {track.number: track for track in announced.tracks}
                 for number, track in tracks.items():
                     listed = by_number.get(container.streams[number].id)
                     if isinstance(track, Track) and listed is not None:
                         track.tell(listed)
+            elif container.streams.audio:
+                tally.sound_alone = True
+                _pass_over(container, plan)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -272,10 +297,19 @@ def _open(
 
 
 def _container(
-    reader: StreamReader | SeekableReader, video_format: Format, *, cheaply: bool, edited: bool
+    reader: StreamReader | SeekableReader,
+    video_format: Format,
+    *,
+    cheaply: bool,
+    edited: bool,
+    probe_bytes: int = 0,
 ) -> av.container.InputContainer:
-    """A file, open in the one format that it has; with its edit list followed if ``edited``."""
+    """A file, open in the one format that it has; with its edit list followed if ``edited``.
+    Streams that begin within ``probe_bytes`` are found, if there are any.
+    """
     options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
+    if probe_bytes:
+        options = options | {"probesize": str(probe_bytes), "analyzeduration": str(_PROBE_ALL_US)}
     return av.open(
         reader,
         "r",
@@ -323,7 +357,7 @@ def _tracks(
         if stream.disposition & Disposition.attached_pic:
             consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
         elif stream.index in hidden:
-            consumers[stream.index] = _Undecoded()
+            consumers[stream.index] = _Undecoded(stream)
         else:
             consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
@@ -364,8 +398,21 @@ def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
 
 
+def _names(stream: Any) -> tuple[str, ...]:
+    """As FFmpeg's log names the decoder of a stream, and its parser."""
+    context = getattr(stream, "codec_context", None)
+    return () if context is None else (context.name, context.codec.canonical_name)
+
+
 class _Undecoded:
     """A stream that is not decoded: the tally says so, or it is none of pictures."""
+
+    def __init__(self, stream: Any) -> None:
+        self._names = _names(stream)
+
+    def passes_over(self, name: str) -> bool:
+        """True if FFmpeg's log names the parser so: what is not decoded may be damaged."""
+        return name in self._names
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:  # noqa: ARG002
         return ()
@@ -383,6 +430,7 @@ class _Sound(_Undecoded):
     """
 
     def __init__(self, stream: Any, start_ms: float) -> None:
+        super().__init__(stream)
         self.end_ms = 0.0
         self._tick_ms = float((stream.time_base or 0) * 1000)
         self._start_ms = start_ms
@@ -402,23 +450,22 @@ def _decode(
     tracks: dict[int, _Consumer],
     tally: Tally,
     log: list[tuple[int, str, str]],
-    *,
-    cheaply: bool,
+    plan: Plan,
 ) -> Iterator[FrameBatch]:
     subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
+    cheaply = plan.max_gap_ms > 0
+    consumer: _Consumer | None = None
+    # What decoders said to find out what is in the file, they say again.
+    names = {name for stream in container.streams for name in _names(stream)}
+    log[:] = [each for each in log if each[1] not in names]
     try:
         for packet, consumer in _packets(container, tracks, tally):
             if batches := consumer.feed(packet):
                 yield from _with(subtitles, batches)
             if log:
-                if cheaply:
-                    raise Doubt(log[0][2])
-                tally.add_reason(VerdictReason.CORRUPT, f"{log[0][1]} reports damage")
-                log.clear()  # A hostile file could fill memory with it.
-    except _LateStream as error:
-        if cheaply:
-            raise Doubt("a stream that begins late") from error
-        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a stream begins long after the first bytes")
+                _hear(log, consumer, tally, cheaply=cheaply)
+        if log:  # Of what is behind the last packet.
+            _hear(log, consumer, tally, cheaply=cheaply)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -427,11 +474,36 @@ def _decode(
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
+    check_late(container, plan.probe_bytes, tally)
     yield from _with(subtitles, _finish(tracks.values()))
-    if tally.frames_failed:
-        tally.add_reason(
-            VerdictReason.CORRUPT, f"{tally.frames_failed} frames could not be decoded"
-        )
+    log.clear()  # What decoders say at the end, they have said by what came out.
+
+
+def _hear(
+    log: list[tuple[int, str, str]], consumer: _Consumer | None, tally: Tally, *, cheaply: bool
+) -> None:
+    """What was logged while a packet was read and decoded: damage, wherever it matters."""
+    said, log[:] = list(log), []  # A hostile file could fill memory with it.
+    if consumer is not None:
+        said = [each for each in said if not consumer.passes_over(each[1])]
+    if not said:
+        return
+    if isinstance(consumer, Track):
+        if cheaply:
+            raise Doubt(said[0][2])
+        consumer.damaged(f"{said[0][1]} reports damage")
+    elif cheaply:
+        raise Doubt(said[0][2])
+    else:
+        tally.add_reason(VerdictReason.CORRUPT, f"{said[0][1]} reports damage")
+
+
+def _pass_over(container: av.container.InputContainer, plan: Plan) -> None:
+    """Reads a file to its end in which no stream of pictures has begun by now."""
+    with contextlib.suppress(av.error.FFmpegError, IndexError):
+        for _ in container.demux():
+            pass
+    check_late(container, plan.probe_bytes, Tally())
 
 
 def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
@@ -456,20 +528,16 @@ def _packets(
     container: av.container.InputContainer, tracks: dict[int, _Consumer], tally: Tally
 ) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
     began = time.perf_counter()
-    try:
-        streams = container.streams
+    streams = container.streams
+    # PyAV ends with an empty packet for each stream, and stumbles over one that has begun since it
+    # opened the file: `check_late` finds those.
+    with contextlib.suppress(IndexError):
         for packet in container.demux([*streams.video, *streams.subtitles, *streams.audio]):
             tally.costs.demux_s += time.perf_counter() - began
-            consumer = tracks.get(packet.stream_index)
-            if consumer is not None:
+            # That for an end says no stream.
+            if packet.size and (consumer := tracks.get(packet.stream_index)) is not None:
                 yield packet, consumer
-            elif packet.size:
-                raise _LateStream
-            # PyAV ends with an empty packet for each stream, wanted or not.
             began = time.perf_counter()
-    except IndexError as error:
-        # PyAV counts the streams when it opens a file, and one has begun since.
-        raise _LateStream from error
 
 
 def _describe(container: av.container.InputContainer, tally: Tally) -> None:

@@ -132,6 +132,7 @@ class VerdictReason(enum.IntEnum):
     SANDBOX_VIOLATION = 33
     LOOK_VERSION_CHANGED = 34
     WORKER_FAULT = 35
+    NO_PICTURE = 36
 
 
 class Action(enum.IntEnum):

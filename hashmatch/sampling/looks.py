@@ -21,12 +21,16 @@ class Plan(NamedTuple):
 
     ``max_gap_ms``: no stretch longer than that goes without a frame; 0: all frames are decoded.
     ``found_ms``: what is shown for so long in all is found as promised, see `found_in`. ``seed``:
-    decides the instants, see `Job.seed`.
+    decides the instants, see `Job.seed`. ``needs_key``: what stands before the first key frame is
+    not shown by most viewers, and may be damaged. ``probe_bytes``: how much of a file is read to
+    find its streams; 0: as little as is usual.
     """
 
     max_gap_ms: int
     found_ms: int
     seed: int
+    needs_key: bool = True
+    probe_bytes: int = 0
 
 
 class Stretch(NamedTuple):

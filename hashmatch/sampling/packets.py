@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-__all__ = ["Access", "Doubt", "Due", "Lost", "PacketChooser"]
+__all__ = ["Access", "Doubt", "Due", "Lost", "NoKeyFrame", "PacketChooser"]
 
 Packet = TypeVar("Packet")
 
@@ -43,6 +43,10 @@ class Doubt(Exception):
 
 class Lost(Doubt):
     """A frame that should have come out of the decoder did not, or may not."""
+
+
+class NoKeyFrame(Doubt):
+    """No packet of a stream is called a key frame: its first one is where decoders begin."""
 
 
 class Due(NamedTuple, Generic[Packet]):

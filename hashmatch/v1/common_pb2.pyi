@@ -274,6 +274,10 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """hashmatch failed at it: the media may be sound. The server's log says where; the same upload
     fails again until that is mended, so do not send it again by itself.
     """
+    VERDICT_REASON_NO_PICTURE: _VerdictReason.ValueType  # 36
+    """It is sound alone, without a picture to look at: nothing was compared but its bytes. The same
+    file gets the same answer; what is said or played in it is for another tool.
+    """
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a verdict is what it is."""
@@ -347,6 +351,10 @@ the present one may see more. Upload it again.
 VERDICT_REASON_WORKER_FAULT: VerdictReason.ValueType  # 35
 """hashmatch failed at it: the media may be sound. The server's log says where; the same upload
 fails again until that is mended, so do not send it again by itself.
+"""
+VERDICT_REASON_NO_PICTURE: VerdictReason.ValueType  # 36
+"""It is sound alone, without a picture to look at: nothing was compared but its bytes. The same
+file gets the same answer; what is said or played in it is for another tool.
 """
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 
