@@ -12,7 +12,7 @@ from PIL import Image
 
 from hashmatch.channel import Done, Job
 from hashmatch.hashing import pdq
-from hashmatch.media import image, luma, video
+from hashmatch.media import image, luma, renderings, video
 from hashmatch.media.source import BytesSource
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
@@ -126,7 +126,7 @@ def test_a_picture_that_is_flat_on_every_ground_is_told() -> None:
         (video, "frames", film(1)),
         (luma, "from_video_frame", film(1)),
         (image, "frames", None),
-        (image, "_batches", None),
+        (renderings, "batches", None),
     ],
 )
 def test_a_fault_of_ours_calls_nothing_corrupt(

@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageSequence
 
 from hashmatch.errors import MediaError
@@ -23,22 +20,21 @@ from hashmatch.media import (
     embedded,
     faults,
     gif,
-    luma,
-    modes,
     pictures,
     refusals,
+    renderings,
     stills,
 )
 from hashmatch.media.completeness import damaged_chunk, missing_bytes
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Family, Format, sniff
-from hashmatch.media.likeness import Seen, cells
+from hashmatch.media.likeness import Seen
 from hashmatch.media.source import Source
 from hashmatch.media.stills import Still
 from hashmatch.media.tally import Tally
 from hashmatch.media.unseen import Unseen
 from hashmatch.model.records import DecodeLimits, Reason
-from hashmatch.model.verdicts import Part, VerdictReason
+from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["STREAMS_APART", "frames"]
 
@@ -46,13 +42,8 @@ __all__ = ["STREAMS_APART", "frames"]
 STREAMS_APART: Final = 1 << 20
 # Pictures within a file's own which are looked at: cameras put up to three there.
 _MOST_WITHIN: Final = 32
-# And between those of one picture in other colours, and of its parts that are cut out.
-RENDERINGS_APART: Final = 1 << 10
-CUTS_APART: Final = 1 << 16
-
-# PDQ's reference makes larger images this small first, so lists made with it match.
-# Source: ThreatExchange, pdq/cpp/hashing (downsampling to 512 x 512 before hashing).
-_PDQ_SIZE: Final = (512, 512)
+# And between those of the parts of one picture that are cut out.
+_CUTS_APART: Final = 1 << 16
 
 # Animations that give a frame next to no time show it this long. Source: what browsers do.
 _NEXT_TO_NO_MS: Final = 10
@@ -61,28 +52,6 @@ _DEFAULT_FRAME_MS: Final = 100
 # What these formats have several of are pages, not moments: every one is looked at.
 _PAGED = frozenset({"jpeg", "tiff"})
 _PAGE_MS: Final = 1000
-
-# What turns a picture upright, by its EXIF orientation. Source: EXIF 2.32, tag 0x0112.
-_ORIENTATION_TAG: Final = 0x0112
-_UPRIGHT: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# Levels of 255 between the dark and the bright of a picture: below the first there is nothing but
-# noise, beyond the second nothing is too flat.
-_NO_CONTRAST: Final = 8
-_FULL_CONTRAST: Final = 160
-
-# Formats of Pillow's whose fourth sample many programs take for padding.
-_MAYBE_OPAQUE: Final = frozenset({"BMP", "ICO", "TGA"})
-
-_TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
 
 def frames(
@@ -218,7 +187,7 @@ def _of_parts(
             tally.width, tally.height = image.size
             tally.frames_decoded += 1
         profiles = colour.of_codes(*image.info.get(coded.CODES, ()))
-        batches = list(_batches(image, profiles, 0, stream + number * CUTS_APART, tally))
+        batches = list(renderings.batches(image, profiles, 0, stream + number * _CUTS_APART, tally))
         tally.costs.scale_s += time.perf_counter() - began
         yield from batches
         within += embedded.of_exif(image.info.get(stills.EXIF, b""))
@@ -307,7 +276,7 @@ def _shown(
             VerdictReason.DURATION_LIMIT, f"lasts longer than {limits.max_duration_ms} ms"
         )
     began = time.perf_counter()
-    batches = list(_batches(frame, profiles, pts_ms, stream, tally))
+    batches = list(renderings.batches(frame, profiles, pts_ms, stream, tally))
     tally.costs.scale_s += time.perf_counter() - began
     yield from batches
 
@@ -431,71 +400,3 @@ def _lasts_ms(frame: Image.Image, page_ms: int) -> int:
     if not getattr(frame, "is_animated", False):
         return 0
     return page_ms or _at_least(int(frame.info.get("duration") or 0))
-
-
-def _orientation(image: Image.Image) -> int:
-    """As EXIF says; upright where it says nothing or is damaged, as browsers take it."""
-    if image.format == "JXL":
-        return 1  # Its own header says, and libjxl has followed.
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # Pillow raises a dozen types here too.
-        return 1
-
-
-def _batches(
-    image: Image.Image, profiles: list[bytes], pts_ms: int, stream: int, tally: Tally
-) -> Iterator[FrameBatch]:
-    """An image of any mode as luma, turned as its EXIF orientation says; each way in which its
-    colours are shown on a stream of its own.
-    """
-    turn = _UPRIGHT.get(_orientation(image))
-    if turn is not None:
-        # Pillow's own copy keeps what the image says of its colours.
-        image = image.transpose(turn)
-    times = np.array([pts_ms], np.int64)
-    has_alpha = image.mode in _TRANSPARENT_MODES or "transparency" in image.info
-    colours = modes.to_rgba(image) if has_alpha else modes.to_rgb(image)
-    shown, doubtful = colour.renderings(image, colours, profiles)
-    if has_alpha and image.format in _MAYBE_OPAQUE:
-        shown.append(colours.convert("RGB"))
-    if doubtful:
-        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a colour profile that cannot be followed")
-    seen = Seen()
-    for number, each in enumerate(shown):
-        for batch in _on_grounds(each, times, stream + number * RENDERINGS_APART):
-            if number and seen.has(batch.part, batch.luma[0]):
-                continue
-            if len(shown) > 1:
-                seen.add(batch.part, batch.luma[0])
-            yield batch if each is colours else _stretched(batch)
-
-
-def _stretched(batch: FrameBatch) -> FrameBatch:
-    """With a gain that makes up for the contrast that a profile took: what is dim on a screen is
-    still seen there, and would be too flat to be found.
-    """
-    darkest, brightest = np.percentile(cells(batch.luma[0]), (1, 99))
-    contrast = float(brightest - darkest)
-    if not _NO_CONTRAST < contrast < _FULL_CONTRAST:
-        return batch
-    return replace(batch, gain=_FULL_CONTRAST / contrast)
-
-
-def _on_grounds(
-    picture: Image.Image, times: npt.NDArray[np.int64], stream: int
-) -> Iterator[FrameBatch]:
-    if picture.mode != "RGBA":
-        yield _batch(picture, times, Part.FULL, stream)
-        return
-    for part, rgb in luma.from_rgba(np.asarray(picture)).items():
-        yield _batch(Image.fromarray(rgb), times, part, stream)
-
-
-def _batch(rgb: Image.Image, times: npt.NDArray[np.int64], part: Part, stream: int) -> FrameBatch:
-    full = np.asarray(rgb.convert("L"))[None]
-    if rgb.width > _PDQ_SIZE[0] or rgb.height > _PDQ_SIZE[1]:
-        rgb = rgb.copy()
-        rgb.thumbnail(_PDQ_SIZE)
-    shown = luma.from_rgb(np.asarray(rgb))[None]
-    return FrameBatch(shown, times, part, full_luma=full, stream=stream)
