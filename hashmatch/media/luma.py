@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ _LAYER: Final = 1024
 _GEOMETRIES: Final = 512
 # Ways to make luma of the same pixels.
 _OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED = range(1, 6)
+# Those that show no other colours than the first does.
+_OF_THE_SAME_COLOURS: Final = (0, _TONED, _CLIPPED)
 
 # Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
 # more of it than this. Every fourth pixel of every sixteenth row is looked at: of rows between them
@@ -101,6 +104,7 @@ def from_video_frame(
             gain=gain,
             stream=stream + _LAYER * (_GEOMETRIES * way + number),
             key=key,
+            colours=functools.partial(_colours, frame) if way in _OF_THE_SAME_COLOURS else None,
         )
         for way, part, plane, gain in _planes(frame)
         for number, picture in geometry.pictures(plane)
@@ -164,6 +168,13 @@ def _profiled(
             raise Undone("a colour profile that is not followed here")
         if turned is not None:
             yield _PROFILED, Part.FULL, from_rgb(np.asarray(turned)), 1.0
+
+
+def _colours(frame: av.VideoFrame) -> list[_Plane]:
+    if any(component.is_alpha for component in frame.format.components):
+        return []  # They are others on each ground.
+    rgb = _pixels(frame, "rgb24")
+    return [rgb[..., channel] for channel in range(3)]
 
 
 def _samples(plane: Any) -> npt.NDArray[np.uint8]:
