@@ -23,7 +23,7 @@ from hashmatch.policy import Judgement
 from hashmatch.sampling import densities
 from hashmatch.worker.inspect import inspect
 
-__all__ = ["Counts", "Report", "evaluate", "screened"]
+__all__ = ["Counts", "Looked", "Report", "evaluate", "listed", "look_at", "screened"]
 
 _ENTRY: Final = Job(UPLOAD.kinds, False, densities.ENTRY, UPLOAD.limits, 0)
 _BANK: Final = 1
@@ -63,7 +63,9 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class Looked:
+    """What a worker made of a file."""
+
     signals: tuple[Signals, ...]
     reasons: tuple[Reason, ...]
     frames: int
@@ -140,6 +142,22 @@ def _count(counts: Counts, judgement: Judgement, *, is_listed: bool, is_found: b
         counts.accused += judgement.verdict is Verdict.BLOCK
 
 
+def look_at(file: bytes, *, as_entry: bool) -> Looked:
+    """A file as an entry or an upload is looked at."""
+    return _look(file, _ENTRY if as_entry else UPLOAD)
+
+
+def listed(files: Mapping[int, tuple[str, bytes]]) -> tuple[Snapshot, dict[int, EntryRef]]:
+    """A blocking bank of some files, each with its name, by number; and what they are called."""
+    snapshot = Snapshot().with_bank(1, _BANK, _bank())
+    names = {}
+    for number, (name, file) in files.items():
+        names[number] = EntryRef(name, name, "", "bank", "bank")
+        signals = look_at(file, as_entry=True).signals
+        snapshot = snapshot.with_entry(number, number, _BANK, signals)
+    return snapshot, names
+
+
 def screened(
     snapshot: Snapshot,
     names: Mapping[int, EntryRef],
@@ -153,10 +171,10 @@ def screened(
     return policy.judge(together.evidence(names, b""), reasons)
 
 
-def _look(file: bytes, job: Job) -> _Looked:
+def _look(file: bytes, job: Job) -> Looked:
     found: list[Signals] = []
     done = inspect(BytesSource(file), job, lambda signals, _: found.extend(signals))
-    return _Looked(Signals.concatenate(found), done.reasons, done.coverage.frames_hashed)
+    return Looked(Signals.concatenate(found), done.reasons, done.coverage.frames_hashed)
 
 
 def _bank() -> Bank:

@@ -23,7 +23,7 @@ STEADY_QUALITY: Final = 25
 # A frequency nearer the median than this, in levels of 255, may cross it: what JPEG of quality 30
 # and H.264 of crf 35 were measured to change. So many of the 256 may be.
 _NEAR: Final = 0.5
-_MOST_NEAR: Final = 16
+_MOST_NEAR: Final = 28
 
 
 def graded(

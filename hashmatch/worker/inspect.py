@@ -42,7 +42,7 @@ _ENTRY_PATCHES_MS: Final = 700
 _UPLOAD_PATCHES_MS: Final = 300
 
 # Parts of each side that are cut off a flat frame of an entry, to find it where an upload's is.
-_CUTS: Final = (0.015, 0.03)
+_CUTS: Final = (0.01, 0.02, 0.03)
 
 # And insets are sought in frames of an upload that are so far apart.
 _INSETS_MS: Final = 300
