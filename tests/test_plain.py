@@ -27,7 +27,10 @@ JOB = Job((Kind.PDQ, Kind.PDQ_PATCH), True, densities.UPLOAD, DecodeLimits(10_00
 
 def plane(values: npt.NDArray[Any] | float) -> npt.NDArray[np.uint8]:
     """As a decoder gives it."""
-    return np.clip(np.rint(np.broadcast_to(values, SHAPE)), 0, 255).astype(np.uint8)
+    made: npt.NDArray[np.uint8] = np.clip(np.rint(np.broadcast_to(values, SHAPE)), 0, 255).astype(
+        np.uint8
+    )
+    return made
 
 
 def shown(values: npt.NDArray[Any] | float) -> bool:
@@ -41,7 +44,8 @@ def faint(contrast: float) -> npt.NDArray[Any]:
     image = Image.fromarray(picture(3)).convert("L").resize(SHAPE[::-1])
     grey = np.asarray(image, np.float64)
     spread = np.percentile(grey, 99) - np.percentile(grey, 1)
-    return 120 + (grey - grey.mean()) / spread * 255 * contrast
+    made: npt.NDArray[Any] = 120 + (grey - grey.mean()) / spread * 255 * contrast
+    return made
 
 
 @pytest.mark.parametrize("colour", [0, 16, 127.5, 255])

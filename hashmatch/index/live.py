@@ -77,6 +77,11 @@ def matchable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     return usable(signals) | _steady(signals)
 
 
+def _flat(signals: EntrySignals) -> npt.NDArray[np.bool_]:
+    """Of entries all count, steady or not: encoded anew, a soft sky has steps, and is steady."""
+    return ~usable(signals) & (signals.kind is Kind.PDQ)
+
+
 def _steady(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     found: npt.NDArray[np.bool_] = (signals.quality >= STEADY_QUALITY) & ~usable(signals)
     return found & (signals.kind is Kind.PDQ)
@@ -315,22 +320,22 @@ class Snapshot:
         of_flat: list[Rows] = []
         for part in parts:
             by_kind.setdefault(part.kind, []).append(_rows(part, usable(part)))
-            if (steady := _steady(part)).any():
-                of_flat.append(_rows(part, steady))
+            if (flat := _flat(part)).any():
+                of_flat.append(_rows(part, flat))
         tables = dict(self.tables)
         for kind, some in by_kind.items():
             rows = Rows.concatenate(some)
             if len(rows):
                 tables[kind] = tables.get(kind, Table()).with_rows(rows)
-        flat = self.flat.with_rows(Rows.concatenate(of_flat)) if of_flat else self.flat
-        return replace(self, tables=tables, flat=flat)
+        table = self.flat.with_rows(Rows.concatenate(of_flat)) if of_flat else self.flat
+        return replace(self, tables=tables, flat=table)
 
     def with_flat(self, parts: Iterable[EntrySignals]) -> Snapshot:
         """With the flat ones among all hashes of its entries, of which it has the others."""
         only = Snapshot().with_signals(
             EntrySignals(
                 part.kind,
-                *(getattr(part, name)[_steady(part)] for name in _COLUMNS),
+                *(getattr(part, name)[_flat(part)] for name in _COLUMNS),
             )
             for part in parts
         )

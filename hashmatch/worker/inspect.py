@@ -231,7 +231,7 @@ class _Hasher:
         find rich ones; the hash of one with little in it is another as soon as that moves.
         """
         whole = [each for each in hashed if each.kind is Kind.PDQ][:1]
-        if not whole or not steady.STEADY_QUALITY <= whole[0].quality[0] < pdq.MIN_QUALITY:
+        if not whole or whole[0].quality[0] >= pdq.MIN_QUALITY or frame.is_plain():
             return []
         height, width = frame.luma.shape[1:]
         cuts = [(round(part * height), round(part * width)) for part in _CUTS]
