@@ -216,8 +216,8 @@ class _Blocklist:
         signals = of_step(step, looked.signals, entry=False)
         matches = [found for each in signals if len(found := snapshot.search(each))]
         flat = [snapshot.search_flat(each) for each in signals if each.kind is Kind.PDQ]
-        found = policy.Found.of(matches, signals, snapshot, flat[0] if flat else None)
-        evidence = found.evidence(self.refs, b"")
+        together = policy.Found.of(matches, signals, snapshot, flat[0] if flat else None)
+        evidence = together.evidence(self.refs, b"")
         return policy.judge(evidence, looked.reasons)
 
     def outcome(self, case: Case, looked: _Looked) -> Outcome:
