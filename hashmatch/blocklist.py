@@ -10,18 +10,27 @@ from typing import Final
 
 from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, PermissionDenied
 from hashmatch.hashing.exact import ExactHasher
-from hashmatch.index.live import usable
+from hashmatch.index.live import matchable
 from hashmatch.intake import Intake, Looks
 from hashmatch.model.callers import Caller, Role
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
     BankPolicy,
+    Coverage,
     Entry,
     Page,
+    Reason,
 )
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
+from hashmatch.model.verdicts import (
+    Action,
+    Activation,
+    BankState,
+    EntryState,
+    Kind,
+    VerdictReason,
+)
 from hashmatch.replica import Replica
 from hashmatch.sampling import densities
 from hashmatch.store.audit import Audit
@@ -116,13 +125,13 @@ class Blocklist:
             return answered  # Whatever became of the bank since.
         thresholds = (await self.get_bank(bank)).thresholds
         kept = [each for each in new.signals if each.kind in thresholds and len(each)]
-        if not any(usable(each).any() for each in kept):
+        if not any(matchable(each).any() for each in kept):
             raise MediaUnusable(
                 "none of its hashes is of a kind that the bank uses and rich enough to match by",
                 media_reason="NOTHING_USABLE",
             )
         entry = await asyncio.to_thread(
-            self._store.create_entry, request, bank, replace(new, signals=kept), usable
+            self._store.create_entry, request, bank, replace(new, signals=kept), matchable
         )
         await self._replica.current()
         return entry
@@ -162,11 +171,11 @@ class Blocklist:
             inspected = await self._intake.inspect(ticket, chunks, announced_size, looks, _never)
         of_frames = [each for each in inspected.signals if not each.kind.exact]
         wants_frames = any(not kind.exact for kind in found.thresholds)
-        if wants_frames and not any(usable(each).any() for each in of_frames):
-            reason = inspected.reasons[0] if inspected.reasons else None
+        if wants_frames and not any(matchable(each).any() for each in of_frames):
+            reason = next(iter(inspected.reasons), _nothing_shown(inspected.coverage))
             raise MediaUnusable(
-                f"no entry can be made of this media: {reason.detail if reason else 'no frames'}",
-                media_reason=reason.code.name if reason else "NO_FRAMES",
+                f"no entry can be made of this media: {reason.detail}",
+                media_reason=reason.code.name,
             )
         request = _with_media(request, inspected.media.sha256)
         made = replace(
@@ -285,6 +294,13 @@ def _check_policy(policy: BankPolicy | None, action: Action) -> None:
             f"{policy.traffic_percent} of a negative bank; it overrules for all uploads or, in "
             "shadow, for none",
         )
+
+
+def _nothing_shown(coverage: Coverage) -> Reason:
+    """Why media without fault has no hash to match by."""
+    if coverage.frames_flat:
+        return Reason(VerdictReason.ALL_FRAMES_FLAT, "it shows one colour and nothing else")
+    return Reason(VerdictReason.NO_FRAMES, "no frames")
 
 
 def _with_media(request: Request, sha256: bytes) -> Request:

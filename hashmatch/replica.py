@@ -210,6 +210,11 @@ class Replica:
             if not 0 <= behind <= _MOST_BEHIND:
                 _log.warning("index_file_unusable", error=f"it is {behind} revisions behind")
                 return None
+            if kept.lacks_flat and behind:
+                _log.warning("index_file_unusable", error="it is older, and has no flat hashes")
+                return None
+            if kept.lacks_flat:
+                kept = kept.with_flat(active.signals)
             for seq, bank in active.banks.items():
                 kept = kept.with_bank(kept.revision, seq, bank)
             kept = kept.with_quarantine(kept.revision, active.quarantined)

@@ -304,9 +304,7 @@ class Screenings:
         yield from _kind_doubts(snapshot, kinds, versions)
 
     async def _judge(self, search: _Search, doubts: Sequence[Reason], sha256: bytes) -> Judgement:
-        found = await asyncio.to_thread(
-            policy.Found.of, search.matches, search.squares, search.snapshot
-        )
+        found = await asyncio.to_thread(search.found)
         evidence = found.evidence(await self._replica.entry_refs(found.entries), sha256)
         return policy.judge(evidence, doubts)
 
@@ -342,6 +340,7 @@ class _Search:
         self._found: list[Matches] = []
         self._searched: dict[Kind, int] = {}  # How many hashes so far.
         self.squares: list[Signals] = []  # What `policy.agreements` weighs.
+        self._whole: list[Signals] = []  # PDQ, to be searched again if all are flat.
 
     @property
     def matches(self) -> list[Matches]:
@@ -370,7 +369,13 @@ class _Search:
             if len(one):
                 self._found.append(replace(one, media_row=one.media_row + before))
         self.squares += [each for each in signals if each.kind is Kind.PDQ_PATCH]
+        self._whole += [each for each in signals if each.kind is Kind.PDQ]
         return False
+
+    def found(self) -> policy.Found:
+        """All that was found, when all of the media is here. Takes its time."""
+        flat = [self.snapshot.search_flat(each) for each in Signals.concatenate(self._whole)]
+        return policy.Found.of(self.matches, self.squares, self.snapshot, flat[0] if flat else None)
 
 
 def _kind_doubts(

@@ -118,6 +118,21 @@ def flat_image() -> bytes:
     return encoded(Image.new("RGB", (96, 96), (90, 90, 90)))
 
 
+def noisy_image() -> bytes:
+    """A PNG file of noise: flat, and with another hash each time that it is encoded."""
+    noise = np.random.default_rng(1).normal(20, 6, (240, 320))
+    return encoded(Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)))
+
+
+def card(number: int) -> bytes:
+    """A PNG file with little in it, which PDQ calls flat."""
+    down, across = np.mgrid[0:360, 0:640]
+    grey = np.full((360, 640), 255, np.uint8)
+    grey[np.hypot(down - 170 + 60 * number, across - 300 - 90 * number) < 20] = 135
+    grey[205:212, 280 + 150 * number : 320 + 150 * number] = 155
+    return encoded(Image.fromarray(grey))
+
+
 def encoded(made: Image.Image, form: str = "PNG") -> bytes:
     """An image as a file."""
     buffer = io.BytesIO()

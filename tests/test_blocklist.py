@@ -172,7 +172,7 @@ async def test_hashes_that_the_bank_does_not_use_are_left_out(parts: Parts, bank
 
 async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -> None:
     """A keeper would believe an item stopped that can never match."""
-    flat = dataclasses.replace(signals(1, 3), quality=np.array([0, 49, 49], np.uint8))
+    flat = dataclasses.replace(signals(1, 3), quality=np.array([0, 24, 24], np.uint8))
     for sent in ([flat], [signals(1, 1, Kind.PHASH)], []):
         with pytest.raises(MediaUnusable) as caught:
             await parts.blocklist.create_entry(
@@ -180,7 +180,7 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
             )
         assert caught.value.metadata == {"media_reason": "NOTHING_USABLE"}
     assert parts.replica.snapshot.active_entries == 0
-    one = dataclasses.replace(signals(1, 3), quality=np.array([0, 50, 49], np.uint8))
+    one = dataclasses.replace(signals(1, 3), quality=np.array([0, 25, 24], np.uint8))
     entry = await parts.blocklist.create_entry(
         new_request(), bank.bank_id, NewEntry("", "", [one]), caller=NOBODY
     )

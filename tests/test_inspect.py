@@ -112,12 +112,18 @@ def test_a_black_drawing_on_a_transparent_ground_is_not_flat() -> None:
     assert (done.coverage.frames_hashed, done.coverage.frames_flat) == (1, 0)
 
 
-def test_a_picture_that_is_flat_on_every_ground_is_told() -> None:
-    """A picture of which a hash says nothing would pass as looked at."""
+@pytest.mark.parametrize(("grain", "reasons"), [(0, []), (9, [VerdictReason.ALL_FRAMES_FLAT])])
+def test_a_picture_that_is_flat_on_every_ground_is_told(
+    grain: float, reasons: list[VerdictReason]
+) -> None:
+    """A picture of which a hash says nothing would pass as looked at; one colour says nothing."""
+    rgba = np.full((256, 256, 4), (0, 0, 0, 100), np.uint8)
+    rgba[..., 3] += np.random.default_rng(1).uniform(0, grain, (256, 256)).astype(np.uint8)
     file = io.BytesIO()
-    Image.new("RGBA", (128, 128), (0, 0, 0, 100)).save(file, "PNG")
+    Image.fromarray(rgba).save(file, "PNG")
     _, done = seen(file.getvalue())
-    assert [reason.code for reason in done.reasons] == [VerdictReason.ALL_FRAMES_FLAT]
+    assert [reason.code for reason in done.reasons] == reasons
+    assert (done.coverage.frames_hashed, done.coverage.frames_flat) == (1, 1)
 
 
 @pytest.mark.parametrize(

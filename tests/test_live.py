@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from hashmatch.index import bands, live
 from hashmatch.index import snapshot as files
-from hashmatch.index.live import MIN_QUALITY, Compaction, Matches, Snapshot, usable
+from hashmatch.index.live import MIN_QUALITY, Compaction, Matches, Snapshot, Table, usable
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals, view_code
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn
@@ -71,15 +71,17 @@ class Model:
             and each.kind in self.banks[bank_seq].thresholds
         ]
 
-    def search(self, query: Signals) -> list[tuple[int, ...]]:
-        """Every pair, compared bit by bit."""
+    def search(self, query: Signals, *, flat: bool = False) -> list[tuple[int, ...]]:
+        """Every pair, compared bit by bit; with ``flat`` those of which one is of a flat frame."""
         found = []
         for seq, bank_seq, each in self.can_match():
             if each.kind is not query.kind:
                 continue
-            threshold = self.banks[bank_seq].thresholds[each.kind]
-            for q in np.flatnonzero(rich(query)):
-                for e in np.flatnonzero(rich(each)):
+            threshold = self.banks[bank_seq].thresholds[each.kind] + (9 if flat else 0)
+            for q in np.flatnonzero((matchable if flat else rich)(query)):
+                for e in np.flatnonzero(np.full(len(each), True) if flat else rich(each)):
+                    if flat and rich(query)[q] and rich(each)[e]:
+                        continue
                     distance = int(np.unpackbits(query.digests[q] ^ each.digests[e]).sum())
                     if distance <= threshold:
                         times = int(query.pts_ms[q]), int(each.pts_ms[e])
@@ -90,6 +92,17 @@ class Model:
 def rich(signals: Signals) -> np.ndarray[Any, Any]:
     """Exact hashes, and perceptual ones of at least the quality that is needed."""
     return np.array([signals.kind.exact or quality >= 50 for quality in signals.quality], np.bool_)
+
+
+def matchable(signals: Signals) -> np.ndarray[Any, Any]:
+    """Likewise, and PDQ of flat frames that is steady."""
+    steady = [signals.kind is Kind.PDQ and quality >= 25 for quality in signals.quality]
+    return rich(signals) | np.array(steady, np.bool_)
+
+
+def as_flat(query: Signals) -> Signals:
+    """The same hashes, as of an upload that has flat frames alone."""
+    return replace(query, quality=np.minimum(query.quality, np.uint8(74)))
 
 
 def rows(matches: Matches) -> list[tuple[int, ...]]:
@@ -205,6 +218,8 @@ class Blocklist(RuleBasedStateMachine):
             for kind in KINDS:
                 query = some_signals(kind, n, seed)
                 assert rows(snapshot.search(query)) == model.search(query)
+            low = as_flat(some_signals(Kind.PDQ, n, seed))
+            assert rows(snapshot.search_flat(low)) == model.search(low, flat=True)
 
     @invariant()
     def counts_are_right(self) -> None:
@@ -214,7 +229,11 @@ class Blocklist(RuleBasedStateMachine):
         assert self.snapshot.active_entries == len(in_active)
         used = {kind for seq in active for kind in self.model.banks[seq].thresholds}
         assert self.snapshot.kinds_to_compute == used
-        can_match = {each.kind for _, _, each in self.model.can_match() if rich(each).any()}
+        can_match = {
+            each.kind
+            for _, _, each in self.model.can_match()
+            if rich(each).any() or (each.kind is Kind.PDQ and len(each))
+        }
         assert self.snapshot.kinds_to_search == can_match
 
 
@@ -270,6 +289,44 @@ def test_flat_hashes_match_on_neither_side() -> None:
     ):
         assert len(snapshot.with_entry(2, 1, 1, [entry]).search(query)) == count
     assert usable(one(Kind.SHA256, bytes(32), 0)).all()
+
+
+def test_flat_frames_match_where_an_upload_has_no_others() -> None:
+    """A card that is listed would pass; or a logo that a film begins with would hold all others."""
+    card, noise = one(Kind.PDQ, bytes(32), 30), one(Kind.PDQ, bytes(32), 24)
+    richer, rich_enough = one(Kind.PDQ, bytes(32), 60), one(Kind.PDQ, bytes(32), 75)
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    for entry, query, count in (
+        ([card], [card], 1),
+        ([card], [richer], 1),
+        ([rich_enough], [card], 1),
+        ([richer], [richer], 0),  # As `search` finds them.
+        ([noise], [card], 1),  # What is soft in an entry is steady with an encoder's steps.
+        ([card], [noise], 0),
+        ([card], [card, rich_enough], 0),
+    ):
+        filled = snapshot.with_entry(2, 1, 1, Signals.concatenate(entry))
+        (media,) = Signals.concatenate(query)
+        assert len(filled.search_flat(media)) == count
+        assert len(filled.without_entry(3, 1, 1).search_flat(media)) == 0
+
+
+def test_a_file_without_flat_hashes_is_given_them() -> None:
+    """After an upgrade a listed card would pass, until somebody lists it again."""
+    entries = [one(Kind.PDQ, bytes(32), 30), one(Kind.PDQ, bytes(32), 80)]
+    added = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    for seq, each in enumerate(entries, 1):
+        added = added.with_entry(seq, seq, 1, [each])
+    parts = [
+        EntrySignals(
+            Kind.PDQ, each.digests, each.quality, each.pts_ms, np.array([seq]), np.ones(1, int)
+        )
+        for seq, each in enumerate(entries, 1)
+    ]
+    older = replace(added, flat=Table(), lacks_flat=True).with_flat(parts)
+    assert not older.lacks_flat
+    assert rows(older.search_flat(entries[0])) == rows(added.search_flat(entries[0]))
+    assert older.kinds_to_search == {Kind.PDQ}
 
 
 def test_many_small_entries_end_in_few_segments() -> None:

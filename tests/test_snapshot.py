@@ -23,7 +23,7 @@ from hashmatch.index import snapshot as files
 from hashmatch.index.live import Snapshot
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from tests.test_live import bank, compacted, many, some_signals
+from tests.test_live import as_flat, bank, compacted, many, rows, some_signals
 
 KEPT = Path(__file__).parent / "data" / "index_files"
 BANK = bank({kind: 0 if kind.exact else 8 for kind in Kind})
@@ -33,6 +33,7 @@ BANK = bank({kind: 0 if kind.exact else 8 for kind in Kind})
 KINDS = {
     1: (Kind.PDQ, Kind.PHASH, Kind.SHA256, Kind.SHA1, Kind.MD5),
     2: (Kind.PDQ, Kind.PHASH, Kind.SHA256, Kind.SHA1, Kind.MD5, Kind.PDQ_PATCH),
+    3: (Kind.PDQ, Kind.PHASH, Kind.SHA256, Kind.SHA1, Kind.MD5, Kind.PDQ_PATCH),
 }
 
 
@@ -73,6 +74,9 @@ def assert_same(one: Snapshot, other: Snapshot) -> None:
         for seed in (1, 3, 77, 299):
             query = some_signals(kind, 2, seed)
             assert found(one, query) == found(other, query)
+            if kind is Kind.PDQ and not one.lacks_flat:
+                low = as_flat(query)
+                assert rows(one.search_flat(low)) == rows(other.search_flat(low))
     assert found(one, some_signals(Kind.PDQ, 2, 1))
 
 
@@ -191,6 +195,7 @@ def test_files_of_every_format_are_loaded(version: int, tmp_path: Path) -> None:
     path.write_bytes(gzip.decompress((KEPT / f"format_{version}.gz").read_bytes()))
     loaded = with_banks(files.load(path, "a store"))
     assert loaded.tables[Kind.PDQ].segments[0].bands is not None
+    assert loaded.lacks_flat == (version < 3)
     assert_same(loaded, filled(320, KINDS[version]))
 
 

@@ -215,7 +215,9 @@ class _Blocklist:
         snapshot = self.snapshots[step]
         signals = of_step(step, looked.signals, entry=False)
         matches = [found for each in signals if len(found := snapshot.search(each))]
-        evidence = policy.Found.of(matches, signals, snapshot).evidence(self.refs, b"")
+        flat = [snapshot.search_flat(each) for each in signals if each.kind is Kind.PDQ]
+        together = policy.Found.of(matches, signals, snapshot, flat[0] if flat else None)
+        evidence = together.evidence(self.refs, b"")
         return policy.judge(evidence, looked.reasons)
 
     def outcome(self, case: Case, looked: _Looked) -> Outcome:

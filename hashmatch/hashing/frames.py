@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.hashing import patches, pdq
+from hashmatch.hashing import patches, pdq, plain, steady
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 
@@ -26,6 +26,8 @@ class FrameBatch:
     frame before it was made smaller for PDQ, absent where it was not. ``stream`` is the number of
     the stream that they are of; ``key``: a decoder could begin at them; ``drawn``: a secret instant
     fell on them (see `hashmatch.sampling.instants`); None: all frames of the stream come.
+    ``colours`` gives the red, green and blue of a batch of one frame, uint8 ``[h, w]`` each and of
+    more than the part if that is easier; None: nobody knows.
     """
 
     luma: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -36,6 +38,7 @@ class FrameBatch:
     stream: int = 0
     key: bool = True
     drawn: bool | None = None
+    colours: Callable[[], Sequence[npt.NDArray[np.uint8]]] | None = None
     _grids: list[npt.NDArray[np.float32]] = field(default_factory=list, init=False, repr=False)
 
     def grids(self) -> npt.NDArray[np.float32]:
@@ -45,6 +48,13 @@ class FrameBatch:
         if not self._grids:
             self._grids.append(pdq.reduced(self.luma))
         return self._grids[0]
+
+    def is_plain(self) -> bool:
+        """True if a batch of one frame is known to show nothing but a colour, see `plain`."""
+        if self.colours is None:
+            return False
+        luma = self.luma if self.full_luma is None else self.full_luma
+        return plain.is_plain(luma[0], self.gain, self.colours())
 
     def content(self, top: int, bottom: int, left: int, right: int) -> FrameBatch:
         """Its rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded."""
@@ -83,8 +93,9 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, for pHash too. What lies within a border, or is an inset, is hashed by PDQ
-    alone: other kinds are of whole frames, as in the lists that have them.
+    quality is PDQ's, for pHash too; below `pdq.MIN_QUALITY` it is graded (`steady`). What lies
+    within a border, or is an inset, is hashed by PDQ alone: other kinds are of whole frames, as in
+    the lists that have them.
 
     PDQ_PATCH has squares as they are of each frame ``turns`` are made of (an upload), and mirrored
     and turned ones too where they are not (an entry): so what is done for every upload is little.
@@ -100,6 +111,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
         return squares
     count = len(Turn) if turns else 1
     digests, quality = pdq.of_reduced(batch.grids(), gain=batch.gain, turns=count)
+    quality = steady.graded(batch.grids(), quality, batch.gain)
     hashed = []
     if Kind.PDQ in wanted:
         hashed.append(

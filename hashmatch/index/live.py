@@ -21,7 +21,16 @@ from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import BankState, Kind
 
-__all__ = ["Compacted", "Compaction", "Matches", "Snapshot", "Table", "usable"]
+__all__ = [
+    "STEADY_QUALITY",
+    "Compacted",
+    "Compaction",
+    "Matches",
+    "Snapshot",
+    "Table",
+    "matchable",
+    "usable",
+]
 
 # Perceptual hashes below this quality (0 to 100) are too flat to match by, on both sides.
 # Source: recommended by PDQ's reference implementation (ThreatExchange, pdq/README.md) and vPDQ.
@@ -38,6 +47,22 @@ _GROWTH: Final = 16
 
 _NONE: Final = np.empty(0, np.int64)
 
+_COLUMNS: Final = ("digests", "quality", "pts_ms", "entry", "bank")
+
+# PDQ hashes of flat frames, from this quality on, come out alike when the frame is encoded anew:
+# see `hashmatch.hashing.steady`, whose number it is.
+STEADY_QUALITY: Final = 25
+
+# Uploads none of whose frames has this quality are searched among flat hashes too. Encoding anew
+# moves a quality: an entry's that is flat may be somewhat more in an upload.
+_FLAT_UPLOAD: Final = 75
+
+# And within so many bits more than the threshold. Of 84 flat pictures, JPEG of quality 30, H.264 of
+# crf 35 and 2 % cut off moved steady hashes by up to 36 bits; unrelated cards, skies and dim
+# photographs were not nearer than 72, slides of other layouts than 42. Simple shapes in the middle
+# of a plain ground are, down to 26: what is found so is looked at by a person.
+_FLAT_BEYOND: Final = 9
+
 
 def usable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     """Which hashes are rich enough to match by: bool ``[n]``."""
@@ -45,6 +70,21 @@ def usable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
         return np.ones(len(signals.quality), np.bool_)
     rich: npt.NDArray[np.bool_] = signals.quality >= MIN_QUALITY
     return rich
+
+
+def matchable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
+    """Likewise, with those of flat frames that match where an upload has no others."""
+    return usable(signals) | _steady(signals)
+
+
+def _flat(signals: EntrySignals) -> npt.NDArray[np.bool_]:
+    """Of entries all count, steady or not: encoded anew, a soft sky has steps, and is steady."""
+    return ~usable(signals) & (signals.kind is Kind.PDQ)
+
+
+def _steady(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (signals.quality >= STEADY_QUALITY) & ~usable(signals)
+    return found & (signals.kind is Kind.PDQ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +125,11 @@ class Matches:
 
 
 class Compaction(NamedTuple):
-    """Work that makes a snapshot quicker to search: these segments of a kind become one, without
-    the entries that were withdrawn by then.
+    """Work that makes a snapshot quicker to search: these segments of a kind (None: of flat hashes)
+    become one, without the entries that were withdrawn by then.
     """
 
-    kind: Kind
+    kind: Kind | None
     segments: tuple[Segment, ...]
     withdrawn: npt.NDArray[np.int64]
 
@@ -208,6 +248,9 @@ class Snapshot:
     # Active entries of each bank, by its sequence number.
     entries: Mapping[int, int] = field(default_factory=dict)
     tables: Mapping[Kind, Table] = field(default_factory=dict)  # What can be searched.
+    flat: Table = field(default_factory=Table, compare=False)  # PDQ of flat frames: `search_flat`.
+    # From a file of before there were flat ones: `with_flat` is to follow.
+    lacks_flat: bool = False
     # Entries that match far more than others of their bank, whatever became of them since.
     quarantined: frozenset[int] = frozenset()
 
@@ -227,7 +270,7 @@ class Snapshot:
         acting = {seq: bank for seq, bank in self.banks.items() if bank.acts}
         return frozenset(
             kind
-            for kind, table in self.tables.items()
+            for kind, table in (*self.tables.items(), (Kind.PDQ, self.flat))
             for seq, entries in table.usage.items()
             if entries and seq in acting and kind in acting[seq].thresholds
         )
@@ -235,7 +278,8 @@ class Snapshot:
     @property
     def nbytes(self) -> int:
         """Bytes of all hashes, what is known of each, and the tables to find them by."""
-        return sum(segment.nbytes for table in self.tables.values() for segment in table.segments)
+        tables = (*self.tables.values(), self.flat)
+        return sum(segment.nbytes for table in tables for segment in table.segments)
 
     def _active_banks(self) -> dict[int, Bank]:
         return {seq: bank for seq, bank in self.banks.items() if bank.state is BankState.ACTIVE}
@@ -273,43 +317,71 @@ class Snapshot:
     def with_signals(self, parts: Iterable[EntrySignals]) -> Snapshot:
         """With the hashes of entries that were added."""
         by_kind: dict[Kind, list[Rows]] = {}
+        of_flat: list[Rows] = []
         for part in parts:
-            rich = usable(part)
-            rows = Rows(part.digests[rich], part.entry[rich], part.bank[rich], part.pts_ms[rich])
-            by_kind.setdefault(part.kind, []).append(rows)
+            by_kind.setdefault(part.kind, []).append(_rows(part, usable(part)))
+            if (flat := _flat(part)).any():
+                of_flat.append(_rows(part, flat))
         tables = dict(self.tables)
         for kind, some in by_kind.items():
             rows = Rows.concatenate(some)
             if len(rows):
                 tables[kind] = tables.get(kind, Table()).with_rows(rows)
-        return replace(self, tables=tables)
+        table = self.flat.with_rows(Rows.concatenate(of_flat)) if of_flat else self.flat
+        return replace(self, tables=tables, flat=table)
+
+    def with_flat(self, parts: Iterable[EntrySignals]) -> Snapshot:
+        """With the flat ones among all hashes of its entries, of which it has the others."""
+        only = Snapshot().with_signals(
+            EntrySignals(
+                part.kind,
+                *(getattr(part, name)[_flat(part)] for name in _COLUMNS),
+            )
+            for part in parts
+        )
+        return replace(self, flat=only.flat, lacks_flat=False)
 
     def without_entry(self, revision: int, seq: int, bank: int) -> Snapshot:
         """With an entry withdrawn; once for each that was added."""
         tables = {kind: table.without_entry(seq, bank) for kind, table in self.tables.items()}
         entries = {**self.entries, bank: self.entries.get(bank, 0) - 1}
-        return replace(self, revision=revision, entries=entries, tables=tables)
+        flat = self.flat.without_entry(seq, bank)
+        return replace(self, revision=revision, entries=entries, tables=tables, flat=flat)
 
     def without_entries(self, revision: int, seqs: npt.NDArray[np.int64], bank: int) -> Snapshot:
         """With many entries of a bank withdrawn; ``seqs`` int64, rising."""
         tables = {kind: table.without_entries(seqs, bank) for kind, table in self.tables.items()}
         entries = {**self.entries, bank: self.entries.get(bank, 0) - len(seqs)}
-        return replace(self, revision=revision, entries=entries, tables=tables)
+        flat = self.flat.without_entries(seqs, bank)
+        return replace(self, revision=revision, entries=entries, tables=tables, flat=flat)
 
     def search(self, signals: Signals) -> Matches:
         """Every pair within the threshold of the entry's bank. Releases the GIL while it looks."""
-        kind = signals.kind
+        table = self.tables.get(signals.kind, Table())
+        return self._within(table, signals.select(usable(signals)))
+
+    def search_flat(self, signals: Signals) -> Matches:
+        """What `search` leaves out of an upload that has flat frames alone: pairs of PDQ hashes of
+        which one is of a flat frame. None of any other upload, as a card or a logo on black that is
+        in many films says nothing of the rest of them. ``signals`` are all that it has.
+        """
+        if signals.kind is not Kind.PDQ or (signals.quality >= _FLAT_UPLOAD).any():
+            return self._within(Table(), signals)
+        table, steady = self.tables.get(Kind.PDQ, Table()), signals.select(_steady(signals))
+        flat = self._within(self.flat, signals.select(matchable(signals)), _FLAT_BEYOND)
+        return Matches.concatenate([flat, self._within(table, steady, _FLAT_BEYOND)])
+
+    def _within(self, table: Table, queries: Signals, beyond: int = 0) -> Matches:
+        kind = queries.kind
         thresholds = {
-            seq: bank.thresholds[kind]
+            seq: min(bank.thresholds[kind] + beyond, kind.largest_threshold)
             for seq, bank in self._active_banks().items()
             if kind in bank.thresholds
         }
-        table = self.tables.get(kind, Table())
-        queries = signals.select(usable(signals))
         found = [
             segment.within(queries.digests[:, : kind.hash_width], thresholds, table.withdrawn)
             for segment in table.segments
-            if thresholds
+            if thresholds and len(queries)
         ]
         found.append((_NONE,) * 5)  # So that there is something to join.
         query, entry, bank, pts_ms, distance = map(np.concatenate, zip(*found, strict=True))
@@ -336,20 +408,29 @@ class Snapshot:
         """What is due, if anything, and the snapshot to go on from meanwhile: until
         `end_compaction` has been called on one that follows from it, there must be no other.
         """
-        for kind, table in self.tables.items():
+        for kind, table in (*self.tables.items(), (None, self.flat)):
             due = table.to_compact()
             sealed = tuple(replace(each, sealed=True) for each in table.segments[due])
             if sealed:
                 segments = (*table.segments[: due.start], *sealed, *table.segments[due.stop :])
-                tables = {**self.tables, kind: replace(table, segments=segments)}
-                return replace(self, tables=tables), Compaction(kind, sealed, table.withdrawn)
+                begun = self._with_table(kind, replace(table, segments=segments))
+                return begun, Compaction(kind, sealed, table.withdrawn)
         return None
 
     def end_compaction(self, done: Compacted) -> Snapshot:
         """With what became of it; the blocklist is the same."""
         kind = done.work.kind
-        table = self.tables[kind].compacted(done.work, done.segment)
+        before = self.flat if kind is None else self.tables[kind]
+        return self._with_table(kind, before.compacted(done.work, done.segment))
+
+    def _with_table(self, kind: Kind | None, table: Table) -> Snapshot:
+        if kind is None:
+            return replace(self, flat=table)
         return replace(self, tables={**self.tables, kind: table})
+
+
+def _rows(part: EntrySignals, some: npt.NDArray[np.bool_]) -> Rows:
+    return Rows(part.digests[some], part.entry[some], part.bank[some], part.pts_ms[some])
 
 
 def _append(segments: tuple[Segment, ...], rows: Rows) -> tuple[Segment, ...]:

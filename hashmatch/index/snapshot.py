@@ -17,6 +17,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -31,9 +32,9 @@ from hashmatch.model.verdicts import Kind
 
 __all__ = ["FORMAT", "load", "save"]
 
-FORMAT: Final = 2  # 2: with the places of squares.
+FORMAT: Final = 3  # 2: with the places of squares; 3: with flat hashes.
 
-_FORMATS: Final = (1, FORMAT)
+_FORMATS: Final = (1, 2, FORMAT)
 
 _MAGIC: Final = b"hashmtch"
 _START: Final = struct.Struct("<8sII")
@@ -112,15 +113,9 @@ def _write(target: BinaryIO, store_id: str, snapshot: Snapshot) -> None:
         "revision": snapshot.revision,
         "entries": list(snapshot.entries.items()),
         "tables": [
-            {
-                "kind": kind.name,
-                "withdrawn": put(table.withdrawn),
-                "withdrawn_rows": table.withdrawn_rows,
-                "usage": list(table.usage.items()),
-                "segments": [_put_segment(put, segment) for segment in table.segments],
-            }
-            for kind, table in snapshot.tables.items()
+            {"kind": kind.name, **_put_table(put, table)} for kind, table in snapshot.tables.items()
         ],
+        "flat": _put_table(put, snapshot.flat),
         "columns": columns,
     }
     encoded = json.dumps(header).encode()
@@ -133,6 +128,15 @@ def _write(target: BinaryIO, store_id: str, snapshot: Snapshot) -> None:
     target.write(_START.pack(_MAGIC, FORMAT, zlib.crc32(rest)) + rest)
     target.flush()
     os.fsync(target.fileno())
+
+
+def _put_table(put: Any, table: Table) -> dict[str, Any]:
+    return {
+        "withdrawn": put(table.withdrawn),
+        "withdrawn_rows": table.withdrawn_rows,
+        "usage": list(table.usage.items()),
+        "segments": [_put_segment(put, segment) for segment in table.segments],
+    }
 
 
 def _put_segment(put: Any, segment: Segment) -> dict[str, Any]:
@@ -199,18 +203,27 @@ class _Columns:
 
 
 def _snapshot(columns: _Columns, header: Mapping[str, Any]) -> Snapshot:
-    tables = {}
-    for each in header["tables"]:
-        kind, withdrawn = Kind[each["kind"]], columns[each["withdrawn"]]
-        if withdrawn.dtype != np.int64 or withdrawn.ndim != 1 or not _rises(withdrawn):
-            raise ValueError("withdrawn entries that are none")
-        tables[kind] = Table(
-            segments=tuple(_segment(columns, segment, kind) for segment in each["segments"]),
-            withdrawn=withdrawn,
-            withdrawn_rows=_count(each["withdrawn_rows"]),
-            usage=_counts(each["usage"]),
-        )
-    return Snapshot(_count(header["revision"]), {}, _counts(header["entries"]), tables)
+    tables = {
+        kind: _table(columns, each, kind)
+        for each in header["tables"]
+        for kind in (Kind[each["kind"]],)
+    }
+    made = Snapshot(_count(header["revision"]), {}, _counts(header["entries"]), tables)
+    if "flat" not in header:
+        return replace(made, lacks_flat=True)
+    return replace(made, flat=_table(columns, header["flat"], Kind.PDQ))
+
+
+def _table(columns: _Columns, what: Mapping[str, Any], kind: Kind) -> Table:
+    withdrawn = columns[what["withdrawn"]]
+    if withdrawn.dtype != np.int64 or withdrawn.ndim != 1 or not _rises(withdrawn):
+        raise ValueError("withdrawn entries that are none")
+    return Table(
+        segments=tuple(_segment(columns, segment, kind) for segment in what["segments"]),
+        withdrawn=withdrawn,
+        withdrawn_rows=_count(what["withdrawn_rows"]),
+        usage=_counts(what["usage"]),
+    )
 
 
 def _segment(columns: _Columns, what: Mapping[str, Any], kind: Kind) -> Segment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ _LAYER: Final = 1024
 _GEOMETRIES: Final = 512
 # Ways to make luma of the same pixels.
 _OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED, _SHAPED = range(1, 7)
+# Those that show no other colours than the first does.
+_OF_THE_SAME_COLOURS: Final = (0, _TONED, _CLIPPED, _SHAPED)
 
 # Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
 # more of it than this. Every fourth pixel of every sixteenth row is looked at: of rows between them
@@ -116,6 +119,7 @@ def from_video_frame(
             gain=gain,
             stream=stream + _LAYER * (_GEOMETRIES * way + number),
             key=key,
+            colours=functools.partial(_colours, frame) if way in _OF_THE_SAME_COLOURS else None,
         )
         for way, part, plane, gain in _planes(frame, beside, tell)
         for number, picture in geometry.pictures(plane)
@@ -197,6 +201,13 @@ def _profiled(
             tell("a colour profile that is not followed here")
         if turned is not None:
             yield _PROFILED, Part.FULL, from_rgb(np.asarray(turned)), 1.0
+
+
+def _colours(frame: av.VideoFrame) -> list[_Plane]:
+    if any(component.is_alpha for component in frame.format.components):
+        return []  # They are others on each ground.
+    rgb = _pixels(frame, "rgb24")
+    return [rgb[..., channel] for channel in range(3)]
 
 
 def _samples(plane: Any) -> npt.NDArray[np.uint8]:

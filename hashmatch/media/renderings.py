@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -109,8 +110,13 @@ def _on_grounds(
 
 def _batch(rgb: Image.Image, times: npt.NDArray[np.int64], part: Part, stream: int) -> FrameBatch:
     full = np.asarray(rgb.convert("L"))[None]
+    colours = functools.partial(_colours, rgb)
     if rgb.width > _PDQ_SIZE[0] or rgb.height > _PDQ_SIZE[1]:
         rgb = rgb.copy()
         rgb.thumbnail(_PDQ_SIZE)
     shown = luma.from_rgb(np.asarray(rgb))[None]
-    return FrameBatch(shown, times, part, full_luma=full, stream=stream)
+    return FrameBatch(shown, times, part, full_luma=full, stream=stream, colours=colours)
+
+
+def _colours(rgb: Image.Image) -> list[npt.NDArray[np.uint8]]:
+    return [np.asarray(each) for each in rgb.convert("RGB").split()]

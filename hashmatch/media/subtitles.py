@@ -277,7 +277,7 @@ class Subtitles:
             film = np.clip((film - 16) * np.float32(batch.gain), 0, 255)
         drawn = film * (1 - opacity) + luma * opacity
         stream = _LAYER * (3 + self._stream.index) + batch.stream
-        return replace(batch, luma=drawn[None], gain=1.0, stream=stream)
+        return replace(batch, luma=drawn[None], gain=1.0, stream=stream, colours=None)
 
 
 def is_font(media_type: str) -> bool:

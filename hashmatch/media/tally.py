@@ -28,6 +28,7 @@ _SUMS: Final = (
     "frames_decoded",
     "frames_hashed",
     "frames_flat",
+    "frames_plain",
     "frames_failed",
     "frames_lost",
     "streams",
@@ -49,6 +50,7 @@ class Tally:
     frames_decoded: int = 0
     frames_hashed: int = 0
     frames_flat: int = 0
+    frames_plain: int = 0  # Of those, the ones of one colour; not counted once one is not flat.
     frames_failed: int = 0
     frames_lost: int = 0  # Went into the decoder, and did not come out.
     largest_gap_ms: int = 0

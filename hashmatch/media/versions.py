@@ -29,7 +29,7 @@ SAMPLER_VERSION: Final = 4
 
 # Raised when other parts of a frame may be hashed: what lies within borders, insets, where squares
 # are sought and how often (`hashmatch.sampling.views`, `insets`; `hashmatch.worker.inspect`).
-VIEWS_VERSION: Final = 1
+VIEWS_VERSION: Final = 2  # 2: qualities of flat frames say whether their hashes are steady.
 
 # What Pillow decodes with, as it names it; others of its features draw letters and windows.
 _OF_PILLOW: Final = (

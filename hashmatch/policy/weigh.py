@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -52,22 +53,32 @@ class Found:
     snapshot: Snapshot
     agreed: Mapping[int, Agreement]
     scores: Mapping[int, int]
+    flat: Matches | None = None
 
     @classmethod
     def of(
-        cls, matches: Sequence[Matches], squares: Iterable[Signals], snapshot: Snapshot
+        cls,
+        matches: Sequence[Matches],
+        squares: Iterable[Signals],
+        snapshot: Snapshot,
+        flat: Matches | None = None,
     ) -> Found:
         """``matches`` has one of each kind, ``squares`` are the media's in the batches that were
-        searched. Releases the GIL for most of it.
+        searched, ``flat`` is what `Snapshot.search_flat` found. Releases the GIL for most of it.
         """
         return cls(
-            matches, snapshot, agreements(matches, squares, snapshot), scores(matches, snapshot)
+            matches,
+            snapshot,
+            agreements(matches, squares, snapshot),
+            scores(matches, snapshot),
+            flat,
         )
 
     @property
     def entries(self) -> list[int]:
         """Sequence numbers of the entries whose names `evidence` needs."""
-        return matched_entries(self.matches, self.agreed)
+        flat = [] if self.flat is None else [self.flat]
+        return matched_entries([*self.matches, *flat], self.agreed)
 
     def evidence(self, names: Mapping[int, EntryRef], sha256: bytes) -> tuple[Evidence, ...]:
         """See `weigh`."""
@@ -79,6 +90,7 @@ class Found:
             sha256,
             self.snapshot.quarantined,
             self.scores,
+            self.flat,
         )
 
 
@@ -112,6 +124,7 @@ def weigh(
     sha256: bytes = b"",
     quarantined: Collection[int] = frozenset(),
     of_several: Mapping[int, int] | None = None,
+    flat: Matches | None = None,
 ) -> tuple[Evidence, ...]:
     """Joins the matches of each entry and kind into evidence, surest first.
 
@@ -120,21 +133,28 @@ def weigh(
     entries. What acts comes first, and blocking banks before others; then the very file; then the
     entry whose frames match best in sum, where a frame counts as many bits as it is nearer than the
     threshold, and less if other entries have it too. Squares of frames count where they agree;
-    where they are no nearer than those of two films of one place, they lead to REVIEW.
+    where they are no nearer than those of two films of one place, they lead to REVIEW. So do
+    matches of flat frames, ``flat``: cards of one layout are alike.
     """
     agreed = agreed or {}
     sifted = sift(matches, banks)
+    sifted_flat = sift([] if flat is None else [flat], banks)
     found = [
-        (over, seq, banks[int(one.bank[0])], one, sharers)
-        for over, some in ((False, sifted.counting), (True, sifted.overruled))
+        (stands, seq, banks[int(one.bank[0])], one, sharers)
+        for stands, some in (
+            (_Stands.COUNTS, sifted.counting),
+            (_Stands.FLAT, sifted_flat.counting),
+            (_Stands.OVERRULED, [*sifted.overruled, *sifted_flat.overruled]),
+        )
         for each in some
         for seq, one, sharers in _by_entry(each)
-        if each.kind is not Kind.PDQ_PATCH or (seq in agreed and not over)
+        if each.kind is not Kind.PDQ_PATCH or (seq in agreed and stands is _Stands.COUNTS)
     ]
-    told = {(one.kind, seq) for over, seq, _, one, _ in found if not over}
-    found = [each for each in found if not each[0] or (each[3].kind, each[1]) not in told]
+    # Of an entry and kind the first is told: what counts, then what is flat.
+    first = {(one.kind, seq): stands for stands, seq, _, one, _ in reversed(found)}
+    found = [each for each in found if first[each[3].kind, each[1]] is each[0]]
     ranked = []
-    for over, seq, bank, one, sharers in found:
+    for stands, seq, bank, one, sharers in found:
         score: int | None
         if one.kind is Kind.PDQ_PATCH:
             score, nearness = round(agreed[seq].score), agreed[seq].nearness
@@ -142,8 +162,10 @@ def weigh(
         else:
             score, asked = _score(one, (of_several or {}).get(seq)), bank.action
             nearness = _nearness(one, bank.thresholds[one.kind], sharers)
+            asked = Action.REVIEW if stands is _Stands.FLAT else asked
         held = seq in quarantined
         action, effect = standing(bank, asked, score, sha256, quarantined=held)
+        over = stands is _Stands.OVERRULED
         does = _Does(action, Effect.OVERRULED if over else effect, score, held)
         rank = (
             does.effect is Effect.ACTS,
@@ -161,6 +183,14 @@ def weigh(
         else _of_frames(one, does, bank, entries[seq])
         for _, does, seq, bank, one in ranked[:MAX_EVIDENCE]
     )
+
+
+class _Stands(enum.Enum):
+    """How matches of an entry stand."""
+
+    COUNTS = enum.auto()
+    FLAT = enum.auto()
+    OVERRULED = enum.auto()
 
 
 class _Does(NamedTuple):

@@ -231,7 +231,9 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     VERDICT_REASON_NO_FRAMES: _VerdictReason.ValueType  # 17
     """A video track without a single frame."""
     VERDICT_REASON_ALL_FRAMES_FLAT: _VerdictReason.ValueType  # 18
-    """Every frame is too flat to hash (black, white, a plain colour)."""
+    """Every frame has too little in it to be told from others (noise, blur), and some are not of one
+    colour; where all are of one colour there is nothing to see, and this is no reason.
+    """
     VERDICT_REASON_DECODE_TIMEOUT: _VerdictReason.ValueType  # 19
     """Decoding took longer than the server's limit."""
     VERDICT_REASON_WORKER_DIED: _VerdictReason.ValueType  # 20
@@ -309,7 +311,9 @@ VERDICT_REASON_FRAME_SIZE_LIMIT: VerdictReason.ValueType  # 16
 VERDICT_REASON_NO_FRAMES: VerdictReason.ValueType  # 17
 """A video track without a single frame."""
 VERDICT_REASON_ALL_FRAMES_FLAT: VerdictReason.ValueType  # 18
-"""Every frame is too flat to hash (black, white, a plain colour)."""
+"""Every frame has too little in it to be told from others (noise, blur), and some are not of one
+colour; where all are of one colour there is nothing to see, and this is no reason.
+"""
 VERDICT_REASON_DECODE_TIMEOUT: VerdictReason.ValueType  # 19
 """Decoding took longer than the server's limit."""
 VERDICT_REASON_WORKER_DIED: VerdictReason.ValueType  # 20
@@ -795,7 +799,7 @@ class Coverage(_message.Message):
     frames_hashed: _builtins.int
     """Frames that were hashed, the flat ones included: those that stand for all others."""
     frames_flat: _builtins.int
-    """Hashed frames that were too flat to match by."""
+    """Hashed frames that were too flat to match by, those of one colour included."""
     frames_failed: _builtins.int
     """Frames or packets that the decoder could not give."""
     largest_gap_ms: _builtins.int

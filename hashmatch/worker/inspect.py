@@ -13,7 +13,7 @@ import numpy as np
 
 from hashmatch.channel import Done, Job
 from hashmatch.errors import MediaError
-from hashmatch.hashing import pdq
+from hashmatch.hashing import pdq, steady
 from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import faults, image, video
@@ -40,6 +40,9 @@ _SHOWN_DETAIL: Final = 200
 # most of the index; of an upload whose picture changes all the time, most of the work.
 _ENTRY_PATCHES_MS: Final = 700
 _UPLOAD_PATCHES_MS: Final = 300
+
+# Parts of each side that are cut off a flat frame of an entry, to find it where an upload's is.
+_CUTS: Final = (0.01, 0.02, 0.03)
 
 # And insets are sought in frames of an upload that are so far apart.
 _INSETS_MS: Final = 300
@@ -72,10 +75,13 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
                 VerdictReason.UNSUPPORTED, "no image or video format that is known here"
             )
     total = total.joined(outside)
-    if not total.reasons and 0 < total.frames_hashed == total.frames_flat:
+    # Frames of one colour show nothing that could be prohibited.
+    obscure = total.frames_flat - total.frames_plain
+    if not total.reasons and obscure and total.frames_hashed == total.frames_flat:
         total.add_reason(
             VerdictReason.ALL_FRAMES_FLAT,
-            f"all {total.frames_hashed} frames have a quality below {pdq.MIN_QUALITY} of 100",
+            f"{obscure} of {total.frames_hashed} frames have too little in them to be told from "
+            f"others, the rest are of one colour",
         )
     return summary(total)
 
@@ -150,6 +156,9 @@ class _Hasher:
     def __init__(self, job: Job, tally: Tally, emit: Emit, observe: Observe) -> None:
         self._job, self._tally = job, tally
         self._emit, self._observe = emit, observe
+        # What a hash has to have to be matched: other kinds than PDQ are not searched where flat.
+        judges_flat = Kind.PDQ in job.kinds and Kind.PHASH not in job.kinds
+        self._least_quality = steady.STEADY_QUALITY if judges_flat else pdq.MIN_QUALITY
         self._looks = any(not kind.exact for kind in job.kinds)
         self._whole_kinds = frozenset(job.kinds) - {Kind.PDQ_PATCH}
         self._shown: dict[tuple[int, Part], _Shown] = {}
@@ -159,6 +168,8 @@ class _Hasher:
         self._hashed: set[tuple[int, int]] = set()
         self._flat: set[tuple[int, int]] = set()
         self._rich_on_white: set[tuple[int, int]] = set()
+        # Those that are flat and not of one colour, on some ground.
+        self._obscure: set[tuple[int, int]] = set()
 
     def look(self, batch: FrameBatch) -> None:
         """Most frames look like the one before: a sketch says so, the rest of the work is for
@@ -199,6 +210,8 @@ class _Hasher:
                 for box in shown.finder.boxes(frame.luma[0]):
                     within = frame.content(*box)
                     hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+                if self._job.density.every_frame:
+                    hashed += self._cut(frame, hashed)
             if hashed or has_views:  # Of a frame beside another, patches alone are none.
                 self._count(frame, each.pts_ms, hashed)
             if has_views:
@@ -211,6 +224,19 @@ class _Hasher:
             self._observe(each)
             self._emit(hashed, self._tally)
 
+    def _cut(self, frame: FrameBatch, hashed: list[Signals]) -> list[Signals]:
+        """What is left of a flat frame of an entry when a little of each side is cut off. Squares
+        find rich ones; the hash of one with little in it is another as soon as that moves.
+        """
+        whole = [each for each in hashed if each.kind is Kind.PDQ][:1]
+        if not whole or whole[0].quality[0] >= pdq.MIN_QUALITY or frame.is_plain():
+            return []
+        height, width = frame.luma.shape[1:]
+        cuts = [(round(part * height), round(part * width)) for part in _CUTS]
+        parts = [frame.content(down, height - down, aside, width - aside) for down, aside in cuts]
+        cut = [hash_frames(each, [Kind.PDQ], turns=False) for each in parts]
+        return [signals for each in cut for signals in each]
+
     def _count(self, frame: FrameBatch, pts_ms: int, hashed: list[Signals]) -> None:
         """A frame counts once, and as flat only if it is so on every ground: a drawing in black
         is nothing before black, and all there is before white.
@@ -218,14 +244,19 @@ class _Hasher:
         whole = [each for each in hashed if each.kind is not Kind.PDQ_PATCH] or hashed
         richest = max((int(each.quality.max()) for each in whole if len(each)), default=0)
         moment = frame.stream, pts_ms
+        is_flat = richest < self._least_quality
         if frame.part is Part.FULL:
             self._hashed.add(moment)
-            if richest < pdq.MIN_QUALITY and moment not in self._rich_on_white:
+            if is_flat and moment not in self._rich_on_white:
                 self._flat.add(moment)
-        elif richest >= pdq.MIN_QUALITY:
+        elif not is_flat:
             self._rich_on_white.add(moment)
             self._flat.discard(moment)
+        # Where one frame is not flat, nobody asks what the others are.
+        if len(self._flat) == len(self._hashed) and is_flat and not frame.is_plain():
+            self._obscure.add(moment)
         self._tally.frames_hashed, self._tally.frames_flat = len(self._hashed), len(self._flat)
+        self._tally.frames_plain = len(self._flat - self._obscure)
 
     def _insets(self, shown: _Shown, each: Chosen[FrameBatch]) -> list[Signals]:
         """Those found with this frame. Of uploads alone: lists have the pictures themselves."""

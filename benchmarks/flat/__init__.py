@@ -1,0 +1,3 @@
+"""Pictures that PDQ calls flat: text cards, scans, logos, dark rooms, skies, walls; see
+``python -m benchmarks.flat``.
+"""
