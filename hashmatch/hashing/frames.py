@@ -53,6 +53,8 @@ class FrameBatch:
         """True if a batch of one frame is known to show nothing but a colour, see `plain`."""
         if self.colours is None:
             return False
+        if self.full_luma is None and not plain.is_smooth(self.grids()[0] * np.float32(self.gain)):
+            return False
         luma = self.luma if self.full_luma is None else self.full_luma
         return plain.is_plain(luma[0], self.gain, self.colours())
 

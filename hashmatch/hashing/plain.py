@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hashmatch.hashing import pdq
 
-__all__ = ["is_plain"]
+__all__ = ["is_plain", "is_smooth"]
 
 # Levels of 255 that a part of the frame, as large as PDQ looks at, may be from the surface. Red,
 # green and blue may be somewhat more while the luma is not: encoders keep them less exactly, a step
@@ -56,6 +56,22 @@ def is_plain(luma: _Plane, gain: float, colours: Sequence[_Plane]) -> bool:
     )
 
 
+def is_smooth(grid: _Floats) -> bool:
+    """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
+    255; costs next to nothing.
+    """
+    return _is_near(grid, _weights(grid), _OFF)
+
+
+def _weights(grid: _Floats) -> _Floats:
+    weights: _Floats = _surface()[0] @ grid.reshape(-1)
+    return weights
+
+
+def _is_near(grid: _Floats, weights: _Floats, off: float) -> bool:
+    return bool(np.abs(grid.reshape(-1) - _surface()[1] @ weights).max() <= off)
+
+
 def _is_smooth(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
     low, high = float(plane.min()), float(plane.max())
     if (high - low) * gain <= off:
@@ -63,9 +79,8 @@ def _is_smooth(plane: _Plane, gain: float, off: float, grain: float, farthest: f
     if min(plane.shape) < _LEAST_SIDE:
         return False
     grid = pdq.reduced(plane.astype(np.float32)[None])[0] * np.float32(gain)
-    inverse, terms = _surface()
-    weights = inverse @ grid.reshape(-1)
-    if np.abs(grid.reshape(-1) - terms @ weights).max() > off:
+    weights = _weights(grid)
+    if not _is_near(grid, weights, off):
         return False
     from_surface = plane.astype(np.float32) * np.float32(gain) - _drawn(weights, plane.shape)
     if np.abs(from_surface).max() > farthest:

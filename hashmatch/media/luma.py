@@ -47,11 +47,11 @@ _OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED, _SHAPED = range(1, 7)
 _OF_THE_SAME_COLOURS: Final = (0, _TONED, _CLIPPED, _SHAPED)
 
 # Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
-# more of it than this. Every fourth pixel of every sixteenth row is looked at: of rows between them
+# more of it than this. Every eighth pixel of every sixteenth row is looked at: of rows between them
 # nothing has to be read from memory.
 _FAR_BELOW, _FAR_ABOVE = np.uint8(10), np.uint8(241)
 _MANY: Final = 0.05
-_ROWS, _COLUMNS = 16, 4
+_ROWS, _COLUMNS = 16, 8
 
 _IDENTITY = 0  # AVCOL_SPC_RGB
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
