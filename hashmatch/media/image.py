@@ -247,6 +247,8 @@ def _decoded(
                 yield from _shown(frame, profiles, pts_ms, lasts_ms, stream, limits, tally)
                 pts_ms += lasts_ms
                 pages += 1
+            if faults.DAMAGED in image.info and not tally.reasons:
+                tally.add_reason(*image.info[faults.DAMAGED])
             within += pictures.within(source, image_format, image)
     except (MediaError, MemoryError):
         raise
@@ -372,10 +374,9 @@ def _composed(
     animation = apng.read(source) if image_format.name == "png" else None
     if animation is None:
         return None
-    if animation.stated > len(animation.frames):
+    if not animation.is_sound and not tally.reasons:
         tally.add_reason(
-            VerdictReason.TRUNCATED,
-            f"{len(animation.frames)} of the {animation.stated} frames that its header lists",
+            VerdictReason.CORRUPT, "an animation whose chunks are out of order or missing"
         )
     frames = animation.pictures(source, limits.max_frame_pixels)
     return ((each, _at_least(shown_ms)) for each, shown_ms in frames)
