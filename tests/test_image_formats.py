@@ -23,6 +23,7 @@ from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.spool import Spool, SpoolBudget
 from tests.support import picture
 from tests.test_image import bits, codes, frames, saved
+from tests.test_raw import LARGE, RAWS
 from tests.test_sandbox import ENVIRONMENT, JOB, Listener, fill
 
 SHOWN = Image.fromarray(picture(31, 96, 64))
@@ -417,9 +418,122 @@ def test_what_is_no_tga_is_not_taken_for_one() -> None:
         assert sniff(BytesSource(data)) is None
 
 
+def tiff_of(content: bytes, compression: int, more: list[tuple[int, int, int, int]]) -> bytes:
+    """A TIFF of one strip of 96 x 64 pixels in colour, packed by anything."""
+    tags = [
+        (256, 3, 1, 96), (257, 3, 1, 64), (258, 3, 3, 8), (259, 3, 1, compression), (262, 3, 1, 2),
+        (273, 4, 1, 14), (277, 3, 1, 3), (278, 3, 1, 64), (279, 4, 1, len(content)), *more,
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return (
+        b"II*\0" + struct.pack("<I", 14 + len(content)) + struct.pack("<3H", 8, 8, 8)
+        + content + directory
+    )  # fmt: skip
+
+
+def tiled() -> bytes:
+    """Tiles of 32 x 32 pixels, without codes."""
+    tiles = [
+        PIXELS[y : y + 32, x : x + 32].tobytes() for y in range(0, 64, 32) for x in range(0, 96, 32)
+    ]
+    at = 14 + 4 * len(tiles) * 2
+    places = [at + 3072 * i for i in range(len(tiles))]
+    tags = [
+        (256, 3, 1, 96), (257, 3, 1, 64), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+        (277, 3, 1, 3), (322, 3, 1, 32), (323, 3, 1, 32), (324, 4, 6, 14), (325, 4, 6, 38),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    content = struct.pack("<6I", *places) + struct.pack("<6I", *[3072] * 6) + b"".join(tiles)
+    return (
+        b"II*\0" + struct.pack("<I", 14 + len(content)) + struct.pack("<3H", 8, 8, 8)
+        + content + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )  # fmt: skip
+
+
+def planar() -> bytes:
+    """Red, green and blue each in a strip of its own."""
+    planes = b"".join(PIXELS[..., i].tobytes() for i in range(3))
+    data = bytearray(tiff_of(struct.pack("<6I", 38, 6182, 12326, *[6144] * 3) + planes, 1, []))
+    at = data.rindex(struct.pack("<HHI", 273, 4, 1))
+    data[at : at + 12] = struct.pack("<HHII", 273, 4, 3, 14)
+    at = data.rindex(struct.pack("<HHI", 279, 4, 1))
+    data[at : at + 12] = struct.pack("<HHII", 279, 4, 3, 26)
+    first = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[first : first + 2], "little")
+    data[first : first + 2] = (count + 1).to_bytes(2, "little")
+    return bytes(data[:-4]) + struct.pack("<HHII", 284, 3, 1, 2) + bytes(4)
+
+
+BITONAL = Image.fromarray(np.asarray(SHOWN.convert("L")) > 128)
+TIFFS = {
+    **{
+        name: saved(SHOWN, "TIFF", compression=name)
+        for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma")
+    },
+    **{
+        name: saved(BITONAL, "TIFF", compression=name)
+        for name in ("group3", "group4", "tiff_ccitt")
+    },
+    "tiled": tiled(),
+    "planar": planar(),
+}
+
+
+@pytest.mark.parametrize("name", TIFFS)
+def test_every_coding_of_a_tiff(name: str) -> None:
+    """Scanners, editors and archives write them; what nothing here decodes is told as that."""
+    is_bitonal = name in ("group3", "group4", "tiff_ccitt")
+    assert near(TIFFS[name], BITONAL if is_bitonal else SHOWN)
+
+
+def test_a_tiff_of_webp_is_of_a_kind_that_is_not_decoded() -> None:
+    """It is not damaged."""
+    assert codes(frames(tiff_of(saved(SHOWN, "WEBP"), 50001, []))[1]) == [UNSUPPORTED]
+
+
+@pytest.mark.parametrize("pages", [64, 65])
+def test_pages_behind_the_last_that_is_looked_at(pages: int) -> None:
+    """What Pillow refuses is decoded page by page, up to a number."""
+    data = b"II*\0" + struct.pack("<I3f3H", 26, 0.25, 0.5, 0.75, *[32] * 3)
+    tags = [
+        (256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 20), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 8), (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 12), (339, 3, 1, 3),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    for page in range(pages):
+        following = len(data) + 6 + len(entries) if page < pages - 1 else 0
+        data += struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+    _, tally = frames(data)
+    assert tally.frames_decoded == 64
+    assert (UNSEEN in codes(tally)) == (pages > 64)
+
+
+def test_arithmetic_codes_of_a_jpeg() -> None:
+    """Pillow decodes them: as they are none here, to noise, but the whole of it."""
+    data = saved(SHOWN, "JPEG").replace(b"\xff\xc0", b"\xff\xc9", 1)
+    batches, tally = frames(data)
+    assert codes(tally) == []
+    assert batches[0].luma.shape == (1, 64, 96)
+
+
+def test_transparency_of_jpeg_2000() -> None:
+    """Programs show it on a ground of their own."""
+    clear = SHOWN.convert("RGBA")
+    clear.paste((0, 0, 0, 0), (48, 0, 96, 64))
+    data = saved(clear, "JPEG2000")
+    for ground in ("black", "white"):
+        wanted = Image.new("RGBA", SHOWN.size, ground)
+        wanted.alpha_composite(clear)
+        assert near(data, wanted.convert("RGB"))
+
+
 async def test_a_confined_worker_decodes_them(tmp_path: Path) -> None:
     """What loads a part of itself late, or asks for more than a worker has, would fail there."""
     uploads = {**FILES, "deep jpeg": deep_jpeg(), "odd masks": odd_masks(), "half": b""}
+    uploads |= {name: TIFFS[name] for name in ("jpeg", "zstd", "lzma", "group4")}
+    uploads |= {name: made(LARGE) for name, made in RAWS.items()}
+    uploads["runs"] = bmp_in_runs(grey_runs() + b"\0\1")
     uploads["half"] = FILES["jxl"][: len(FILES["jxl"]) // 2]
     async with sandbox.running(Sandbox(1, WorkerLimits(), ENVIRONMENT)) as running:
         for name, data in uploads.items():

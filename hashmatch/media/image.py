@@ -21,6 +21,7 @@ from hashmatch.media import (
     faults,
     gif,
     pictures,
+    raw,
     refusals,
     renderings,
     stills,
@@ -67,7 +68,8 @@ def frames(
     seen = Seen()
     number = 0
     waiting: list[Source | Still | Unseen] = list(pictures.of_file(source, image_format))
-    of_file = len(waiting)
+    is_raw = raw.is_raw(source, image_format.name)
+    of_file = 0 if is_raw else len(waiting)  # Of a raw they are files of their own.
     while waiting:
         picture = waiting.pop(0)
         if isinstance(picture, Unseen):
@@ -96,7 +98,7 @@ def frames(
             yield batch
         number += 1
         waiting += within
-    if not number and not tally.reasons:
+    if not number and not tally.reasons and not is_raw:
         tally.add_reason(VerdictReason.CORRUPT, "there is no picture in it")
     tally.saw_every_frame()
 
@@ -212,6 +214,9 @@ def _within(
         yield from _decoded(source, own_format, limits, own, stream, within)
     except MediaError as error:
         own.add_reason(error.code, error.detail)
+    if not tally.streams:
+        tally.width, tally.height, tally.streams = own.width, own.height, own.streams
+        tally.saw_time(0, 0)
     tally.frames_decoded += own.frames_decoded
     for reason in own.reasons:
         tally.add_reason(
