@@ -12,6 +12,7 @@ from PIL import Image
 
 from hashmatch.errors import MediaError
 from hashmatch.media import gif
+from hashmatch.media.faults import Damaged
 from hashmatch.media.source import BytesSource
 from hashmatch.model.verdicts import VerdictReason
 from tests.viewers import chromium_animation, chromium_shows
@@ -60,6 +61,13 @@ def test_a_file_without_an_image_has_no_picture() -> None:
     with pytest.raises(MediaError) as refused:
         list(gif.pictures(BytesSource(animated([], 0)), 1 << 20))
     assert refused.value.code is VerdictReason.NO_PICTURE
+
+
+@pytest.mark.parametrize("size", [6, 10, 12])
+def test_a_file_that_ends_within_its_head_is_damaged(size: int) -> None:
+    """It is no fault of ours."""
+    with pytest.raises(Damaged):
+        list(gif.pictures(BytesSource(animated([], 0)[:size]), 1 << 20))
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 
 from hashmatch.errors import MediaError
 from hashmatch.media.extents import gif_end
+from hashmatch.media.faults import Damaged
 from hashmatch.media.source import Source
 from hashmatch.model.verdicts import VerdictReason
 
@@ -56,9 +57,11 @@ class _Frame:
 def pictures(source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, int | None]]:
     """Yields each picture as it is shown, in RGBA, and the time it is to be shown for, in
     milliseconds; None for the only one. Raises `Image.DecompressionBombError` for more pixels than
-    ``most_pixels``, and `MediaError` if there is none.
+    ``most_pixels``, `MediaError` if there is none, and `Damaged`.
     """
     head = source.read_at(0, 13 + 768)
+    if len(head) < 13:
+        raise Damaged("a GIF that ends within its head")
     table = head[13 : 13 + _table_bytes(head[10])]
     frames = list(_frames(source, 13 + len(table)))
     if not frames:
