@@ -117,10 +117,37 @@ def test_frames_past_the_count_are_seen(stated: int) -> None:
 
 
 def test_frames_that_are_not_there_are_told() -> None:
-    """Half of an animation would pass as the whole."""
-    batches, told = seen(animated(None, [(full(1), 0, 0, 0, 0), (full(2), 0, 0, 0, 0)], 4))
-    assert told == [VerdictReason.TRUNCATED]
+    """Half of an animation would pass as the whole; a wrong count in one that has its end is
+    nothing to who shows it.
+    """
+    data = animated(None, [(full(1), 0, 0, 0, 0), (full(2), 0, 0, 0, 0)], 4)
+    batches, told = seen(data)
+    assert told == []
     assert len(batches) == 2
+    assert seen(data[:-12])[1] == [VerdictReason.TRUNCATED]
+
+
+def test_what_is_out_of_order_is_seen_and_told() -> None:
+    """Of such, viewers show the still, or frames: neither would be looked at."""
+    data = ANIMATIONS["behind a still"]
+    at = data.rindex(b"fcTL")
+    control = bytearray(data[at + 4 : at + 30])
+    control[3] += 1  # Its number.
+    broken = data[: at - 4] + chunk(b"fcTL", bytes(control)) + data[at + 34 :]
+    batches, told = seen(broken)
+    assert told == [VerdictReason.CORRUPT]
+    for shown in (full(9), full(1)):
+        assert apart(batches, shown.convert("RGB")) <= 10
+
+
+def test_an_animation_without_frames_is_a_still() -> None:
+    """Browsers show it; data of frames that have no place is told of."""
+    still = animated(full(9), [])
+    batches, told = seen(still)
+    assert told == []
+    assert apart(batches, full(9).convert("RGB")) <= 10
+    lost = still[:-12] + chunk(b"fdAT", bytes(4) + rows(full(1))) + still[-12:]
+    assert seen(lost)[1] == [VerdictReason.CORRUPT]
 
 
 def test_the_still_is_seen_too() -> None:

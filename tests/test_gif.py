@@ -10,9 +10,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from hashmatch.errors import MediaError
 from hashmatch.media import gif
+from hashmatch.media.faults import Damaged
 from hashmatch.media.source import BytesSource
-from tests.viewers import chromium_animation
+from hashmatch.model.verdicts import VerdictReason
+from tests.viewers import chromium_animation, chromium_shows
 
 Placed = tuple[npt.NDArray[np.uint8], int, int, int, int | None]
 
@@ -38,6 +41,33 @@ def animated(frames: list[Placed], ground: int) -> bytes:
         height, width = levels.shape
         made += b"\x2c" + bytes([left, 0, top, 0, width, 0, height, 0, 0]) + packed(levels)
     return made + b"\x3b"
+
+
+def test_a_frame_with_too_few_pixels_is_whole(tmp_path: Path) -> None:
+    """Browsers show those that there are."""
+    levels = np.kron(np.arange(120).reshape(10, 12), np.ones((8, 8))).astype(np.uint8)
+    half = bytearray(animated([(levels[:40], 0, 0, 0, None)], 0))
+    half[half.index(b"\x2c" + bytes(4)) + 7] = 80  # Its height.
+    (tmp_path / "shown.gif").write_bytes(half)
+    theirs = chromium_shows(tmp_path / "shown.gif", ground="#fff")
+    ((made, _),) = gif.pictures(BytesSource(bytes(half)), 1 << 20)
+    ground = Image.new("RGBA", made.size, "white")
+    ground.alpha_composite(made)
+    assert np.abs(np.asarray(ground.convert("RGB")).astype(int) - theirs).mean() < 0.5
+
+
+def test_a_file_without_an_image_has_no_picture() -> None:
+    """It is not damaged: there is nothing to look at."""
+    with pytest.raises(MediaError) as refused:
+        list(gif.pictures(BytesSource(animated([], 0)), 1 << 20))
+    assert refused.value.code is VerdictReason.NO_PICTURE
+
+
+@pytest.mark.parametrize("size", [6, 10, 12])
+def test_a_file_that_ends_within_its_head_is_damaged(size: int) -> None:
+    """It is no fault of ours."""
+    with pytest.raises(Damaged):
+        list(gif.pictures(BytesSource(animated([], 0)[:size]), 1 << 20))
 
 
 @pytest.mark.parametrize("seed", range(10))

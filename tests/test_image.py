@@ -189,8 +189,11 @@ def test_exif_orientation_is_followed(pillow_format: str, orientation: int) -> N
     stored = ASTRONAUT if undone is None else ASTRONAUT.transpose(undone)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    (found,) = digests(saved(stored, pillow_format, exif=exif))
+    found, *plain = digests(saved(stored, pillow_format, exif=exif))
     assert bits(found, pdq_of(ASTRONAUT)) <= 4
+    # Programs differ: Chromium shows WebP as it is stored.
+    if pillow_format in ("PNG", "WEBP") and undone is not None:
+        assert bits(plain[0], pdq_of(stored)) <= 4
 
 
 @pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "WEBP"])

@@ -50,9 +50,10 @@ class Animation:
 
     header: bytes
     shared: bytes
-    stated: int  # How many frames the file says that it has.
     frames: list[_Frame]
     still: list[tuple[int, int]]
+    # False if chunks are out of order, or frames without data: viewers differ in what they show.
+    is_sound: bool = True
 
     def pictures(self, source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, int]]:
         """Yields each picture as it is shown, in RGBA, and for how long, in milliseconds: the still
@@ -67,8 +68,10 @@ class Animation:
         canvas = Image.new("RGBA", (width, height))
         for number, frame in enumerate(self.frames):
             right, bottom = frame.left + frame.width, frame.top + frame.height
-            if right > width or bottom > height or not frame.data:
-                raise Damaged("a frame without data, or outside of its picture")
+            if not frame.data:
+                continue
+            if right > width or bottom > height:
+                raise Damaged("a frame outside of its picture")
             place = (frame.left, frame.top, right, bottom)
             before = canvas.crop(place)
             put = self._decoded(source, frame.width, frame.height, frame.data)
@@ -107,29 +110,27 @@ class Animation:
 
 def read(source: Source) -> Animation | None:
     """What an animated PNG has; None for one that is not animated. Frames are found by what is
-    there, not by what the file says that there is. Raises `Damaged` if they are out of order.
+    there, not by what the file says that there is.
     """
-    found = Animation(b"", b"", 0, [], [])
+    found = Animation(b"", b"", [], [])
     expected = 0
     for kind, start, length in png_chunks(source):
         if kind == b"IHDR":
             found.header = source.read_at(start, 13)
         elif kind in _SHARED and not found.still and not found.frames:
             found.shared += _chunk(kind, source.read_at(start, min(length, 1024)))
-        elif kind == b"acTL":
-            found.stated = int.from_bytes(source.read_at(start, 4), "big")
         elif kind == b"IDAT":
             (found.frames[-1].data if found.frames else found.still).append((start, length))
         elif kind in (b"fcTL", b"fdAT"):
             content = source.read_at(start, min(length, 26))
             number = int.from_bytes(content[:4], "big")
-            if number != expected:
-                raise Damaged("chunks of an animation are out of order")
-            expected += 1
+            found.is_sound &= number == expected
+            expected = number + 1
             if kind == b"fcTL":
                 found.frames.append(_frame(content))
             elif found.frames:
                 found.frames[-1].data.append((start + 4, length - 4))
+    found.is_sound &= all(frame.data for frame in found.frames)
     return found if found.frames else None
 
 

@@ -1,4 +1,5 @@
-"""Kinds of BMP that Pillow refuses: any masks, two bits a pixel, palettes of other lengths.
+"""Kinds of BMP that Pillow refuses, or shows otherwise than browsers: any masks, transparency of 16
+bits, two bits a pixel, palettes of other lengths.
 
 Source: Microsoft, BITMAPV5HEADER and the headers before it.
 """
@@ -12,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hashmatch.media.faults import Damaged
+from hashmatch.media import run_lengths
+from hashmatch.media.faults import DAMAGED, Damaged
 from hashmatch.media.source import PartSource, Source
 
-__all__ = ["of_icon", "picture"]
+__all__ = ["is_uncommon", "of_icon", "picture"]
 
 _FILE_HEADER: Final = 14
 _CORE: Final = 12  # Of OS/2, whose numbers are short and whose palette has no fourth byte.
@@ -24,6 +26,9 @@ _WITH_ALPHA_MASK: Final = 56
 _WITH_ALPHA: Final = 32  # Bits a pixel, of icons.
 _ALPHA: Final = 0xFF000000
 _PLAIN, _BY_MASKS, _BY_MASKS_AND_ALPHA = 0, 3, 6
+# In run lengths, by how they are coded and the bits of a pixel; those of 24 bits are of OS/2 alone.
+_RUN_LENGTHS: Final = ((1, 8), (2, 4), (4, 24))
+_OS2: Final = 64
 # Of red, green, blue and alpha, where a file has none.
 _MASKS: Final = {
     16: (0x7C00, 0x3E0, 0x1F, 0),
@@ -48,12 +53,24 @@ class _Header:
     masks: tuple[int, int, int, int]
 
     @property
+    def in_run_lengths(self) -> bool:
+        """True if it is."""
+        if self.coded == _RUN_LENGTHS[2][0] and self.size != _OS2:
+            return False  # A JPEG, to others.
+        return (self.coded, self.bits) in _RUN_LENGTHS
+
+    @property
     def stride(self) -> int:
         return (self.width * self.bits + 31) // 32 * 4
 
     @property
     def palette_entry(self) -> int:
         return 3 if self.size == _CORE else 4
+
+    @property
+    def palette_end(self) -> int:
+        """Where it ends, if it is as long as the header says."""
+        return self.size + min(self.colours, 1 << self.bits) * self.palette_entry
 
     @property
     def rows_at(self) -> int:
@@ -63,16 +80,49 @@ class _Header:
         return self.size + (masks if self.size == _INFO else 0) + colours * self.palette_entry
 
 
+def is_uncommon(source: Source) -> bool:
+    """True for one by masks or in run lengths, or whose rows begin within its palette: there Pillow
+    shows another picture than browsers do.
+    """
+    try:
+        header = _header(PartSource(source, _FILE_HEADER))
+    except Damaged:
+        return False
+    is_within = header.bits in _INDICES and _rows_at(source) < header.palette_end
+    return header.coded != _PLAIN or is_within
+
+
 def picture(source: Source, most_pixels: int) -> Image.Image:
-    """A picture that is not in run lengths, in RGB or RGBA. Raises `Damaged`, and
-    `Image.DecompressionBombError` for more than ``most_pixels`` pixels.
+    """A picture in RGB or RGBA; what is wrong with it, if it is shown in part, is told in its
+    ``info`` as `DAMAGED`. Raises `Damaged`, and `Image.DecompressionBombError` for more than
+    ``most_pixels`` pixels.
     """
     within = PartSource(source, _FILE_HEADER)
     header = _header(within)
-    at = _number(source.read_at(0, _FILE_HEADER), 10) - _FILE_HEADER
-    image = Image.fromarray(_pixels(within, header, max(at, header.size), most_pixels))
+    at = max(_rows_at(source), header.size)
+    if not header.in_run_lengths:
+        image = Image.fromarray(_pixels(within, header, at, most_pixels))
+    else:
+        if header.width * header.height > most_pixels:
+            raise Image.DecompressionBombError
+        rows, wrong = run_lengths.rows(
+            within.read_at(at, within.total()), header.width, header.height, header.bits
+        )
+        # What no run covers is transparent, or of the first colour.
+        table = _palette(within, header, at) if header.bits in _INDICES else None
+        colours = rows.levels[..., ::-1] if table is None else table[rows.levels[..., 0]]
+        opaque = rows.covered.astype(np.uint8) * np.uint8(255)
+        pixels = colours if rows.covered.all() else np.dstack([colours, opaque])
+        image = Image.fromarray(np.ascontiguousarray(pixels if header.top_down else pixels[::-1]))
+        if wrong is not None:
+            image.info[DAMAGED] = wrong
     image.format = "BMP"
     return image
+
+
+def _rows_at(source: Source) -> int:
+    """Where the rows are, counted from the header of the picture."""
+    return _number(source.read_at(0, _FILE_HEADER), 10) - _FILE_HEADER
 
 
 def of_icon(source: Source, most_pixels: int) -> Image.Image:
@@ -106,16 +156,19 @@ def _header(source: Source) -> _Header:
         width = _number(head, 4)
         height = int.from_bytes(head[8:12], "little", signed=True)
         bits, coded, colours = _number(head, 14, 2), _number(head, 16), _number(head, 32)
-    if not width or not height or coded not in (_PLAIN, _BY_MASKS, _BY_MASKS_AND_ALPHA):
-        raise Damaged("a BMP that is in run lengths, or empty")
+    if not width or not height:
+        raise Damaged("a BMP that is empty")
     if bits not in (*_INDICES, *_MASKS):
         raise Damaged(f"a BMP of {bits} bits a pixel")
     masks = _MASKS.get(bits, (0, 0, 0, 0))
-    if coded != _PLAIN:
+    if coded in (_BY_MASKS, _BY_MASKS_AND_ALPHA):
         has_alpha = size >= _WITH_ALPHA_MASK or coded == _BY_MASKS_AND_ALPHA
         red, green, blue, alpha = (_number(head, _INFO + 4 * i) for i in range(4))
         masks = (red, green, blue, alpha if has_alpha else 0)
-    return _Header(size, width, abs(height), height < 0, bits, coded, min(colours, 1 << 16), masks)
+    made = _Header(size, width, abs(height), height < 0, bits, coded, min(colours, 1 << 16), masks)
+    if coded not in (_PLAIN, _BY_MASKS, _BY_MASKS_AND_ALPHA) and not made.in_run_lengths:
+        raise Damaged("a BMP that is coded in an uncommon way")
+    return made
 
 
 def _pixels(source: Source, header: _Header, at: int, most_pixels: int) -> _Pixels:
@@ -145,7 +198,8 @@ def _number(head: bytes, at: int, length: int = 4) -> int:
 def _palette(source: Source, header: _Header, rows_at: int) -> _Pixels:
     """Colours uint8 ``[2 ** bits, 3]``; those that the file lacks are black."""
     most, width = 1 << header.bits, header.palette_entry
-    count = min(header.colours or most, max(0, rows_at - header.size) // width, most)
+    # What the header counts is read even where the rows are said to begin before its end.
+    count = min(header.colours or max(0, rows_at - header.size) // width, most)
     data = source.read_at(header.size, count * width)
     table = np.zeros((most, 3), np.uint8)
     known = np.frombuffer(data[: len(data) // width * width], np.uint8).reshape(-1, width)

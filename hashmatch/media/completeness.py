@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.media import flv, gif, ico, jpeg2000, png, pnm
+from hashmatch.media import flv, gif, ico, jpeg2000, png, pnm, raw
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.formats import Format, ts_layout
 from hashmatch.media.source import Source
@@ -37,6 +37,9 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
     """
     size = source.total()
     name = media_format.name
+    if raw.is_raw(source, name):
+        missing = raw.missing(source, name)
+        return _mp4_missing(source, size, is_film=False) if name == "cr3" else missing
     if name in ("mov", "avif", "heif"):
         return _mp4_missing(source, size, is_film=name == "mov")
     if name in ("avi", "webp"):

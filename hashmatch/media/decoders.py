@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from hashmatch.media import bmp, by_ffmpeg, ico, jxl, tiff
+from hashmatch.media import bmp, by_ffmpeg, ico, jxl, png, tiff
 from hashmatch.media.extents import jpeg_segments
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Format
@@ -35,8 +35,6 @@ _CODECS: Final = {
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSY: Final = frozenset({0xC0, 0xC1, 0xC2})
 _LOSSLESS: Final = 0xC3
-# Bytes of a colour profile in a PNG, which Pillow holds for a text.
-_MOST_PROFILE: Final = 1 << 24
 # Where a JPEG has its colour profile.
 _APP2: Final = 0xE2
 _IN_JPEG: Final = b"ICC_PROFILE\0"
@@ -45,7 +43,7 @@ _IN_JPEG: Final = b"ICC_PROFILE\0"
 @contextlib.contextmanager
 def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[Image.Image]:
     """An image, to be loaded frame by frame. Raises whatever its decoder does."""
-    PngImagePlugin.MAX_TEXT_CHUNK = _MOST_PROFILE
+    PngImagePlugin.MAX_TEXT_CHUNK = png.MOST_PROFILE  # It holds a profile for a text.
     if image_format.name == "jxl":
         yield jxl.picture(source, most_pixels)
     elif image_format.name == "ico":
@@ -57,11 +55,21 @@ def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[I
             image = Image.open(_file(source), formats=["GIF"])
         with image:
             yield image
+    elif image_format.name == "bmp" and (shown := _uncommon_bmp(source, most_pixels)):
+        yield shown
     elif image_format.codec:
         yield by_ffmpeg.picture(source, image_format.codec, most_pixels)
     else:
         with Image.open(_file(source), formats=[image_format.decoder_name]) as image:
             yield image
+
+
+def _uncommon_bmp(source: Source, most_pixels: int) -> Image.Image | None:
+    """One that Pillow shows otherwise than browsers; None if there is no need, or it is damaged."""
+    if bmp.is_uncommon(source):
+        with contextlib.suppress(Damaged):
+            return bmp.picture(source, most_pixels)
+    return None
 
 
 def _file(source: Source) -> io.BufferedReader:

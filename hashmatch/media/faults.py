@@ -5,11 +5,15 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-__all__ = ["Damaged", "is_of_decoder", "raised_in"]
+__all__ = ["DAMAGED", "Damaged", "is_of_decoder", "raised_in"]
 
 # PyAV (and FFmpeg below it) and Pillow raise much that they do not promise, for files that are
 # crafted or only unusual.
 _DECODERS: Final = frozenset({"av", "PIL"})
+
+# What is wrong with a picture that is shown in part, under this key of its ``info``: the reason and
+# its detail.
+DAMAGED: Final = "hashmatch:damaged"
 
 
 class Damaged(ValueError):

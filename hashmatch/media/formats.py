@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hashmatch.media import heif, mini, tga
+from hashmatch.media import heif, mini, raw, tga
 from hashmatch.media.bare import HEAD_BYTES, bare_stream
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.flv import films_behind
@@ -109,6 +109,9 @@ _BY_FIRST_BYTES = (
     # With places of 32 bits, or of 64 (BigTIFF).
     _image("tiff", rb"II[*+]\x00|MM\x00[*+]"),
     # Bytes 14 to 17 are the length of the header that follows.
+    _image("raf", rb"FUJIFILMCCD-RAW "),
+    _image("orf", rb"IIR[OS]|MMOR"),
+    _image("rw2", rb"IIU\x00"),
     _image("bmp", rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00"),
     _image("webp", rb"RIFF.{4}WEBP"),
     # A bare codestream, or boxes.
@@ -242,6 +245,9 @@ def _mp4_readings(source: Source, head: bytes) -> Iterator[Format]:
     """
     is_image = head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS | _HEIF_BRANDS
     streamed = False
+    if raw.is_canon(source):
+        yield Format("cr3", Family.IMAGE, "")
+        return
     if not is_image:
         for count, (kind, start, _) in enumerate(mp4_boxes(source)):
             if kind == b"meta" and heif.handler(source, start) == b"pict":

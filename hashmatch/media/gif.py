@@ -5,17 +5,21 @@ Pillow fills it with a colour of the file's choice. Source: GIF89a specification
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
+from PIL import Image, ImageFile
 
+from hashmatch.errors import MediaError
 from hashmatch.media.extents import gif_end
 from hashmatch.media.faults import Damaged
 from hashmatch.media.source import Source
+from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["missing", "pictures"]
 
@@ -53,16 +57,20 @@ class _Frame:
 def pictures(source: Source, most_pixels: int) -> Iterator[tuple[Image.Image, int | None]]:
     """Yields each picture as it is shown, in RGBA, and the time it is to be shown for, in
     milliseconds; None for the only one. Raises `Image.DecompressionBombError` for more pixels than
-    ``most_pixels``.
+    ``most_pixels``, `MediaError` if there is none, and `Damaged`.
     """
     head = source.read_at(0, 13 + 768)
+    if len(head) < 13:
+        raise Damaged("a GIF that ends within its head")
     table = head[13 : 13 + _table_bytes(head[10])]
     frames = list(_frames(source, 13 + len(table)))
     if not frames:
-        raise Damaged("there is no image in it")
+        raise MediaError(VerdictReason.NO_PICTURE, "there is no image in it")
     width, height = (int.from_bytes(head[i : i + 2], "little") for i in (6, 8))
     # As browsers do, where the first image is larger than the screen of the file.
     width, height = max(width, frames[0].place[2]), max(height, frames[0].place[3])
+    if not width or not height:
+        raise MediaError(VerdictReason.NO_PICTURE, "it has no width or no height")
     if width * height > most_pixels:
         raise Image.DecompressionBombError
     canvas = Image.new("RGBA", (width, height))
@@ -95,16 +103,52 @@ def missing(source: Source) -> str | None:
 def _decoded(source: Source, frame: _Frame, head: bytes, table: bytes) -> Image.Image:
     """An image of the file as one of its own."""
     size = frame.descriptor[5:9]
-    control = b""
-    if frame.control:
-        flags = frame.control[0] & 1
-        control = b"\x21\xf9\x04" + bytes([flags, 0, 0, frame.control[3], 0])
-    file = (
-        head[:6] + size + head[10:13] + table + control
-        + b"\x2c" + bytes(4) + frame.descriptor[5:]
+    transparent = frame.control[3] if frame.control and frame.control[0] & 1 else None
+    before = head[:6] + size + head[10:13] + table
+    behind = (
+        b"\x2c" + bytes(4) + frame.descriptor[5:]
         + source.read_at(frame.start, frame.end - frame.start) + b"\x3b"
     )  # fmt: skip
-    with Image.open(io.BytesIO(file), formats=["GIF"]) as image:
+    file = before + _control(transparent) + behind
+    try:
+        return _picture(file)
+    except OSError as error:
+        # Its data ends before its last pixel: browsers show those that there are.
+        if "truncated" not in str(error) or frame.end > source.total():
+            raise
+    # Pillow fills what it does not decode with what is transparent.
+    by_fill = [_indices(before + _control(fill) + behind) for fill in (0, 1)]
+    covered = by_fill[0] == by_fill[1]
+    shown = _picture(file, is_whole=False)
+    opaque = np.asarray(shown.getchannel("A")) * covered
+    shown.putalpha(Image.fromarray(opaque.astype(np.uint8)))
+    return shown
+
+
+def _control(transparent: int | None) -> bytes:
+    """A control block of a picture with a transparent colour, or without."""
+    return b"" if transparent is None else b"\x21\xf9\x04\x01\0\0" + bytes([transparent, 0])
+
+
+@contextlib.contextmanager
+def _unfinished(*, is_whole: bool) -> Iterator[None]:
+    """Within, Pillow shows what it has of a picture that is not whole."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = not is_whole
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _indices(file: bytes) -> npt.NDArray[np.uint8]:
+    """Of a picture, also of one that is not whole, uint8 ``[h, w]``."""
+    with _unfinished(is_whole=False), Image.open(io.BytesIO(file), formats=["GIF"]) as image:
+        image.load()
+        return np.asarray(image)
+
+
+def _picture(file: bytes, *, is_whole: bool = True) -> Image.Image:
+    with _unfinished(is_whole=is_whole), Image.open(io.BytesIO(file), formats=["GIF"]) as image:
         image.load()
         try:
             return image.convert("RGBA")

@@ -21,6 +21,7 @@ from hashmatch.media import (
     faults,
     gif,
     pictures,
+    raw,
     refusals,
     renderings,
     stills,
@@ -67,7 +68,8 @@ def frames(
     seen = Seen()
     number = 0
     waiting: list[Source | Still | Unseen] = list(pictures.of_file(source, image_format))
-    of_file = len(waiting)
+    is_raw = raw.is_raw(source, image_format.name)
+    of_file = 0 if is_raw else len(waiting)  # Of a raw they are files of their own.
     while waiting:
         picture = waiting.pop(0)
         if isinstance(picture, Unseen):
@@ -96,7 +98,7 @@ def frames(
             yield batch
         number += 1
         waiting += within
-    if not number and not tally.reasons:
+    if not number and not tally.reasons and not is_raw:
         tally.add_reason(VerdictReason.CORRUPT, "there is no picture in it")
     tally.saw_every_frame()
 
@@ -212,6 +214,9 @@ def _within(
         yield from _decoded(source, own_format, limits, own, stream, within)
     except MediaError as error:
         own.add_reason(error.code, error.detail)
+    if not tally.streams:
+        tally.width, tally.height, tally.streams = own.width, own.height, own.streams
+        tally.saw_time(0, 0)
     tally.frames_decoded += own.frames_decoded
     for reason in own.reasons:
         tally.add_reason(
@@ -247,6 +252,8 @@ def _decoded(
                 yield from _shown(frame, profiles, pts_ms, lasts_ms, stream, limits, tally)
                 pts_ms += lasts_ms
                 pages += 1
+            if faults.DAMAGED in image.info and not tally.reasons:
+                tally.add_reason(*image.info[faults.DAMAGED])
             within += pictures.within(source, image_format, image)
     except (MediaError, MemoryError):
         raise
@@ -372,10 +379,9 @@ def _composed(
     animation = apng.read(source) if image_format.name == "png" else None
     if animation is None:
         return None
-    if animation.stated > len(animation.frames):
+    if not animation.is_sound and not tally.reasons:
         tally.add_reason(
-            VerdictReason.TRUNCATED,
-            f"{len(animation.frames)} of the {animation.stated} frames that its header lists",
+            VerdictReason.CORRUPT, "an animation whose chunks are out of order or missing"
         )
     frames = animation.pictures(source, limits.max_frame_pixels)
     return ((each, _at_least(shown_ms)) for each, shown_ms in frames)

@@ -16,6 +16,7 @@ __all__ = ["is_animated", "picture"]
 
 # Its header is within these, and with it whether it is an animation.
 _HEAD_BYTES: Final = 1 << 20
+_BARE: Final = b"\xff\x0a"  # A codestream without boxes. Source: ISO/IEC 18181-2, 9.
 # Of a colour profile: what its levels are of.
 _SPACE: Final = slice(16, 20)
 
@@ -56,6 +57,9 @@ def picture(source: Source, most_pixels: int) -> Image.Image:
     try:
         pixels, said = _decoder().decode(data, metadata=True)
     except (RuntimeError, ValueError) as error:
+        if data[:2] == _BARE:
+            # It does not say where it ends, and libjxl not why it refuses: most are cut.
+            raise Damaged("truncated, or damaged") from error
         raise Damaged("libjxl does not decode it") from error
     profile = said.get("icc", b"")
     if profile[_SPACE] == b"CMYK":

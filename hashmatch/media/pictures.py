@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image
 
-from hashmatch.media import avif, embedded, ico, jpeg2000, jxl, png, pnm, stills
+from hashmatch.media import avif, embedded, ico, jpeg2000, jxl, png, pnm, raw, stills
 from hashmatch.media.formats import Format
 from hashmatch.media.source import Source
 from hashmatch.media.stills import Still
@@ -22,7 +22,12 @@ _MOST: Final = 256
 
 
 def of_file(source: Source, image_format: Format) -> Iterator[Source | Still | Unseen]:
-    """The file, as it would be if each of its pictures was the first; or the items that it has."""
+    """The file, as it would be if each of its pictures was the first; or the items that it has, or
+    the files that its pictures are.
+    """
+    if raw.is_raw(source, image_format.name):
+        yield from raw.pictures(source, image_format.name)
+        return
     match image_format.name:
         case "avif":
             yield from avif.pictures(source)

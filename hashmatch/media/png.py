@@ -11,10 +11,17 @@ from typing import Final
 
 from hashmatch.media.extents import png_chunks
 from hashmatch.media.source import BytesSource, PatchedSource, Source
+from hashmatch.media.unseen import Unseen
 
-__all__ = ["damaged", "missing", "pictures"]
+__all__ = ["MOST_PROFILE", "damaged", "missing", "pictures"]
+
+# Bytes of a colour profile that is followed, unpacked.
+MOST_PROFILE: Final = 1 << 24
 
 _READ_BYTES: Final = 1 << 16
+# Of a name, with the zero behind it. Then comes how what follows is packed. Source: 11.3.2.3.
+_NAME_BYTES: Final = 80
+_DEFLATED: Final = b"\0"
 # Of an animation.
 _OF_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
 # Ancillary, and said of what colours look like.
@@ -25,6 +32,7 @@ _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 # all) can be reached: deflate makes 1,032 bytes of one at most.
 _MOST_PACKED: Final = 1000
 _MOST_TEXT: Final = 60_000
+_MOST_FACTOR: Final = 1032  # Of deflate.
 _ANCILLARY: Final = 0x20  # Of the first letter of a name.
 _NAME_OF_NO_USE: Final = b"hmXx"  # Ancillary, private, not to be copied.
 
@@ -51,19 +59,25 @@ def damaged(source: Source) -> str | None:
             kind == b"IDAT" and not _has_all_rows(source, list(png_chunks(source)))
         ):
             return f"the chunk at byte {start - 8} does not fit its check sum"
+    kinds = {kind for kind, _, _ in png_chunks(source)}
+    if b"fdAT" in kinds and b"fcTL" not in kinds:
+        return "frames of an animation of which nothing says where they go"
     return None
 
 
-def pictures(source: Source) -> Iterator[Source]:
+def pictures(source: Source) -> Iterator[Source | Unseen]:
     """The file as programs take it that look at check sums, without those ancillary chunks that do
     not fit theirs; and, if those are of colours, as programs do that do not look. Of the others the
     sums are mended: what they hold is what is shown, wherever anything is.
     """
-    mended = _long_texts(source)
+    source = _together(_with_end(source))
+    mended = _long_texts(source) | _unpacked_by_nobody(source)
+    if _has_long_profile(source):
+        yield Unseen("a colour profile that is too large to be followed")
     left_out: dict[int, bytes] = {}
     of_colours = False
     for kind, start, length, check in _unfit(source):
-        if kind in _OF_FRAMES:
+        if kind in _OF_FRAMES or start - 4 in mended:
             continue
         if not kind[0] & _ANCILLARY or kind in _OF_COLOUR:
             mended[start + length] = check.to_bytes(4, "big")
@@ -72,10 +86,9 @@ def pictures(source: Source) -> Iterator[Source]:
         if kind in _OF_COLOUR:
             left_out |= _renamed(source, start, length)
             of_colours = True
-    whole = _with_end(source)
-    yield PatchedSource(whole, mended | left_out) if mended else whole
+    yield PatchedSource(source, mended | left_out) if mended else source
     if of_colours:
-        yield PatchedSource(whole, mended)
+        yield PatchedSource(source, mended)
 
 
 def _with_end(source: Source) -> Source:
@@ -94,6 +107,24 @@ def _with_end(source: Source) -> Source:
     return BytesSource(kept + _END)
 
 
+def _together(source: Source) -> Source:
+    """The file with its rows in one piece, if others of its chunks lie between them: what Pillow
+    takes for their end is none to browsers.
+    """
+    chunks = list(png_chunks(source))
+    of_rows = [at for at, (kind, _, _) in enumerate(chunks) if kind == b"IDAT"]
+    if not of_rows or of_rows[-1] - of_rows[0] == len(of_rows) - 1:
+        return source
+    if any(kind in _OF_FRAMES for kind, _, _ in chunks):
+        return source
+    rows: list[bytes] = []
+    before, behind = [source.read_at(0, 8)], list(rows)
+    for at, (kind, start, length) in enumerate(chunks):
+        part = rows if kind == b"IDAT" else before if at < of_rows[0] else behind
+        part.append(source.read_at(start - 8, length + 12))
+    return BytesSource(b"".join(before + rows + behind))
+
+
 def _long_texts(source: Source) -> dict[int, bytes]:
     """Patches that hide texts, if there are such as have Pillow refuse the picture beside them."""
     texts = [each for each in png_chunks(source) if each[0] in _TEXTS]
@@ -104,6 +135,42 @@ def _long_texts(source: Source) -> dict[int, bytes]:
     for _, start, length in texts:
         patches |= _renamed(source, start, length)
     return patches
+
+
+def _unpacked_by_nobody(source: Source) -> dict[int, bytes]:
+    """Patches that hide what viewers do without and Pillow refuses the picture for: chunks that are
+    packed in an unknown way, profiles that are too long, and the head of an animation without
+    frames.
+    """
+    patches: dict[int, bytes] = {}
+    has_frames = any(kind == b"fcTL" for kind, _, _ in png_chunks(source))
+    for kind, start, length in png_chunks(source):
+        if kind in (b"iCCP", b"zTXt"):
+            _, _, packed = source.read_at(start, min(length, _NAME_BYTES + 1)).partition(b"\0")
+            is_hidden = packed[:1] not in (b"", _DEFLATED)
+        else:
+            is_hidden = kind == b"acTL" and not has_frames
+        if is_hidden or (kind == b"iCCP" and _is_long_profile(source, start, length)):
+            patches |= _renamed(source, start, length)
+    return patches
+
+
+def _has_long_profile(source: Source) -> bool:
+    return any(
+        kind == b"iCCP" and _is_long_profile(source, start, length)
+        for kind, start, length in png_chunks(source)
+    )
+
+
+def _is_long_profile(source: Source, start: int, length: int) -> bool:
+    if length <= MOST_PROFILE // _MOST_FACTOR:
+        return False
+    content = source.read_at(start, length)
+    _, _, packed = content.partition(b"\0")
+    try:
+        return len(zlib.decompressobj().decompress(packed[1:], MOST_PROFILE + 1)) > MOST_PROFILE
+    except zlib.error:
+        return False
 
 
 def _renamed(source: Source, start: int, length: int) -> dict[int, bytes]:

@@ -18,6 +18,9 @@ __all__ = ["why"]
 # table B.1.
 _DECODED: Final = (0xC0, 0xC1, 0xC2)
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# How the rows of a TIFF that is decoded may be packed: not at all, as a fax, LZW, JPEG, deflate, in
+# run lengths, LZMA, Zstandard. Source: TIFF 6.0, section 3 and its supplements; libtiff.
+_PACKINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
 _REFUSES: Final = ("unsupported", "unknown", "not supported", "not available", "cannot handle")
 # Formats whose header Pillow refuses only if it is of a kind that it does not decode.
 _MANY_KINDS: Final = frozenset({"bmp", "ico", "icns", "jpeg2000", "pcx", "sgi", "tga", "tiff"})
@@ -36,6 +39,8 @@ def why(source: Source, image_format: Format, error: Exception) -> tuple[Verdict
         kind = _kind_of_jpeg(source)
         if kind is not None:
             return VerdictReason.UNSUPPORTED, kind
+    elif name == "tiff" and (packing := _uncommon_packing(source)) is not None:
+        return VerdictReason.UNSUPPORTED, f"a TIFF that is packed in an uncommon way ({packing})"
     elif name in _MANY_KINDS and (refused or isinstance(error, UnidentifiedImageError)):
         return VerdictReason.UNSUPPORTED, f"a kind of {name} that nothing here decodes"
     return VerdictReason.CORRUPT, f"the {name} decoder failed ({type(error).__name__})"
@@ -53,6 +58,14 @@ def _missing(source: Source, name: str) -> str | None:
             rows += int.from_bytes(head[34:38], "little")
         if rows > source.total():
             return f"its rows end at byte {rows}, the file at byte {source.total()}"
+    return None
+
+
+def _uncommon_packing(source: Source) -> int | None:
+    """The number of the way in which a page is packed that nothing here unpacks."""
+    for directory in tiff.directories(source):
+        if directory.has_picture and directory.compression not in _PACKINGS:
+            return directory.compression
     return None
 
 

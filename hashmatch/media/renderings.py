@@ -46,6 +46,13 @@ _FULL_CONTRAST: Final = 160
 # Formats of Pillow's whose fourth sample many programs take for padding.
 _MAYBE_OPAQUE: Final = frozenset({"BMP", "ICO", "TGA"})
 
+# Browsers turn these as EXIF says; of WebP, Chromium shows the rows as they are stored.
+_TURNED_BY_ALL: Final = frozenset({"JPEG", "MPO"})
+_BACK: Final = {
+    Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
+    Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+}
+
 _TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 
 
@@ -56,6 +63,7 @@ def batches(
     colours are shown on a stream of its own.
     """
     turn = _UPRIGHT.get(_orientation(image))
+    image_format = image.format
     if turn is not None:
         # Pillow's own copy keeps what the image says of its colours.
         image = image.transpose(turn)
@@ -63,8 +71,11 @@ def batches(
     has_alpha = image.mode in _TRANSPARENT_MODES or "transparency" in image.info
     colours = modes.to_rgba(image) if has_alpha else modes.to_rgb(image)
     shown, doubtful = colour.renderings(image, colours, profiles)
-    if has_alpha and image.format in _MAYBE_OPAQUE:
+    if has_alpha and image_format in _MAYBE_OPAQUE:
         shown.append(colours.convert("RGB"))
+    if turn is not None and image_format not in _TURNED_BY_ALL:
+        # The search of all turns finds small pictures less well than as they are.
+        shown += [each.transpose(_BACK.get(turn, turn)) for each in shown]
     if doubtful:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a colour profile that cannot be followed")
     seen = Seen()

@@ -41,7 +41,8 @@ class FileSource:
 
     def read_at(self, offset: int, size: int, *, whole: bool = True) -> bytes:  # noqa: ARG002
         """See `Source`."""
-        return os.pread(self._descriptor, size, offset)
+        # A place in a file has 63 bits; those that are written in one may have more.
+        return b"" if offset >> 63 else os.pread(self._descriptor, size, offset)
 
     def total(self) -> int:
         """See `Source`."""

@@ -20,7 +20,10 @@ _MOST_TAGS: Final = 1000
 _SIZES: Final = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # Of types that can be a place or a length.
 # Of the strips of a picture no honest file has more.
 _MOST_STRIPS: Final = 1 << 20
+_WIDTH: Final = 256
+_HEIGHT: Final = 257
 _BITS: Final = 258
+_COMPRESSION: Final = 259
 _PHOTOMETRIC: Final = 262
 _STRIPS: Final = 273
 _STRIP_LENGTHS: Final = 279
@@ -32,8 +35,20 @@ _MOST_PROFILE: Final = 1 << 22
 _JPEG_START: Final = 513
 _JPEG_LENGTH: Final = 514
 _READ: Final = frozenset(
-    {_BITS, _PHOTOMETRIC, _STRIPS, _TILES, _SUB_DIRECTORIES, _JPEG_START, _JPEG_LENGTH}
+    {
+        _WIDTH,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _SUB_DIRECTORIES,
+        _JPEG_START,
+        _JPEG_LENGTH,
+    }
 )
+_OF_ROWS: Final = frozenset({_STRIPS, _STRIP_LENGTHS, _TILES, _TILE_LENGTHS})
+# Of those, so many are read for each directory, of which there may be many.
+_MOST_ROWS: Final = 1 << 12
 # Samples of whole bytes, of grey or red, green and blue, by a palette or YCbCr: neither mosaics of
 # sensors nor what zero is white in. Source: TIFF 6.0, section 8.
 _WHOLE_BYTES: Final = frozenset({8, 16, 32})
@@ -61,6 +76,32 @@ class Directory:
         bits = self.tags.get(_BITS, [1])
         return _WHOLE_BYTES.issuperset(bits) and self.tags.get(_PHOTOMETRIC) in _OF_SCREENS
 
+    @property
+    def photometric(self) -> list[int]:
+        """What its levels are of."""
+        return self.tags.get(_PHOTOMETRIC, [])
+
+    @property
+    def compression(self) -> int:
+        """How its rows are packed."""
+        return next(iter(self.tags.get(_COMPRESSION, [])), 1)
+
+    @property
+    def long_side(self) -> int:
+        """Its longer side, in pixels; 0 if it does not say."""
+        return max(*self.tags.get(_WIDTH, [])[:1], *self.tags.get(_HEIGHT, [])[:1], 0, 0)
+
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """The first byte of each strip or tile, and the first behind it."""
+        return [
+            (start, start + length)
+            for places, lengths in ((_STRIPS, _STRIP_LENGTHS), (_TILES, _TILE_LENGTHS))
+            for start, length in zip(
+                self.tags.get(places, ()), self.tags.get(lengths, ()), strict=False
+            )
+        ]
+
     def preview(self, source: Source) -> Source | None:
         """The JPEG file that it says is its preview."""
         start, length = self.tags.get(_JPEG_START), self.tags.get(_JPEG_LENGTH)
@@ -72,6 +113,20 @@ class Directory:
         """The file as it would be if this was its first directory."""
         layout = _layout(source)
         return PatchedSource(source, {layout.first_at: layout.place(self.at)})
+
+    def by_itself(self, source: Source) -> Source:
+        """The file as it would be if this was its only directory."""
+        layout = _layout(source)
+        count, entries = _entries(source, layout, self.at)
+        start = self.at + layout.count_width
+        patches = {
+            layout.first_at: layout.place(self.at),
+            start + layout.entry * count: layout.place(0),
+        }
+        for number, (tag, _) in enumerate(_tags(layout, entries[: layout.entry * count])):
+            if tag == _SUB_DIRECTORIES:  # Has none of them then.
+                patches[start + number * layout.entry + 4] = bytes(layout.width)
+        return PatchedSource(source, patches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +183,9 @@ def directories(source: Source) -> Iterator[Directory]:
             continue
         tags: dict[int, list[int]] = {}
         for tag, entry in _tags(layout, entries[: layout.entry * count]):
-            if tag in _READ:
-                tags[tag] = _values(source, entry, layout, MOST)
+            if tag in _READ or tag in _OF_ROWS:
+                most = _MOST_ROWS if tag in _OF_ROWS else MOST
+                tags[tag] = _values(source, entry, layout, most)
         following = layout.number(entries[layout.entry * count :][: layout.width])
         waiting.append((following, chained))
         waiting += [(each, False) for each in tags.get(_SUB_DIRECTORIES, ())]

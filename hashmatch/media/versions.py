@@ -21,7 +21,7 @@ __all__ = ["DECODER_VERSION", "SAMPLER_VERSION", "VIEWS_VERSION", "look_version"
 
 # Raised when the same frame of a file may come out as other luma, or other frames of it come out at
 # all: formats, layers, colour, orientation, clean aperture, order, damage (`hashmatch.media`).
-DECODER_VERSION: Final = 2
+DECODER_VERSION: Final = 3
 
 # Raised when other frames of a media may be decoded, looked at or kept, or a seed chooses others
 # (`hashmatch.sampling.packets`, `frames`, `densities`; `hashmatch.media.track`, `access`).
