@@ -101,6 +101,8 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
     """
     if media_format.name == "asf":
         return _second_asf(source)
+    if media_format.name == "flv":
+        return flv.unseen(source)
     if media_format.name != "mov":
         return None
     films = [start for kind, start, _ in mp4_boxes(source) if kind == b"moov"]

@@ -19,8 +19,10 @@ _MOST_BYTES: Final = 64 << 20
 
 # How FFmpeg lists a stream: "  Stream #0:1[0x1c0]: Audio: mp2, ...". What stands between may be the
 # file's own words, so whatever names a type of which something is shown counts as one.
-_LISTED: Final = re.compile(r"^  Stream #\d+:(\d+)(.*)", re.MULTILINE)
+_LISTED: Final = re.compile(r"^ +Stream #\d+:(\d+)(.*)", re.MULTILINE)
 _SHOWN: Final = re.compile(r": (Video|Subtitle|Attachment|Unknown)")
+# Of a stream that was there, but of which FFmpeg did not know yet what it is.
+_BECAME: Final = re.compile(r": (Video|Subtitle)")
 
 
 class LateStream(Exception):
@@ -47,8 +49,15 @@ def check_late(container: av.container.InputContainer, probed: int, tally: Tally
     finally:
         av.logging.set_level(level)
     known = len(container.streams)
-    late = [said for number, said in _LISTED.findall(listed) if int(number) >= known]
-    if not any(map(_SHOWN.search, late)):
+    streams = container.streams
+    # As they were when it was opened.
+    shown = {each.index for each in (*streams.video, *streams.subtitles, *streams.attachments)}
+    if not any(
+        _SHOWN.search(said)
+        if int(number) >= known
+        else int(number) not in shown and _BECAME.search(said)
+        for number, said in _LISTED.findall(listed)
+    ):
         return
     if not probed:
         raise LateStream(_MOST_BYTES)

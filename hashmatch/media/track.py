@@ -102,7 +102,9 @@ class Track:
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
         self._classifier = Classifier(stream)
-        self._lead_in = LeadIn(stream, limits.max_frame_pixels) if plan.needs_key else None
+        self._lead_in: LeadIn | None = None
+        if plan.needs_key and LeadIn.is_for(context.name):
+            self._lead_in = LeadIn(stream, limits.max_frame_pixels)
         if plan.max_gap_ms:
             if self._only_dts:
                 raise Doubt("no presentation times")
@@ -231,12 +233,18 @@ class Track:
         """True if FFmpeg's log names the decoder or the parser of this stream so, and nothing that
         they find fault with matters by now.
         """
-        names = self._context.name, self._context.codec.canonical_name
-        return self.in_lead_in and name in names
+        return self.in_lead_in and self.is_decoder(name)
 
-    def damaged(self, detail: str) -> None:
-        """The newest packet is damaged, or what was read since the one before it."""
-        if self._lead_in is not None and self._lead_in.forgives():
+    def is_decoder(self, name: str) -> bool:
+        """True if FFmpeg's log names the decoder or the parser of this stream so."""
+        return name in (self._context.name, self._context.codec.canonical_name)
+
+    def damaged(self, detail: str, by: str = "") -> None:
+        """The newest packet is damaged, or what was read since the one before it; ``by``: as
+        FFmpeg's log names what reports it, if it is not the decoder of the stream.
+        """
+        of_decoder = not by or self.is_decoder(by)
+        if of_decoder and self._lead_in is not None and self._lead_in.forgives():
             return
         if self._first_damage is None:
             self._first_damage, self._damage = self._packets, detail

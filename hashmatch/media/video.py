@@ -93,7 +93,7 @@ def frames(
     file cannot be opened at all.
     """
     tally.format = video_format.name
-    as_uploaded = source
+    as_uploaded = all_of_it = source  # Of FLV, the first film and all of them.
     if video_format.name == "matroska":
         source = ebml.in_order(source)
     elif video_format.name == "mov":
@@ -112,10 +112,12 @@ def frames(
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
+    if video_format.name == "matroska":
+        ebml.check_index(all_of_it, announced)
     yield from _rest(source, video_format, limits, tally, announced)
     if tally.sound_alone and not tally.frames_decoded:
         tally.add_reason(VerdictReason.NO_PICTURE, "sound alone")
-    unseen = unseen_media(source, video_format)
+    unseen = unseen_media(all_of_it if video_format.name == "flv" else source, video_format)
     if unseen is not None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
 
@@ -283,7 +285,8 @@ def _open(
                         track.tell(listed)
             elif container.streams.audio:
                 tally.sound_alone = True
-                _pass_over(container, plan)
+                _name_left_out(container, announced)
+                _pass_over(container, plan, tally)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -348,10 +351,7 @@ def _tracks(
     hidden = _encrypted(films, announced, by_id="mov" in container.format.name)
     if hidden:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, "an encrypted track")
-    if "mov" in container.format.name:
-        listed = {track.number for track in announced.tracks}
-        if listed - {stream.id for stream in container.streams}:
-            announced.name("a track that the demuxer leaves out")
+    _name_left_out(container, announced)
     consumers: dict[int, _Consumer] = {}
     for stream in streams:
         if stream.disposition & Disposition.attached_pic:
@@ -367,6 +367,12 @@ def _tracks(
         consumers[sound.index] = _Sound(sound, start_ms)
     _check_fonts(container, tally)
     return consumers
+
+
+def _name_left_out(container: av.container.InputContainer, announced: Announced) -> None:
+    listed = {track.number for track in announced.tracks}
+    if "mov" in container.format.name and listed - {stream.id for stream in container.streams}:
+        announced.name("a track that the demuxer leaves out")
 
 
 def _encrypted(films: list[Any], announced: Announced, *, by_id: bool) -> set[int]:
@@ -491,19 +497,20 @@ def _hear(
     if isinstance(consumer, Track):
         if cheaply:
             raise Doubt(said[0][2])
-        consumer.damaged(f"{said[0][1]} reports damage")
+        by = next((each[1] for each in said if not consumer.is_decoder(each[1])), said[0][1])
+        consumer.damaged(f"{by} reports damage", by)
     elif cheaply:
         raise Doubt(said[0][2])
     else:
         tally.add_reason(VerdictReason.CORRUPT, f"{said[0][1]} reports damage")
 
 
-def _pass_over(container: av.container.InputContainer, plan: Plan) -> None:
+def _pass_over(container: av.container.InputContainer, plan: Plan, tally: Tally) -> None:
     """Reads a file to its end in which no stream of pictures has begun by now."""
     with contextlib.suppress(av.error.FFmpegError, IndexError):
         for _ in container.demux():
             pass
-    check_late(container, plan.probe_bytes, Tally())
+    check_late(container, plan.probe_bytes, tally)
 
 
 def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
