@@ -30,7 +30,7 @@ _MXF: Final = bytes.fromhex("060e2b34020501010d0102010102")
 # Formats that it is sure of by their own first bytes, before it looks for streams.
 _SURE: Final = frozenset({
     "mov", "matroska", "flv", "ogg", "asf", "avi", "gif", "tiff", "webp", "png", "avif", "heif",
-    "yuv4mpegpipe", "wav", "flac",
+    "yuv4mpegpipe", "wav", "flac", "mxf",
 })  # fmt: skip
 
 # Six packets of ten in step are a transport stream to FFmpeg.

@@ -280,6 +280,11 @@ class Subtitles:
         return replace(batch, luma=drawn[None], gain=1.0, stream=stream)
 
 
+def is_text(stream: Any) -> bool:
+    """True if a stream of subtitles is text."""
+    return stream.codec_context is not None and stream.codec_context.name in _TEXTS
+
+
 def is_font(media_type: str) -> bool:
     """True if an attachment is a font by its media type."""
     return media_type.startswith(_FONT_TYPES)

@@ -22,9 +22,9 @@ from hashmatch.media.announced import Announced
 from hashmatch.media.attached import AttachedPicture, embedded
 from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
 from hashmatch.media.formats import Format
-from hashmatch.media.late import LateStream, check_late
+from hashmatch.media.late import LateStream, check_late, shown_streams
 from hashmatch.media.source import SeekableReader, Source, StreamReader
-from hashmatch.media.subtitles import Subtitles, is_font
+from hashmatch.media.subtitles import Subtitles, is_font, is_text
 from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
@@ -273,11 +273,12 @@ def _open(
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
+            shown = shown_streams(container)
             tracks = _tracks(container, limits, tally, plan, announced)
             if not any(isinstance(each, Track) for each in tracks.values()):
                 tally.saw_every_frame()  # What is attached is an image, and looked at as one.
             if tracks:
-                yield from _decode(container, tracks, tally, log, plan)
+                yield from _decode(container, tracks, shown, tally, log, plan)
                 by_number = {track.number: track for track in announced.tracks}
                 for number, track in tracks.items():
                     listed = by_number.get(container.streams[number].id)
@@ -286,7 +287,10 @@ def _open(
             elif container.streams.audio:
                 tally.sound_alone = True
                 _name_left_out(container, announced)
-                _pass_over(container, plan, tally)
+                for subtitle in container.streams.subtitles:
+                    if not is_text(subtitle):
+                        announced.name("subtitles beside sound")
+                _pass_over(container, shown, plan, tally)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -454,6 +458,7 @@ _Consumer = Track | AttachedPicture | Subtitles | _Undecoded
 def _decode(
     container: av.container.InputContainer,
     tracks: dict[int, _Consumer],
+    shown: frozenset[int],
     tally: Tally,
     log: list[tuple[int, str, str]],
     plan: Plan,
@@ -480,7 +485,7 @@ def _decode(
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
-    check_late(container, plan.probe_bytes, tally)
+    check_late(container, shown, plan.probe_bytes, tally)
     yield from _with(subtitles, _finish(tracks.values()))
     log.clear()  # What decoders say at the end, they have said by what came out.
 
@@ -505,12 +510,14 @@ def _hear(
         tally.add_reason(VerdictReason.CORRUPT, f"{said[0][1]} reports damage")
 
 
-def _pass_over(container: av.container.InputContainer, plan: Plan, tally: Tally) -> None:
+def _pass_over(
+    container: av.container.InputContainer, shown: frozenset[int], plan: Plan, tally: Tally
+) -> None:
     """Reads a file to its end in which no stream of pictures has begun by now."""
     with contextlib.suppress(av.error.FFmpegError, IndexError):
         for _ in container.demux():
             pass
-    check_late(container, plan.probe_bytes, tally)
+    check_late(container, shown, plan.probe_bytes, tally)
 
 
 def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
