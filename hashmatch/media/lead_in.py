@@ -17,8 +17,8 @@ __all__ = ["LEAD_IN", "LeadIn"]
 # Added to the number of a stream, of what a decoder makes of it that holds nothing back.
 LEAD_IN: Final = 1 << 25
 
-# Codecs of which a decoder needs no more than packets, and what the container says at its start. For
-# others (depths and palettes that a container names) one of its own would show nothing.
+# Codecs whose decoders need packets and extradata and no more. For others (containers name depths
+# and palettes) a decoder of its own would show nothing.
 _CODECS: Final = frozenset({
     "h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpegvideo", "vp8", "vp9", "libvpx",
     "libvpx-vp9", "libdav1d",

@@ -1,5 +1,5 @@
-"""Recordings, sounds and pictures that are a listed film to FFmpeg, mpv or a browser, and to whoever
-looks at first bytes alone a cover, or nothing at all.
+"""Recordings, sounds and pictures that are a listed film to FFmpeg, mpv or a browser, and a cover,
+or nothing at all, to whoever looks at first bytes alone.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def in_padding() -> bytes:
 
 
 def in_null_packets() -> bytes:
-    """A program stream, a few bytes of it in each packet of a transport stream that is passed over."""
+    """A program stream, a few bytes in each packet of a transport stream that is passed over."""
     hidden, made = clip("mpeg2video", "mpeg2video"), b""
     for at in range(0, len(hidden), 150):
         part = hidden[at : at + 150]
