@@ -62,7 +62,9 @@ def consumers_of(
             consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
     start_ms = (container.start_time or 0) / 1000
     for subtitle in container.streams.subtitles:
-        consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
+        consumers[subtitle.index] = Subtitles(
+            subtitle, start_ms, limits, tally, are_text=announced.subtitles_are_text
+        )
     for sound in container.streams.audio:
         consumers[sound.index] = Sound(sound, start_ms)
     _check_fonts(container, tally)

@@ -22,7 +22,9 @@ _SEEK_HEAD, _SEEK, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AC
 # Elements that are read wherever an index finds them, by what is there and not by what it says.
 _HIDDEN: Final = frozenset({_TRACKS, _ATTACHMENTS, _SEEK_HEAD})
 _VOIDS: Final = frozenset({0xEC, 0xBF})  # Padding and check sums.
-_TYPE_VIDEO: Final = 1
+_TYPE_VIDEO, _TYPE_SUBTITLES = 1, 0x11
+_CODEC = 0x86
+_TEXT: Final = b"S_TEXT/"  # Text in UTF-8, whatever follows. Source: Matroska codec mappings, 5.
 
 # Elements of the first level that follow each other; what is longer is looked at no further.
 _MAX_ELEMENTS: Final = 2_000_000
@@ -38,6 +40,7 @@ def header(source: Source) -> Announced:
         if number == _CLUSTER:
             break
         if number == _TRACKS:
+            announced.subtitles_are_text = True
             _tracks(source, content, end, announced)
             break
     return announced
@@ -194,7 +197,10 @@ def _tracks(source: Source, content: int, end: int, announced: Announced) -> Non
         if number != _TRACK:
             continue
         fields = dict(_children(entry))
-        if int.from_bytes(fields.get(_TYPE, b""), "big") != _TYPE_VIDEO:
+        kind = int.from_bytes(fields.get(_TYPE, b""), "big")
+        if kind == _TYPE_SUBTITLES and not fields.get(_CODEC, b"").startswith(_TEXT):
+            announced.subtitles_are_text = False
+        if kind != _TYPE_VIDEO:
             continue
         track = VideoTrack(int.from_bytes(fields.get(_NUMBER, b""), "big"))
         video = dict(_children(fields.get(_VIDEO, b"")))

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hashmatch.media import heif, mini, tga
-from hashmatch.media.bare import HEAD_BYTES, bare_stream
+from hashmatch.media.bare import HEAD_BYTES, bare_stream, sound_by_header
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.flv import films_behind
 from hashmatch.media.source import PartSource, Source
 
 __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
 
-_MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
+_MP4_FIRST_BOXES = frozenset(b"ftyp moov mdat free skip wide styp pnot moof sidx emsg prft".split())
 _AVIF_BRANDS = {b"avif", b"avis"}
 # Source: ISO/IEC 23008-12, annexes B to L, and AV1 Image File Format.
 _HEIF_BRANDS = frozenset(
@@ -46,6 +46,7 @@ _MOST_SEARCHED = 1 << 20
 _TAG = re.compile(rb"ID3[\x02-\x04].[\x00-\xf0][\x00-\x7f]{4}", re.DOTALL)
 _TAG_BYTES = 10
 _TAGGED = frozenset({"mp3", "aac", "ac3", "eac3"})
+_MOST_TAGS = 8  # One behind the other.
 _PADDING_BYTES = HEAD_BYTES * 4  # Zeros that programs leave behind a tag, and what follows.
 
 
@@ -224,7 +225,12 @@ def _bare(source: Source) -> Format | None:
     if not _TAG.match(tag):
         name = bare_stream(source.read_at(0, HEAD_BYTES))
         return None if name is None else _film_of(name)
-    start = _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
+    start = 0
+    for _ in range(_MOST_TAGS):
+        start += _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
+        tag = source.read_at(start, _TAG_BYTES)
+        if not _TAG.match(tag):
+            break
     head = source.read_at(start, _PADDING_BYTES)
     padding = len(head) - len(head.lstrip(b"\0"))
     known = bare_stream(head) or bare_stream(head[padding : padding + HEAD_BYTES])
@@ -236,8 +242,10 @@ def _bare(source: Source) -> Format | None:
         found = _film_of(known)
     if found is None and head[4:8] in _MP4_FIRST_BOXES:
         found = Format("mov", Family.VIDEO, "mov")
+    if found is None and (name := sound_by_header(head[padding:])):
+        return _film_of(name)
     if found is None:
-        return Format("a tag of sound and what is behind it", Family.NOBODY, "")
+        return Format("tagged, but unknown", Family.NOBODY, "")
     return found if found.name == "flac" else replace(found, start=start)
 
 

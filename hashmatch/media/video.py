@@ -18,7 +18,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import boxes, ebml, flv, riff
 from hashmatch.media.announced import Announced
 from hashmatch.media.attached import embedded
-from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
+from hashmatch.media.completeness import is_segment, missing_bytes, scrambled, unseen_media
 from hashmatch.media.consumers import Consumer, Sound, consumers_of, log_names, name_left_out
 from hashmatch.media.formats import Format
 from hashmatch.media.late import LateStream, check_late, shown_streams
@@ -50,6 +50,9 @@ av.logging.set_skip_repeated(False)
 # H.264 in fragments whose delay is not said. The share is chosen, not measured.
 _MOST_LOST: Final = 12
 
+# dav1d, of messages beside a frame (dynamic range, Dolby Vision) that do not end as they should.
+_METADATA: Final = "Malformed ITU-T T.35 metadata"
+
 
 def frames(
     source: Source,
@@ -72,6 +75,11 @@ def frames(
     """
     tally.format = video_format.name
     as_uploaded = all_of_it = source  # Of FLV, the first film and all of them.
+    if video_format.name == "mov" and is_segment(source):
+        tally.add_reason(
+            VerdictReason.UNSUPPORTED, "a segment of a film, without the header that goes before it"
+        )
+        return
     if video_format.name == "matroska":
         source = ebml.in_order(source)
     elif video_format.name == "mov":
@@ -290,6 +298,10 @@ def _hear(
     said, log[:] = list(log), []  # A hostile file could fill memory with it.
     if consumer is not None:
         said = [each for each in said if not consumer.passes_over(each[1])]
+    if any(_METADATA in each[2] for each in said):
+        # The frame is whole; players that read more than dav1d could show it in other colours.
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "metadata of a frame that cannot be read")
+        said = [each for each in said if _METADATA not in each[2]]
     if not said:
         return
     if isinstance(consumer, Track):

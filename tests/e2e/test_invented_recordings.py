@@ -282,3 +282,20 @@ def test_nothing_is_found_in_noise(seed: int) -> None:
         Image.fromarray(picture).save(target, "PPM")
         _, done = films.looked_at(target.getvalue())
         assert VerdictReason.UNSEEN_MEDIA not in {each.code for each in done.reasons}
+
+
+def test_a_webp_that_its_own_decoder_refuses_is_damaged() -> None:
+    """FFmpeg shows all of some, of which browsers show a part and grey below it."""
+    target = io.BytesIO()
+    Image.fromarray(cover()).convert("RGB").save(target, "WEBP", quality=60)
+    whole, refused = target.getvalue(), 0
+    for at in range(60, len(whole) - 1, max(1, len(whole) // 40)):
+        data = whole[:at] + bytes([whole[at] ^ 0x5A, whole[at + 1] ^ 0xFF]) + whole[at + 2 :]
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                opened.load()
+        except OSError:
+            refused += 1
+            _, done = films.looked_at(data)
+            assert [each.code for each in done.reasons] == [VerdictReason.CORRUPT]
+    assert refused
