@@ -119,7 +119,7 @@ def _units(head: bytes) -> Iterator[bytes]:
 
 
 def sound_by_header(head: bytes) -> str | None:
-    """``mp3`` or ``aac`` if ``head`` begins with the header of a frame, which is little to go by."""
+    """``mp3`` or ``aac`` if ``head`` begins with the header of a frame: little to go by."""
     if _mp3_bytes(head[:7]):
         return "mp3"
     return "aac" if _adts_bytes(head[:7]) else None

@@ -18,6 +18,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
 from hashmatch.media.announced import Announced, VideoTrack
+from hashmatch.media.codecs import DECODERS
 from hashmatch.media.layers import Layers
 from hashmatch.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.media.tally import Tally
@@ -39,23 +40,6 @@ _ENDLESS = frozenset({
 # Formats whose packets have numbers: one that is missing marks the frame as damaged, whether it is
 # or not. Where files were put together, none is.
 _NUMBERED = frozenset({"mpegts", "mpeg"})
-
-# What phones, browsers, cameras, editors and screen recorders write, and have written. FFmpeg has
-# two hundred more, of games and of forgotten cards, that few have ever attacked but those who
-# mean harm.
-_DECODERS = frozenset({
-    "8bps", "aasc", "aic", "apv", "asv1", "asv2", "avrn", "avui", "bmp", "camstudio", "camtasia",
-    "cfhd", "cinepak", "cljr", "cllc", "cyuv", "dirac", "dnxhd", "dvvideo", "dxv", "ffv1",
-    "ffvhuff", "flashsv", "flashsv2", "flv", "fraps", "gif", "h261", "h263", "h263i", "h263p",
-    "h264", "hap", "hevc", "hq_hqa", "hqx", "huffyuv", "indeo2", "indeo3", "indeo4", "indeo5",
-    "jpeg2000", "jpegls", "lagarith", "libdav1d", "libvpx", "libvpx-vp9", "magicyuv", "mjpeg",
-    "mjpegb", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo", "msmpeg4", "msmpeg4v1", "msmpeg4v2",
-    "msrle", "mss1", "mss2", "msvideo1", "mszh", "pixlet", "png", "prores", "qdraw", "qtrle",
-    "r10k", "r210", "rawvideo", "rpza", "sgirle", "sheervideo", "smc", "snow", "speedhq", "svq1",
-    "svq3", "targa", "theora", "tiff", "tscc2", "utvideo", "v210", "v308", "v408", "v410", "vble",
-    "vc1", "vc1image", "vp3", "vp4", "vp6", "vp6a", "vp6f", "vp7", "vp8", "vp9", "vvc", "wmv1",
-    "wmv2", "wmv3", "wmv3image", "y41p", "yuv4", "zlib", "zmbv",
-})  # fmt: skip
 
 _MS_A_SECOND: Final = 1000
 
@@ -88,7 +72,7 @@ class Track:
         context = stream.codec_context
         if context is None:
             raise MediaError(VerdictReason.UNSUPPORTED, "no decoder for one of its video streams")
-        if context.name not in _DECODERS:
+        if context.name not in DECODERS:
             raise MediaError(VerdictReason.UNSUPPORTED, f"{context.name} is not decoded here")
         if context.width * context.height > limits.max_frame_pixels:
             raise MediaError(
