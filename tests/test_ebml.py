@@ -89,3 +89,13 @@ def test_tracks_behind_the_frames_are_found() -> None:
     digests, done = films.looked_at(moved)
     assert films.reasons(done) == []
     assert films.nearest(digests, picture) <= 31
+
+
+def test_text_of_a_kind_that_ffmpeg_does_not_know_is_text() -> None:
+    """WebM with subtitles would be held for what nobody sees as a picture."""
+    made = films.film([films.textured(3, 128, 96)] * 5, "matroska")
+    kinds = films.ebml(0xD7, b"\x09") + films.ebml(0x73C5, b"\x09") + films.ebml(0x83, b"\x11")
+    for codec, seen in ((b"S_TEXT/WEBVTT", True), (b"S_IMAGE/BMP", False)):
+        track = films.ebml(films.TRACK, kinds + films.ebml(0x86, codec))
+        _, done = films.looked_at(films.with_elements(made, (films.SEGMENT, films.TRACKS), track))
+        assert (films.reasons(done) == []) is seen

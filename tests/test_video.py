@@ -29,6 +29,7 @@ from hashmatch.media.tally import Tally
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Part, VerdictReason
 from hashmatch.sampling.frames import Chosen, Density, FrameChooser
+from tests import films
 
 Plane = npt.NDArray[np.uint8]
 SIZE = 96, 128
@@ -699,3 +700,13 @@ def test_nothing_is_left_running() -> None:
     for name in ("mp4 h264", "webm vp9"):
         frames(of_container(name))
     assert threading.active_count() == before
+
+
+def test_a_segment_without_its_header_is_unsupported() -> None:
+    """Whose segments are uploaded one by one would be told that they are cut."""
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    data = films.film([films.textured(3, 128, 96)] * 5, container_options=options)
+    segment = data[data.index(b"moof") - 4 :]
+    for start in (b"", films.box(b"styp", b"msdh\0\0\0\0msdh")):
+        _, done = films.looked_at(start + segment)
+        assert [each.code for each in done.reasons] == [VerdictReason.UNSUPPORTED]

@@ -68,13 +68,15 @@ class Announced:
     at. ``pictures`` are images that are embedded beside the tracks, each as a file of its own.
     ``uneven`` is true if parts of the film are shown slower, faster or longer than they last.
     ``repeats`` says of a stream how many frames that the header counts repeat the one before them
-    and never leave the demuxer; it waits for the end of the file.
+    and never leave the demuxer; it waits for the end of the file. ``subtitles_are_text`` is true if
+    the container says so of all of them.
     """
 
     tracks: list[VideoTrack] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     uneven: bool = False
+    subtitles_are_text: bool = False
     repeats: Callable[[int], int] = lambda _: 0
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["HEAD_BYTES", "bare_stream"]
+__all__ = ["HEAD_BYTES", "bare_stream", "sound_by_header"]
 
 # Parameter sets, and the first picture behind them, lie within.
 HEAD_BYTES: Final = 4096
@@ -116,6 +116,13 @@ def _units(head: bytes) -> Iterator[bytes]:
         if unit:
             yield unit
         at = following
+
+
+def sound_by_header(head: bytes) -> str | None:
+    """``mp3`` or ``aac`` if ``head`` begins with the header of a frame: little to go by."""
+    if _mp3_bytes(head[:7]):
+        return "mp3"
+    return "aac" if _adts_bytes(head[:7]) else None
 
 
 def _sound(head: bytes) -> str | None:

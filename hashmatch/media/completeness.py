@@ -14,7 +14,7 @@ from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.formats import Format, ts_layout
 from hashmatch.media.source import Source
 
-__all__ = ["damaged_chunk", "missing_bytes", "scrambled", "unseen_media"]
+__all__ = ["damaged_chunk", "is_segment", "missing_bytes", "scrambled", "unseen_media"]
 
 _READ_BYTES = 65_536
 _TS_PACKET, _TS_SYNC = 188, 0x47
@@ -97,6 +97,17 @@ def _mp4_missing(source: Source, size: int, *, is_film: bool) -> str | None:
     return None
 
 
+def is_segment(source: Source) -> bool:
+    """True if a file has fragments of a film, as servers send them one by one, and no header. Waits
+    for the end of the source where the first box is none of a film's.
+    """
+    first = source.read_at(4, 4)
+    if first not in (b"styp", b"moof", b"sidx", b"emsg", b"prft"):
+        return False
+    kinds = {kind for kind, _, _ in mp4_boxes(source)}
+    return b"moof" in kinds and not kinds & {b"moov", b"meta"}
+
+
 def unseen_media(source: Source, media_format: Format) -> str | None:
     """Says in a sentence what of the media no decoder looks at; None if there is nothing.
 
@@ -104,6 +115,8 @@ def unseen_media(source: Source, media_format: Format) -> str | None:
     """
     if media_format.name == "asf":
         return _second_asf(source)
+    if media_format.name == "flv":
+        return flv.unseen(source)
     if media_format.name != "mov":
         return None
     films = [start for kind, start, _ in mp4_boxes(source) if kind == b"moov"]

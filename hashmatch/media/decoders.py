@@ -23,7 +23,6 @@ _CODECS: Final = {
     "jpeg": "mjpeg",
     "tiff": "tiff",
     "bmp": "bmp",
-    "webp": "webp",
     "tga": "targa",
     "pcx": "pcx",
     "sgi": "sgi",

@@ -11,15 +11,20 @@ from typing import Final
 from hashmatch.media.announced import Announced, Crop, VideoTrack
 from hashmatch.media.source import JoinedSource, PartSource, PatchedSource, Source
 
-__all__ = ["header", "in_order", "rest"]
+__all__ = ["check_index", "header", "in_order", "rest"]
 
 _EBML, _SEGMENT, _CLUSTER, _TRACKS = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B
 _ATTACHMENTS, _ATTACHED, _FILE_DATA, _MEDIA_TYPE = 0x1941A469, 0x61A7, 0x465C, 0x4660
 _TRACK, _NUMBER, _TYPE, _VIDEO = 0xAE, 0xD7, 0x83, 0xE0
 _CROP_TOP, _CROP_BOTTOM, _CROP_LEFT, _CROP_RIGHT = 0x54BB, 0x54AA, 0x54CC, 0x54DD
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
+_SEEK_HEAD, _SEEK, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AC
+# Elements that are read wherever an index finds them, by what is there and not by what it says.
+_HIDDEN: Final = frozenset({_TRACKS, _ATTACHMENTS, _SEEK_HEAD})
 _VOIDS: Final = frozenset({0xEC, 0xBF})  # Padding and check sums.
-_TYPE_VIDEO: Final = 1
+_TYPE_VIDEO, _TYPE_SUBTITLES = 1, 0x11
+_CODEC = 0x86
+_TEXT: Final = b"S_TEXT/"  # Text in UTF-8, whatever follows. Source: Matroska codec mappings, 5.
 
 # Elements of the first level that follow each other; what is longer is looked at no further.
 _MAX_ELEMENTS: Final = 2_000_000
@@ -35,6 +40,7 @@ def header(source: Source) -> Announced:
         if number == _CLUSTER:
             break
         if number == _TRACKS:
+            announced.subtitles_are_text = True
             _tracks(source, content, end, announced)
             break
     return announced
@@ -62,6 +68,35 @@ def rest(source: Source, announced: Announced) -> None:
             first = first if first is not None else tracks
         elif number == _ATTACHMENTS and opened:
             _attachments(source, content, end, announced)
+
+
+def check_index(source: Source, announced: Announced) -> None:
+    """Holds the index of elements against where they are: demuxers that can seek look where it
+    says, whatever is around that place. ``source`` is the file as it came; waits for its end.
+    """
+    sought: set[int] = set()
+    starts: set[int] = set()
+    segment = 0
+    for number, start, content, end in _elements(source):
+        if number == _SEGMENT:
+            segment = content
+        elif number == _SEEK_HEAD:
+            sought |= set(_sought(source, content, end, segment))
+        if number != _CLUSTER:
+            starts.add(start)
+    for place in sought - starts:
+        if _number(source.read_at(place, 4))[0] in _HIDDEN:
+            announced.name("tracks or attachments within another element")
+
+
+def _sought(source: Source, content: int, end: int, segment: int) -> Iterator[int]:
+    """The places that an index of elements lists."""
+    if end - content > _MAX_TRACKS_BYTES:
+        return
+    for number, entry in _children(source.read_at(content, end - content)):
+        fields = dict(_children(entry)) if number == _SEEK else {}
+        if _SEEK_POSITION in fields:
+            yield segment + int.from_bytes(fields[_SEEK_POSITION], "big")
 
 
 def in_order(source: Source) -> Source:
@@ -162,7 +197,10 @@ def _tracks(source: Source, content: int, end: int, announced: Announced) -> Non
         if number != _TRACK:
             continue
         fields = dict(_children(entry))
-        if int.from_bytes(fields.get(_TYPE, b""), "big") != _TYPE_VIDEO:
+        kind = int.from_bytes(fields.get(_TYPE, b""), "big")
+        if kind == _TYPE_SUBTITLES and not fields.get(_CODEC, b"").startswith(_TEXT):
+            announced.subtitles_are_text = False
+        if kind != _TYPE_VIDEO:
             continue
         track = VideoTrack(int.from_bytes(fields.get(_NUMBER, b""), "big"))
         video = dict(_children(fields.get(_VIDEO, b"")))

@@ -10,11 +10,14 @@ from typing import Final
 
 from hashmatch.media.source import PartSource, Source
 
-__all__ = ["FirstFilm", "films_behind", "missing"]
+__all__ = ["FirstFilm", "films_behind", "missing", "unseen"]
 
 _MAGIC: Final = b"FLV\x01"
 _TAGS: Final = frozenset({8, 9, 18})  # Sound, pictures, script.
 _KIND: Final = 0x1F
+_MOST_FILMS: Final = 16
+# Behind the header of a film as if it were a tag: where demuxers go on. The length is "LV" and 1.
+_SKIPPED: Final = 15 + int.from_bytes(_MAGIC[1:], "big")
 _TAG_BYTES: Final = 15  # Around the data of a tag, the length that is repeated behind it included.
 
 
@@ -65,11 +68,29 @@ class FirstFilm:
 
 
 def films_behind(source: Source) -> Iterator[int]:
-    """Where films begin that were put behind the first of an FLV file. Waits for its end."""
+    """Where films begin that were put behind the first of an FLV file, up to `_MOST_FILMS`. Waits
+    for its end.
+    """
     start, total = 0, source.total()
-    while (end := start + FirstFilm(PartSource(source, start)).total()) < total:
+    for _ in range(_MOST_FILMS):
+        end = start + FirstFilm(PartSource(source, start)).total()
+        if end >= total:
+            return
         yield end
         start = end
+
+
+def unseen(source: Source) -> str | None:
+    """Says in a phrase what of an FLV file players show otherwise than film by film; None if there
+    is nothing. ``source`` begins with a film.
+    """
+    end, total = FirstFilm(PartSource(source, 0)).total(), source.total()
+    if end < total and end + _SKIPPED < total:
+        return "a second film that is so long that players go on within it"
+    for number, _ in enumerate(films_behind(source), 1):
+        if number == _MOST_FILMS:
+            return f"more films than {_MOST_FILMS} behind each other"
+    return None
 
 
 def missing(source: Source, size: int) -> str | None:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hashmatch.media import heif, mini, raw, tga
-from hashmatch.media.bare import HEAD_BYTES, bare_stream
+from hashmatch.media.bare import HEAD_BYTES, bare_stream, sound_by_header
 from hashmatch.media.extents import mp4_boxes, picture_end
 from hashmatch.media.flv import films_behind
 from hashmatch.media.source import PartSource, Source
 
 __all__ = ["Family", "Format", "readings", "sniff", "track_handlers", "ts_layout"]
 
-_MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
+_MP4_FIRST_BOXES = frozenset(b"ftyp moov mdat free skip wide styp pnot moof sidx emsg prft".split())
 _AVIF_BRANDS = {b"avif", b"avis"}
 # Source: ISO/IEC 23008-12, annexes B to L, and AV1 Image File Format.
 _HEIF_BRANDS = frozenset(
@@ -46,6 +46,8 @@ _MOST_SEARCHED = 1 << 20
 _TAG = re.compile(rb"ID3[\x02-\x04].[\x00-\xf0][\x00-\x7f]{4}", re.DOTALL)
 _TAG_BYTES = 10
 _TAGGED = frozenset({"mp3", "aac", "ac3", "eac3"})
+_MOST_TAGS = 8  # One behind the other.
+_PADDING_BYTES = HEAD_BYTES * 4  # Zeros that programs leave behind a tag, and what follows.
 
 
 class Family(enum.Enum):
@@ -85,10 +87,13 @@ def _image(name: str, begins: bytes, *, codec: str = "") -> _Beginning:
     return _Beginning(re.compile(begins, re.DOTALL), made)
 
 
+def _film_of(name: str) -> Format:
+    return Format(name, Family.VIDEO, name, streamable=True)
+
+
 def _film(name: str, begins: bytes) -> _Beginning:
     """Of a format that FFmpeg reads from start to end without seeking."""
-    made = Format(name, Family.VIDEO, name, streamable=True)
-    return _Beginning(re.compile(begins, re.DOTALL), made)
+    return _Beginning(re.compile(begins, re.DOTALL), _film_of(name))
 
 
 def _sound(name: str, begins: bytes) -> _Beginning:
@@ -178,13 +183,15 @@ def readings(source: Source) -> Iterator[Format]:
     if found is None:
         return
     yield found
+    if found.start:
+        source = PartSource(source, found.start)
     if found.name == "flv":
         for start in films_behind(source):
-            yield replace(found, start=start)
+            yield replace(found, start=found.start + start)
     end = picture_end(source, found.name) if found.family is Family.IMAGE else None
     film = None if end is None else _film_behind(source, end)
     if film is not None:
-        yield Format("mov", Family.VIDEO, "mov", start=film)
+        yield Format("mov", Family.VIDEO, "mov", start=found.start + film)
 
 
 def _film_behind(source: Source, start: int) -> int | None:
@@ -216,17 +223,33 @@ def _by_first_bytes(head: bytes) -> Format | None:
 
 
 def _bare(source: Source) -> Format | None:
-    """Streams without a container, and sound behind a tag."""
+    """Streams without a container, and whatever stands behind a tag of sound."""
     tag = source.read_at(0, _TAG_BYTES)
+    if not _TAG.match(tag):
+        name = bare_stream(source.read_at(0, HEAD_BYTES))
+        return None if name is None else _film_of(name)
     start = 0
-    if _TAG.match(tag):
-        start = _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
-    head = source.read_at(start, HEAD_BYTES)
-    name = bare_stream(head)
-    if start and name not in _TAGGED:
-        is_aac = head[:1] == b"\xff" and head[1] & 0xF6 == 0xF0
-        name = "flac" if head[:4] == b"fLaC" else "aac" if is_aac else "mp3"
-    return None if name is None else Format(name, Family.VIDEO, name, streamable=True)
+    for _ in range(_MOST_TAGS):
+        start += _TAG_BYTES + sum((each & 127) << 7 * (3 - at) for at, each in enumerate(tag[6:]))
+        tag = source.read_at(start, _TAG_BYTES)
+        if not _TAG.match(tag):
+            break
+    head = source.read_at(start, _PADDING_BYTES)
+    padding = len(head) - len(head.lstrip(b"\0"))
+    known = bare_stream(head) or bare_stream(head[padding : padding + HEAD_BYTES])
+    if known in _TAGGED:
+        return _film_of(known)
+    # FFmpeg passes over the tag, whatever comes then.
+    found = _by_first_bytes(head)
+    if found is None and known is not None:
+        found = _film_of(known)
+    if found is None and head[4:8] in _MP4_FIRST_BOXES:
+        found = Format("mov", Family.VIDEO, "mov")
+    if found is None and (name := sound_by_header(head[padding:])):
+        return _film_of(name)
+    if found is None:
+        return Format("tagged, but unknown", Family.NOBODY, "")
+    return found if found.name == "flac" else replace(found, start=start)
 
 
 def ts_layout(head: bytes) -> tuple[int, int] | None:

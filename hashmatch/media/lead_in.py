@@ -17,6 +17,13 @@ __all__ = ["LEAD_IN", "LeadIn"]
 # Added to the number of a stream, of what a decoder makes of it that holds nothing back.
 LEAD_IN: Final = 1 << 25
 
+# Codecs whose decoders need packets and extradata and no more. For others (containers name depths
+# and palettes) a decoder of its own would show nothing.
+_CODECS: Final = frozenset({
+    "h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpegvideo", "vp8", "vp9", "libvpx",
+    "libvpx-vp9", "libdav1d",
+})  # fmt: skip
+
 # Packets behind the first key frame that may still refer to what stood before it.
 _MOST_AFTER: Final = 64
 
@@ -29,6 +36,11 @@ class LeadIn:
     decoder makes of them all the same, so that is what `frames` gives; where it makes nothing of
     them, nobody sees anything.
     """
+
+    @staticmethod
+    def is_for(name: str) -> bool:
+        """True if streams of a decoder of this name may begin anywhere."""
+        return name in _CODECS
 
     def __init__(self, stream: av.video.stream.VideoStream, max_frame_pixels: int) -> None:
         """Of the pictures of ``stream``."""

@@ -63,8 +63,18 @@ class _Overlay:
 class Subtitles:
     """One stream of subtitles."""
 
-    def __init__(self, stream: Any, start_ms: float, limits: DecodeLimits, tally: Tally) -> None:
-        """``start_ms`` is when the film starts. What cannot be looked at is told ``tally``."""
+    def __init__(
+        self,
+        stream: Any,
+        start_ms: float,
+        limits: DecodeLimits,
+        tally: Tally,
+        *,
+        are_text: bool = False,
+    ) -> None:
+        """``start_ms`` is when the film starts. What cannot be looked at is told ``tally``.
+        ``are_text``: by the container, whatever FFmpeg knows of them.
+        """
         self._stream, self._limits, self._tally = stream, limits, tally
         self._tick_ms = float((stream.time_base or 0) * 1000)
         self._start_ms = start_ms
@@ -75,7 +85,7 @@ class Subtitles:
         self._dvd = b""
         self._recent: deque[tuple[int, int]] = deque()  # Times and lengths of texts.
         self._last: dict[int, FrameBatch] = {}
-        self._is_text = self._name in _TEXTS
+        self._is_text = self._name in _TEXTS or (context is None and are_text)
         if self._is_text:
             header = bytes(context.extradata or b"") if context is not None else b""
             if _DRAWS.search(header):
@@ -278,6 +288,11 @@ class Subtitles:
         drawn = film * (1 - opacity) + luma * opacity
         stream = _LAYER * (3 + self._stream.index) + batch.stream
         return replace(batch, luma=drawn[None], gain=1.0, stream=stream, colours=None)
+
+
+def is_text(stream: Any) -> bool:
+    """True if a stream of subtitles is text."""
+    return stream.codec_context is not None and stream.codec_context.name in _TEXTS
 
 
 def is_font(media_type: str) -> bool:

@@ -18,6 +18,7 @@ from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import luma
 from hashmatch.media.access import Classifier
 from hashmatch.media.announced import Announced, VideoTrack
+from hashmatch.media.codecs import DECODERS
 from hashmatch.media.layers import Layers
 from hashmatch.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.media.tally import Tally
@@ -39,23 +40,6 @@ _ENDLESS = frozenset({
 # Formats whose packets have numbers: one that is missing marks the frame as damaged, whether it is
 # or not. Where files were put together, none is.
 _NUMBERED = frozenset({"mpegts", "mpeg"})
-
-# What phones, browsers, cameras, editors and screen recorders write, and have written. FFmpeg has
-# two hundred more, of games and of forgotten cards, that few have ever attacked but those who
-# mean harm.
-_DECODERS = frozenset({
-    "8bps", "aasc", "aic", "apv", "asv1", "asv2", "avrn", "avui", "bmp", "camstudio", "camtasia",
-    "cfhd", "cinepak", "cljr", "cllc", "cyuv", "dirac", "dnxhd", "dvvideo", "dxv", "ffv1",
-    "ffvhuff", "flashsv", "flashsv2", "flv", "fraps", "gif", "h261", "h263", "h263i", "h263p",
-    "h264", "hap", "hevc", "hq_hqa", "hqx", "huffyuv", "indeo2", "indeo3", "indeo4", "indeo5",
-    "jpeg2000", "jpegls", "lagarith", "libdav1d", "libvpx", "libvpx-vp9", "magicyuv", "mjpeg",
-    "mjpegb", "mpeg1video", "mpeg2video", "mpeg4", "mpegvideo", "msmpeg4", "msmpeg4v1", "msmpeg4v2",
-    "msrle", "mss1", "mss2", "msvideo1", "mszh", "pixlet", "png", "prores", "qdraw", "qtrle",
-    "r10k", "r210", "rawvideo", "rpza", "sgirle", "sheervideo", "smc", "snow", "speedhq", "svq1",
-    "svq3", "targa", "theora", "tiff", "tscc2", "utvideo", "v210", "v308", "v408", "v410", "vble",
-    "vc1", "vc1image", "vp3", "vp4", "vp6", "vp6a", "vp6f", "vp7", "vp8", "vp9", "vvc", "wmv1",
-    "wmv2", "wmv3", "wmv3image", "y41p", "yuv4", "zlib", "zmbv",
-})  # fmt: skip
 
 _MS_A_SECOND: Final = 1000
 
@@ -88,7 +72,7 @@ class Track:
         context = stream.codec_context
         if context is None:
             raise MediaError(VerdictReason.UNSUPPORTED, "no decoder for one of its video streams")
-        if context.name not in _DECODERS:
+        if context.name not in DECODERS:
             raise MediaError(VerdictReason.UNSUPPORTED, f"{context.name} is not decoded here")
         if context.width * context.height > limits.max_frame_pixels:
             raise MediaError(
@@ -102,7 +86,9 @@ class Track:
         self._only_dts = container.format.name in _TIMELESS
         self._chooser: PacketChooser[av.Packet[Any]] | None = None
         self._classifier = Classifier(stream)
-        self._lead_in = LeadIn(stream, limits.max_frame_pixels) if plan.needs_key else None
+        self._lead_in: LeadIn | None = None
+        if plan.needs_key and LeadIn.is_for(context.name):
+            self._lead_in = LeadIn(stream, limits.max_frame_pixels)
         if plan.max_gap_ms:
             if self._only_dts:
                 raise Doubt("no presentation times")
@@ -231,12 +217,18 @@ class Track:
         """True if FFmpeg's log names the decoder or the parser of this stream so, and nothing that
         they find fault with matters by now.
         """
-        names = self._context.name, self._context.codec.canonical_name
-        return self.in_lead_in and name in names
+        return self.in_lead_in and self.is_decoder(name)
 
-    def damaged(self, detail: str) -> None:
-        """The newest packet is damaged, or what was read since the one before it."""
-        if self._lead_in is not None and self._lead_in.forgives():
+    def is_decoder(self, name: str) -> bool:
+        """True if FFmpeg's log names the decoder or the parser of this stream so."""
+        return name in (self._context.name, self._context.codec.canonical_name)
+
+    def damaged(self, detail: str, by: str = "") -> None:
+        """The newest packet is damaged, or what was read since the one before it; ``by``: as
+        FFmpeg's log names what reports it, if it is not the decoder of the stream.
+        """
+        of_decoder = not by or self.is_decoder(by)
+        if of_decoder and self._lead_in is not None and self._lead_in.forgives():
             return
         if self._first_damage is None:
             self._first_damage, self._damage = self._packets, detail

@@ -13,18 +13,18 @@ import av
 import av.container
 import av.error
 import av.logging
-from av.stream import Disposition
 
-from hashmatch.errors import MediaError
 from hashmatch.hashing.frames import FrameBatch
 from hashmatch.media import boxes, ebml, flv, riff
 from hashmatch.media.announced import Announced
-from hashmatch.media.attached import AttachedPicture, embedded
-from hashmatch.media.completeness import missing_bytes, scrambled, unseen_media
+from hashmatch.media.attached import embedded
+from hashmatch.media.completeness import is_segment, missing_bytes, scrambled, unseen_media
+from hashmatch.media.consumers import Consumer, Sound, consumers_of, log_names, name_left_out
 from hashmatch.media.formats import Format
-from hashmatch.media.late import LateStream, check_late
+from hashmatch.media.late import LateStream, check_late, shown_streams
+from hashmatch.media.opening import measure_hidden, opened
 from hashmatch.media.source import SeekableReader, Source, StreamReader
-from hashmatch.media.subtitles import Subtitles, is_font
+from hashmatch.media.subtitles import Subtitles, is_text
 from hashmatch.media.tally import Tally
 from hashmatch.media.track import Track
 from hashmatch.model.records import DecodeLimits
@@ -33,28 +33,6 @@ from hashmatch.sampling.looks import Plan
 from hashmatch.sampling.packets import Doubt, Lost, NoKeyFrame
 
 __all__ = ["frames"]
-
-# Bytes FFmpeg may read to find out what is in a file before the first frame is decoded: its
-# default of 5 MB would make every slow upload wait for that much.
-_PROBE_BYTES: Final = 500_000
-
-# Read at a time; small, so that a slow upload is decoded as it arrives.
-_READ_BYTES: Final = 32_768
-
-# Edit lists are followed, as players and transcoders do: what is screened is what is shown. (Phones
-# trim by edit list alone; of 68 ordinary clips, one shows half of its frames, another a quarter.)
-# Whatever a file refers to stays unopened: no protocol is allowed.
-_CLOSED: Final = {"protocol_whitelist": "none"}
-_CONTAINER_OPTIONS: Final = {**_CLOSED, "probesize": str(_PROBE_BYTES)}
-
-# Microseconds of media that it may read for that, where a stream begins late: all that there are.
-_PROBE_ALL_US: Final = 1 << 48
-
-# To find out what is in a file FFmpeg decodes a frame, or up to twenty, and throws them away: a
-# ninth of all the work on 10 s of 720p. The header of an MP4 says all that is needed, but for the
-# delay of H.264 in fragments. Where the stream does not say it either, some frames are lost at its
-# start; if that leaves a gap, all is decoded anew, and then FFmpeg may find out what it likes.
-_TRUSTED_HEADER: Final = {**_CLOSED, "probesize": str(_READ_BYTES), "skip_frame": "all"}
 
 # Added to the number of a stream, of what its edit list leaves out.
 _UNEDITED: Final = 1 << 26
@@ -71,6 +49,9 @@ av.logging.set_skip_repeated(False)
 # One frame of twelve may be lost where those beside it come out: FFmpeg drops some at the start of
 # H.264 in fragments whose delay is not said. The share is chosen, not measured.
 _MOST_LOST: Final = 12
+
+# dav1d, of messages beside a frame (dynamic range, Dolby Vision) that do not end as they should.
+_METADATA: Final = "Malformed ITU-T T.35 metadata"
 
 
 def frames(
@@ -93,7 +74,12 @@ def frames(
     file cannot be opened at all.
     """
     tally.format = video_format.name
-    as_uploaded = source
+    as_uploaded = all_of_it = source  # Of FLV, the first film and all of them.
+    if video_format.name == "mov" and is_segment(source):
+        tally.add_reason(
+            VerdictReason.UNSUPPORTED, "a segment of a film, without the header that goes before it"
+        )
+        return
     if video_format.name == "matroska":
         source = ebml.in_order(source)
     elif video_format.name == "mov":
@@ -112,10 +98,12 @@ def frames(
         # What is missing is the cause of whatever else went wrong.
         tally.reasons[:] = [r for r in tally.reasons if r.code is not VerdictReason.CORRUPT]
         tally.add_reason(VerdictReason.TRUNCATED, missing)
+    if video_format.name == "matroska":
+        ebml.check_index(all_of_it, announced)
     yield from _rest(source, video_format, limits, tally, announced)
     if tally.sound_alone and not tally.frames_decoded:
         tally.add_reason(VerdictReason.NO_PICTURE, "sound alone")
-    unseen = unseen_media(source, video_format)
+    unseen = unseen_media(all_of_it if video_format.name == "flv" else source, video_format)
     if unseen is not None:
         tally.add_reason(VerdictReason.UNSEEN_MEDIA, unseen)
 
@@ -172,7 +160,7 @@ def _left_out(
     # An entry is what is shown of it: nobody is to be accused by what its edit list leaves out.
     if not plan.max_gap_ms:
         return
-    _measure_hidden(source, video_format, announced)
+    measure_hidden(source, video_format, announced)
     if not any(track.hides_much for track in announced.tracks):
         return
     again = Tally(costs=tally.costs)
@@ -182,42 +170,9 @@ def _left_out(
     tally.promised(again.longest_unseen_ms, again.seen_permille, again.miss_per_million)
     for reason in again.reasons:
         tally.add_reason(reason.code, f"without its edit list: {reason.detail}")
-    _measure_hidden(source, video_format, announced)
+    measure_hidden(source, video_format, announced)
     if any(track.hides_much for track in announced.tracks):
         announced.name("frames that the header lists and the demuxer leaves out")
-
-
-def _measure_hidden(source: Source, video_format: Format, announced: Announced) -> None:
-    """Finds out how long the frames last that were left out; nothing is decoded for it."""
-    tracks = {track.number: track for track in announced.tracks if track.may_hide}
-    for track in announced.tracks:
-        track.hidden_ms = 0.0
-    if not tracks:
-        return
-    shown_at: dict[int, list[tuple[float, bool]]] = {number: [] for number in tracks}
-    ends_ms = dict.fromkeys(tracks, 0.0)
-    with (
-        # What is damaged was told of before.
-        contextlib.suppress(av.error.FFmpegError, IndexError),
-        av.logging.Capture(),
-        _container(SeekableReader(source), video_format, cheaply=True, edited=False) as container,
-    ):
-        for packet in container.demux(video=tuple(range(len(container.streams.video)))):
-            number = packet.stream.id
-            if number not in tracks or not packet.size or packet.pts is None:
-                continue
-            tick_ms = float((packet.time_base or 0) * 1000)
-            at_ms = packet.pts * tick_ms
-            shown_at[number].append((at_ms, packet.pos in tracks[number].places))
-            ends_ms[number] = max(ends_ms[number], at_ms + (packet.duration or 0) * tick_ms)
-    for number, frames_at in shown_at.items():
-        frames_at.sort()
-        nexts = [*(at_ms for at_ms, _ in frames_at[1:]), ends_ms[number]]
-        tracks[number].hidden_ms = sum(
-            next_ms - at_ms
-            for (at_ms, shown), next_ms in zip(frames_at, nexts, strict=False)
-            if not shown
-        )
 
 
 def _announced(source: Source, video_format: Format) -> Announced:
@@ -262,7 +217,7 @@ def _open(
     try:
         with (
             av.logging.Capture() as log,
-            _container(
+            opened(
                 reader,
                 video_format,
                 cheaply=plan.max_gap_ms > 0,
@@ -271,11 +226,12 @@ def _open(
             ) as container,
         ):
             tally.costs.demux_s += time.perf_counter() - began
-            tracks = _tracks(container, limits, tally, plan, announced)
+            shown = shown_streams(container)
+            tracks = consumers_of(container, limits, tally, plan, announced)
             if not any(isinstance(each, Track) for each in tracks.values()):
                 tally.saw_every_frame()  # What is attached is an image, and looked at as one.
             if tracks:
-                yield from _decode(container, tracks, tally, log, plan)
+                yield from _decode(container, tracks, shown, tally, log, plan)
                 by_number = {track.number: track for track in announced.tracks}
                 for number, track in tracks.items():
                     listed = by_number.get(container.streams[number].id)
@@ -283,7 +239,11 @@ def _open(
                         track.tell(listed)
             elif container.streams.audio:
                 tally.sound_alone = True
-                _pass_over(container, plan)
+                name_left_out(container, announced)
+                for subtitle in container.streams.subtitles:
+                    if not is_text(subtitle):
+                        announced.name("subtitles beside sound")
+                _pass_over(container, shown, plan, tally)
             else:
                 tally.add_reason(VerdictReason.UNSUPPORTED, "there is no video in it")
     except MemoryError:
@@ -296,167 +256,19 @@ def _open(
         )
 
 
-def _container(
-    reader: StreamReader | SeekableReader,
-    video_format: Format,
-    *,
-    cheaply: bool,
-    edited: bool,
-    probe_bytes: int = 0,
-) -> av.container.InputContainer:
-    """A file, open in the one format that it has; with its edit list followed if ``edited``.
-    Streams that begin within ``probe_bytes`` are found, if there are any.
-    """
-    options = _TRUSTED_HEADER if cheaply and video_format.name == "mov" else _CONTAINER_OPTIONS
-    if probe_bytes:
-        options = options | {"probesize": str(probe_bytes), "analyzeduration": str(_PROBE_ALL_US)}
-    return av.open(
-        reader,
-        "r",
-        format=video_format.decoder_name,
-        options=options if edited else options | {"ignore_editlist": "1"},
-        buffer_size=_READ_BYTES,
-        metadata_errors="replace",
-    )
-
-
-def _tracks(
-    container: av.container.InputContainer,
-    limits: DecodeLimits,
-    tally: Tally,
-    plan: Plan,
-    announced: Announced,
-) -> dict[int, _Consumer]:
-    """By the number of the stream; fills in what the header says."""
-    streams = container.streams.video
-    if not streams:
-        return {}
-    _describe(container, tally)
-    tally.streams = len(streams)
-    if len(container.streams) > limits.max_streams:
-        raise MediaError(
-            VerdictReason.STREAMS_LIMIT,
-            f"{len(container.streams)} streams, {limits.max_streams} are allowed",
-        )
-    if tally.duration_header_ms > limits.max_duration_ms:
-        raise MediaError(
-            VerdictReason.DURATION_LIMIT,
-            f"lasts {tally.duration_header_ms} ms by its header, "
-            f"{limits.max_duration_ms} ms are allowed",
-        )
-    films = [each for each in streams if not each.disposition & Disposition.attached_pic]
-    hidden = _encrypted(films, announced, by_id="mov" in container.format.name)
-    if hidden:
-        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "an encrypted track")
-    if "mov" in container.format.name:
-        listed = {track.number for track in announced.tracks}
-        if listed - {stream.id for stream in container.streams}:
-            announced.name("a track that the demuxer leaves out")
-    consumers: dict[int, _Consumer] = {}
-    for stream in streams:
-        if stream.disposition & Disposition.attached_pic:
-            consumers[stream.index] = AttachedPicture(stream.index, limits, tally)
-        elif stream.index in hidden:
-            consumers[stream.index] = _Undecoded(stream)
-        else:
-            consumers[stream.index] = Track(stream, container, limits, tally, plan, announced)
-    start_ms = (container.start_time or 0) / 1000
-    for subtitle in container.streams.subtitles:
-        consumers[subtitle.index] = Subtitles(subtitle, start_ms, limits, tally)
-    for sound in container.streams.audio:
-        consumers[sound.index] = _Sound(sound, start_ms)
-    _check_fonts(container, tally)
-    return consumers
-
-
-def _encrypted(films: list[Any], announced: Announced, *, by_id: bool) -> set[int]:
-    """Numbers of the streams whose frames are cipher text. Where streams cannot be told from each
-    other, those of all.
-    """
-    numbers = {track.number for track in announced.tracks if track.encrypted}
-    if not numbers:
-        return set()
-    if by_id:
-        return {stream.index for stream in films if stream.id in numbers}
-    if len(films) != len(announced.tracks):
-        return {stream.index for stream in films}
-    return {
-        stream.index
-        for stream, track in zip(films, announced.tracks, strict=True)
-        if track.encrypted
-    }
-
-
-def _check_fonts(container: av.container.InputContainer, tally: Tally) -> None:
-    """The letters of a font that comes with subtitles are shapes that an uploader can draw."""
-    styled = any(
-        stream.codec_context is not None and stream.codec_context.name in ("ass", "ssa")
-        for stream in container.streams.subtitles
-    )
-    fonts = any(is_font(each.mimetype or "") for each in container.streams.attachments)
-    if styled and fonts:
-        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "a font of its own for subtitles")
-
-
-def _names(stream: Any) -> tuple[str, ...]:
-    """As FFmpeg's log names the decoder of a stream, and its parser."""
-    context = getattr(stream, "codec_context", None)
-    return () if context is None else (context.name, context.codec.canonical_name)
-
-
-class _Undecoded:
-    """A stream that is not decoded: the tally says so, or it is none of pictures."""
-
-    def __init__(self, stream: Any) -> None:
-        self._names = _names(stream)
-
-    def passes_over(self, name: str) -> bool:
-        """True if FFmpeg's log names the parser so: what is not decoded may be damaged."""
-        return name in self._names
-
-    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:  # noqa: ARG002
-        return ()
-
-    def finish(self) -> Iterator[FrameBatch]:
-        yield from ()
-
-    def salvage(self) -> Iterator[FrameBatch]:
-        yield from ()
-
-
-class _Sound(_Undecoded):
-    """A stream of sound, of which only its end matters: players show the last frame until then,
-    whatever the header says of how long the media lasts.
-    """
-
-    def __init__(self, stream: Any, start_ms: float) -> None:
-        super().__init__(stream)
-        self.end_ms = 0.0
-        self._tick_ms = float((stream.time_base or 0) * 1000)
-        self._start_ms = start_ms
-
-    def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
-        if packet.pts is not None and not packet.is_discard:
-            end_ms = (packet.pts + (packet.duration or 0)) * self._tick_ms - self._start_ms
-            self.end_ms = max(self.end_ms, end_ms)
-        return ()
-
-
-_Consumer = Track | AttachedPicture | Subtitles | _Undecoded
-
-
 def _decode(
     container: av.container.InputContainer,
-    tracks: dict[int, _Consumer],
+    tracks: dict[int, Consumer],
+    shown: frozenset[int],
     tally: Tally,
     log: list[tuple[int, str, str]],
     plan: Plan,
 ) -> Iterator[FrameBatch]:
     subtitles = [each for each in tracks.values() if isinstance(each, Subtitles)]
     cheaply = plan.max_gap_ms > 0
-    consumer: _Consumer | None = None
+    consumer: Consumer | None = None
     # What decoders said to find out what is in the file, they say again.
-    names = {name for stream in container.streams for name in _names(stream)}
+    names = {name for stream in container.streams for name in log_names(stream)}
     log[:] = [each for each in log if each[1] not in names]
     try:
         for packet, consumer in _packets(container, tracks, tally):
@@ -474,42 +286,49 @@ def _decode(
         tally.add_reason(VerdictReason.CORRUPT, f"reading it failed ({error.strerror})")
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
-    check_late(container, plan.probe_bytes, tally)
+    check_late(container, shown, plan.probe_bytes, tally)
     yield from _with(subtitles, _finish(tracks.values()))
     log.clear()  # What decoders say at the end, they have said by what came out.
 
 
 def _hear(
-    log: list[tuple[int, str, str]], consumer: _Consumer | None, tally: Tally, *, cheaply: bool
+    log: list[tuple[int, str, str]], consumer: Consumer | None, tally: Tally, *, cheaply: bool
 ) -> None:
     """What was logged while a packet was read and decoded: damage, wherever it matters."""
     said, log[:] = list(log), []  # A hostile file could fill memory with it.
     if consumer is not None:
         said = [each for each in said if not consumer.passes_over(each[1])]
+    if any(_METADATA in each[2] for each in said):
+        # The frame is whole; players that read more than dav1d could show it in other colours.
+        tally.add_reason(VerdictReason.UNSEEN_MEDIA, "metadata of a frame that cannot be read")
+        said = [each for each in said if _METADATA not in each[2]]
     if not said:
         return
     if isinstance(consumer, Track):
         if cheaply:
             raise Doubt(said[0][2])
-        consumer.damaged(f"{said[0][1]} reports damage")
+        by = next((each[1] for each in said if not consumer.is_decoder(each[1])), said[0][1])
+        consumer.damaged(f"{by} reports damage", by)
     elif cheaply:
         raise Doubt(said[0][2])
     else:
         tally.add_reason(VerdictReason.CORRUPT, f"{said[0][1]} reports damage")
 
 
-def _pass_over(container: av.container.InputContainer, plan: Plan) -> None:
+def _pass_over(
+    container: av.container.InputContainer, shown: frozenset[int], plan: Plan, tally: Tally
+) -> None:
     """Reads a file to its end in which no stream of pictures has begun by now."""
     with contextlib.suppress(av.error.FFmpegError, IndexError):
         for _ in container.demux():
             pass
-    check_late(container, plan.probe_bytes, Tally())
+    check_late(container, shown, plan.probe_bytes, tally)
 
 
-def _finish(consumers: Iterable[_Consumer]) -> Iterator[FrameBatch]:
+def _finish(consumers: Iterable[Consumer]) -> Iterator[FrameBatch]:
     """What is left of all when no more packets come."""
     consumers = list(consumers)
-    sound_ms = max((each.end_ms for each in consumers if isinstance(each, _Sound)), default=0)
+    sound_ms = max((each.end_ms for each in consumers if isinstance(each, Sound)), default=0)
     for each in consumers:
         if isinstance(each, Track):
             each.lasts_until(sound_ms)
@@ -525,8 +344,8 @@ def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator
 
 
 def _packets(
-    container: av.container.InputContainer, tracks: dict[int, _Consumer], tally: Tally
-) -> Iterator[tuple[av.Packet[Any], _Consumer]]:
+    container: av.container.InputContainer, tracks: dict[int, Consumer], tally: Tally
+) -> Iterator[tuple[av.Packet[Any], Consumer]]:
     began = time.perf_counter()
     streams = container.streams
     # PyAV ends with an empty packet for each stream, and stumbles over one that has begun since it
@@ -538,19 +357,3 @@ def _packets(
             if packet.size and (consumer := tracks.get(packet.stream_index)) is not None:
                 yield packet, consumer
             began = time.perf_counter()
-
-
-def _describe(container: av.container.InputContainer, tally: Tally) -> None:
-    streams = container.streams.video
-    context = streams[0].codec_context
-    if context is not None:
-        tally.format = f"{tally.format.partition('/')[0]}/{context.name}"
-        tally.width, tally.height = context.width, context.height
-    durations = [
-        float(stream.duration * stream.time_base * 1000)
-        for stream in streams
-        if stream.duration and stream.time_base
-    ]
-    if container.duration:
-        durations.append(container.duration / 1000)
-    tally.duration_header_ms = max(0, round(max(durations, default=0)))  # Headers may lie.

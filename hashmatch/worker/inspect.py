@@ -17,6 +17,7 @@ from hashmatch.hashing import pdq, steady
 from hashmatch.hashing.fleeting import FleetingFrames
 from hashmatch.hashing.frames import FrameBatch, hash_frames
 from hashmatch.media import faults, image, video
+from hashmatch.media.elsewhere import film_within
 from hashmatch.media.formats import Family, Format, readings
 from hashmatch.media.heif import without_items
 from hashmatch.media.source import PartSource, Source
@@ -64,7 +65,9 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
     with _told(outside):
         if not source.read_at(0, 1):
             raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
+        first = ""
         for media_format in readings(source):
+            first = first or media_format.name
             total = _inspect_as(source, media_format, job, total, emit, observe)
             if total.refused_sequence:
                 # What libavif refuses, other players show.
@@ -74,6 +77,9 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
             raise MediaError(
                 VerdictReason.UNSUPPORTED, "no image or video format that is known here"
             )
+        within = film_within(source, first)
+        if within is not None:
+            total.add_reason(VerdictReason.UNSEEN_MEDIA, f"to other programs it is {within}")
     total = total.joined(outside)
     # Frames of one colour show nothing that could be prohibited.
     obscure = total.frames_flat - total.frames_plain
