@@ -56,6 +56,14 @@ _FEW: Final = 3
 _UNITS: Final = re.compile(
     rb"\0\0\x01(?:[\x06\x07\x09\x27\x47\x67]|[\x40\x46\x4e]\x01|\0[\x61-\x7f\xa1-\xa7]|[\x0f\xb0\xb3])"
 )
+# Among the units of an MP4, whose sizes stand before them as start codes might, those with sizes of
+# 256 to 511 bytes: no such two come so soon after each other. Parameter sets, or headers of MPEG.
+_SETS: Final = re.compile(
+    rb"\0\0\x01[\x27\x47\x67].{3,240}?\0\0\x01[\x28\x48\x68]"
+    rb"|\0\0\x01\x40\x01.{3,240}?\0\0\x01\x42\x01"
+    rb"|\0\0\x01\xb3.{8,200}?\0\0\x01[\xb5\xb8\0]",
+    re.DOTALL,
+)
 _DV: Final = re.compile(rb"\x1f\x07\0[\x3f\xbf]")
 _MOST_BEGINNINGS: Final = 4096
 # AVS, and Dirac. Source: GB/T 20090.2, 7.1; SMPTE ST 2042-1, 9.6 (a header of a sequence).
@@ -64,9 +72,10 @@ _OTHERS: Final = re.compile(rb"\0\0\x01\xb0[\x20\x48].{20,400}?\0\0\x01\xb3|BBCD
 _H263: Final = re.compile(rb"\0\0[\x80-\x83].[\x04-\x1f]", re.DOTALL)
 
 
-def film_within(source: Source, name: str) -> str | None:
+def film_within(source: Source, name: str, film_at: int | None = None) -> str | None:
     """Says in a phrase what film a file of the format ``name`` is to FFmpeg besides; None if it is
-    none. Waits for the end of the source.
+    none. ``film_at``: where an MP4 begins behind it that is looked at as a film. Waits for the end
+    of the source.
     """
     size = source.total()
     head = source.read_at(0, min(size, _PROBED_BYTES))
@@ -80,8 +89,10 @@ def film_within(source: Source, name: str) -> str | None:
         return "a transport stream"
     if name != "mpeg" and _is_program(head, by_packets=name != "mpegts"):
         return "a program stream"
-    if name not in ("mpegts", "mpeg") and not _is_bare(name) and _has_bare(head):
-        return "a stream without a container"
+    if name not in ("mpegts", "mpeg") and not _is_bare(name):
+        before = head if film_at is None else head[:film_at]
+        if _has_bare(before) or _SETS.search(head, len(before)) is not None:
+            return "a stream without a container"
     return None
 
 

@@ -65,9 +65,10 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
     with _told(outside):
         if not source.read_at(0, 1):
             raise MediaError(VerdictReason.EMPTY, "the file has no bytes")
-        first = ""
+        first, film_at = "", None
         for media_format in readings(source):
             first = first or media_format.name
+            film_at = film_at or media_format.start or None
             total = _inspect_as(source, media_format, job, total, emit, observe)
             if total.refused_sequence:
                 # What libavif refuses, other players show.
@@ -77,7 +78,7 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
             raise MediaError(
                 VerdictReason.UNSUPPORTED, "no image or video format that is known here"
             )
-        within = film_within(source, first)
+        within = film_within(source, first, film_at)
         if within is not None:
             total.add_reason(VerdictReason.UNSEEN_MEDIA, f"to other programs it is {within}")
     total = total.joined(outside)

@@ -276,7 +276,13 @@ def look(path: str, media_format: str, *, again: bool) -> list[Answer]:
     ``again``: to those that hold what they have seen, each in a way of its own.
     """
     if media_format in IMAGES:
-        return [Answer.of(of_image(path, paged=media_format in PAGED))]
+        try:
+            return [Answer.of(of_image(path, paged=media_format in PAGED))]
+        except (OSError, ValueError):
+            if media_format != "png":
+                raise
+        # Pillow has limits of its own, for texts and numbers of frames; FFmpeg shows it.
+        return [Answer.of(of_video(path, strictly=True))]
     answers = []
     for holding in (ALL, NEWEST, SOME) if again else ((1, 0),):
         answers.append(Answer.of(of_video(path, strictly=True, holding=holding)))
