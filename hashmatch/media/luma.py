@@ -47,11 +47,11 @@ _OPAQUE, _NOT_YUV, _TONED, _CLIPPED, _PROFILED, _SHAPED = range(1, 7)
 _OF_THE_SAME_COLOURS: Final = (0, _TONED, _CLIPPED, _SHAPED)
 
 # Of limited range: so far outside of it no encoder's ripples go, and a picture that lies there has
-# more of it than this. Every eighth pixel of every sixteenth row is looked at: of rows between them
+# more of it than this. Every eighth pixel of two dozen rows is looked at: of rows between them
 # nothing has to be read from memory.
 _FAR_BELOW, _FAR_ABOVE = np.uint8(10), np.uint8(241)
 _MANY: Final = 0.05
-_ROWS, _COLUMNS = 16, 8
+_ROWS, _COLUMNS = 24, 8
 
 _IDENTITY = 0  # AVCOL_SPC_RGB
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -95,6 +95,7 @@ def from_video_frame(
     *,
     stream: int = 0,
     crops: tuple[Crop, ...] = (),
+    drawn: bool | None = None,
     tell: _Tell = _unheard,
 ) -> list[FrameBatch]:
     """The luma of one decoded frame, as it is displayed.
@@ -103,12 +104,13 @@ def from_video_frame(
     are converted first. Frames with transparency give one batch before black and one before white.
     The first batch is the whole frame. Where viewers differ (``crops`` are those that the container
     asks for), what others show follows, each as a stream of its own: its number is ``stream`` and a
-    multiple of 1,024. ``tell`` is told in a phrase of what others show and this does not give.
+    multiple of 1,024. ``drawn`` is theirs, see `FrameBatch`. ``tell`` is told in a phrase of what
+    others show and this does not give.
     """
     key = bool(frame.key_frame)
     times = np.array([pts_ms], np.int64)
     beside = beside_frame(frame)
-    if LCEVC in beside:
+    if beside and LCEVC in beside:
         tell("an enhancement layer (LCEVC)")
     geometry = Geometry(frame, beside, crops, tell)
     return [
@@ -119,6 +121,7 @@ def from_video_frame(
             gain=gain,
             stream=stream + _LAYER * (_GEOMETRIES * way + number),
             key=key,
+            drawn=drawn,
             colours=functools.partial(_colours, frame) if way in _OF_THE_SAME_COLOURS else None,
         )
         for way, part, plane, gain in _planes(frame, beside, tell)
@@ -181,7 +184,7 @@ def _toned(
         else:
             yield _SHAPED, Part.FULL, shown[_stretched(luma8, gain)], 1.0
     if gain != 1.0:
-        some = luma8[::_ROWS, ::_COLUMNS]
+        some = luma8[:: max(1, len(luma8) // _ROWS), ::_COLUMNS]
         # Of unsigned numbers: what lies below is as what lies above.
         if np.count_nonzero(some - _FAR_BELOW > _FAR_ABOVE - _FAR_BELOW) > _MANY * some.size:
             yield _CLIPPED, Part.FULL, _stretched(luma8, gain), 1.0

@@ -361,10 +361,13 @@ class Track:
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
         batches = luma.from_video_frame(
-            frame, pts_ms, stream=self._stream.index, crops=self._crops, tell=self._tell_unseen
+            frame,
+            pts_ms,
+            stream=self._stream.index,
+            crops=self._crops,
+            drawn=drawn,
+            tell=self._tell_unseen,
         )
-        if drawn is not None:
-            batches = [replace(batch, drawn=drawn) for batch in batches]
         self._tally.costs.scale_s += time.perf_counter() - began
         return batches
 
