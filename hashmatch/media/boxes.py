@@ -20,7 +20,6 @@ __all__ = ["as_plain", "embedded_pictures", "fragments", "header", "top_boxes"]
 
 # A header of a film of a day with a hundred thousand frames an hour takes some tens of MB.
 _MAX_HEADER_BYTES: Final = 1 << 28
-_MAX_DEPTH: Final = 12
 _MAX_BOXES: Final = 20_000
 # Embedded pictures are small and few; a hostile file could have thousands.
 _MAX_PICTURES: Final = 16

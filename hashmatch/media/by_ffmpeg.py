@@ -1,20 +1,47 @@
-"""One picture by a decoder of FFmpeg's, for formats that Pillow lacks and files that it refuses."""
+"""Single pictures by FFmpeg's decoders: items of image files, and what Pillow lacks or refuses."""
 
 from __future__ import annotations
 
 import av
-from av.error import FFmpegError
+import av.error
+import av.logging
 from PIL import Image
 
 from hashmatch.media.faults import Damaged
 from hashmatch.media.source import Source
 
-__all__ = ["picture"]
+__all__ = ["frames", "picture"]
 
 # No file of one picture that a decoder is handed in one piece is larger.
 _MOST_BYTES = 1 << 28
 # Told to be strict, these refuse whole pictures too, for what is said beside them.
 _TOO_STRICT = frozenset({"tiff"})
+
+
+def frames(
+    codec: str, data: bytes, max_pixels: int, *, extradata: bytes = b"", strict: bool = True
+) -> list[av.VideoFrame]:
+    """The frames of one packet, one at least. By itself a decoder shows what it has of a damaged
+    picture; a ``strict`` one refuses it. Raises `Damaged`, and ``MemoryError``.
+    """
+    context = av.CodecContext.create(codec, "r")
+    assert isinstance(context, av.VideoCodecContext)
+    context.thread_count = 1
+    context.options = {"max_pixels": str(max_pixels)}
+    if strict:
+        context.options = {**context.options, "err_detect": "explode"}
+    if extradata:
+        context.extradata = extradata
+    try:
+        with av.logging.Capture():
+            decoded = [*context.decode(av.Packet(data)), *context.decode(None)]
+    except MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        raise Damaged(f"the {codec} decoder failed") from error
+    if not decoded:
+        raise Damaged(f"the {codec} decoder shows no picture")
+    return decoded
 
 
 def picture(source: Source, codec: str, most_pixels: int) -> Image.Image:
@@ -24,19 +51,10 @@ def picture(source: Source, codec: str, most_pixels: int) -> Image.Image:
     """
     if source.total() > _MOST_BYTES:
         raise Damaged("too large a file for one picture")
-    context = av.CodecContext.create(codec, "r")
-    context.thread_count = 1
-    # By itself a decoder shows what it has of a damaged picture.
-    strict = {} if codec in _TOO_STRICT else {"err_detect": "explode"}
-    context.options = {"max_pixels": str(most_pixels), **strict}
-    packet = av.Packet(source.read_at(0, source.total()))
-    try:
-        frames = [*context.decode(packet), *context.decode(None)]  # type: ignore[attr-defined]
-    except FFmpegError as error:
-        raise Damaged(f"FFmpeg does not decode it ({type(error).__name__})") from error
-    if not frames or frames[0].is_corrupt:
-        raise Damaged("FFmpeg shows no picture of it")
-    frame = frames[0]
+    data = source.read_at(0, source.total())
+    frame = frames(codec, data, most_pixels, strict=codec not in _TOO_STRICT)[0]
+    if frame.is_corrupt:
+        raise Damaged(f"the {codec} decoder calls its picture damaged")
     if frame.width * frame.height > most_pixels:
         raise Image.DecompressionBombError
     has_alpha = any(each.is_alpha for each in frame.format.components)

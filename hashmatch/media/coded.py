@@ -10,7 +10,7 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 from hashmatch.errors import MediaError
-from hashmatch.media.faults import Damaged
+from hashmatch.media import by_ffmpeg
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["CODES", "CONFIGS", "frame", "image"]
@@ -40,25 +40,10 @@ _LUMA_ONLY: Final = 1
 def frame(kind: bytes, config: bytes, data: bytes, max_pixels: int) -> tuple[av.VideoFrame, bool]:
     """The first frame of an item, and whether it is the only one. Raises `Damaged`."""
     codec, _ = _CODECS[kind]
-    context = av.codec.CodecContext.create(codec, "r")
-    assert isinstance(context, av.VideoCodecContext)
-    context.thread_count = 1
-    # Else what is damaged would be painted over.
-    context.options = {"max_pixels": str(max_pixels), "err_detect": "explode"}
     if kind == b"jpeg":
-        data = config + data
-    elif config:
-        context.extradata = config
-    try:
-        with av.logging.Capture():
-            frames = [*context.decode(av.Packet(data)), *context.decode(None)]
-    except MemoryError:
-        raise
-    except av.error.FFmpegError as error:
-        raise Damaged(f"the {codec} decoder failed") from error
-    if not frames:
-        raise Damaged("an item without a picture")
-    return frames[0], len(frames) == 1
+        data, config = config + data, b""
+    found = by_ffmpeg.frames(codec, data, max_pixels, extradata=config)
+    return found[0], len(found) == 1
 
 
 def image(frame: av.VideoFrame, nclx: bytes) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from hashmatch.media import bmp, by_ffmpeg, ico, jxl, png, tiff
-from hashmatch.media.extents import jpeg_segments
+from hashmatch.media.extents import LOSSLESS_JPEG, LOSSY_JPEG, jpeg_frame, jpeg_segments
 from hashmatch.media.faults import Damaged
 from hashmatch.media.formats import Format
 from hashmatch.media.source import SeekableReader, Source
@@ -30,10 +30,6 @@ _CODECS: Final = {
 }
 
 
-# Source: ITU-T T.81, table B.1.
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_LOSSY: Final = frozenset({0xC0, 0xC1, 0xC2})
-_LOSSLESS: Final = 0xC3
 # Where a JPEG has its colour profile.
 _APP2: Final = 0xE2
 _IN_JPEG: Final = b"ICC_PROFILE\0"
@@ -104,12 +100,8 @@ def pages_by_others(
 
 def _is_for_ffmpeg(source: Source) -> bool:
     """True for a JPEG with Huffman codes of 8 or 12 bits, or one without loss."""
-    for marker, start, _ in jpeg_segments(source):
-        if marker in _LOSSY:
-            return source.read_at(start, 1) in (b"\x08", b"\x0c")
-        if marker in _FRAMES:
-            return marker == _LOSSLESS
-    return False
+    marker, bits = jpeg_frame(source) or (0, 0)
+    return bits in (8, 12) if marker in LOSSY_JPEG else marker == LOSSLESS_JPEG
 
 
 def _by_another(source: Source, image_format: Format, most_pixels: int) -> Image.Image:

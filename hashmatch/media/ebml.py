@@ -21,7 +21,6 @@ _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 _SEEK_HEAD, _SEEK, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AC
 # Elements that are read wherever an index finds them, by what is there and not by what it says.
 _HIDDEN: Final = frozenset({_TRACKS, _ATTACHMENTS, _SEEK_HEAD})
-_VOIDS: Final = frozenset({0xEC, 0xBF})  # Padding and check sums.
 _TYPE_VIDEO, _TYPE_SUBTITLES = 1, 0x11
 _CODEC = 0x86
 _TEXT: Final = b"S_TEXT/"  # Text in UTF-8, whatever follows. Source: Matroska codec mappings, 5.

@@ -8,10 +8,25 @@ from typing import Final
 
 from hashmatch.media.source import Source
 
-__all__ = ["gif_end", "jpeg_segments", "mp4_boxes", "picture_end", "png_chunks"]
+__all__ = [
+    "LOSSLESS_JPEG",
+    "LOSSY_JPEG",
+    "gif_end",
+    "jpeg_frame",
+    "jpeg_segments",
+    "mp4_boxes",
+    "picture_end",
+    "png_chunks",
+]
 
 _READ_BYTES: Final = 65_536
 _QOI_END: Final = bytes(7) + b"\1"
+
+# Markers of a JPEG's frame: all; those coded with loss by Huffman codes (baseline, extended and
+# progressive); the one without loss. Source: ITU-T T.81, table B.1.
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+LOSSY_JPEG: Final = frozenset({0xC0, 0xC1, 0xC2})
+LOSSLESS_JPEG: Final = 0xC3
 
 # A marker that is no restart and no stuffed byte. Source: ITU-T T.81, table B.1.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -78,6 +93,16 @@ def jpeg_segments(source: Source) -> Iterator[tuple[int, int, int]]:
         if head[1] in (0xD9, 0xDA) or length < 2:
             return
         at += 2 + length
+
+
+def jpeg_frame(source: Source) -> tuple[int, int] | None:
+    """The marker of a JPEG's frame, and bits of a sample (0 if the file ends there); None if it has
+    no frame.
+    """
+    for marker, start, _ in jpeg_segments(source):
+        if marker in _JPEG_FRAMES:
+            return marker, int.from_bytes(source.read_at(start, 1), "big")
+    return None
 
 
 def _jpeg_end(source: Source) -> int | None:

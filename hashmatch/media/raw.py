@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from hashmatch.media import heif, tiff
-from hashmatch.media.extents import jpeg_segments, mp4_boxes, picture_end
+from hashmatch.media.extents import LOSSY_JPEG, jpeg_segments, mp4_boxes, picture_end
 from hashmatch.media.source import PartSource, Source
 from hashmatch.media.unseen import Unseen
 
@@ -25,8 +25,6 @@ _LIKE_TIFF: Final = ("orf", "rw2")
 _OTHERS: Final = ("raf", "cr3")
 _JPEG: Final = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
 _READ_BYTES: Final = 1 << 20
-# Lossy frames of a JPEG; sensors' are without loss. Source: ITU-T T.81, table B.1.
-_LOSSY: Final = frozenset({0xC0, 0xC1, 0xC2})
 # Cameras put up to four pictures into a file. What looks like the start of one is looked into so
 # often: bytes of a sensor do once in sixteen million.
 _MOST: Final = 16
@@ -162,9 +160,9 @@ def _next_jpeg(source: Source, at: int) -> int | None:
 
 
 def _long_side(source: Source) -> int:
-    """The longer side of a JPEG with loss, in pixels; 0 for what is none."""
+    """The longer side of a JPEG with loss, in pixels; 0 for what is none: sensors' are without."""
     for marker, start, length in jpeg_segments(source):
-        if marker in _LOSSY and length >= 6:
+        if marker in LOSSY_JPEG and length >= 6:
             head = source.read_at(start, 5)
             if head[0] != 8:
                 return 0

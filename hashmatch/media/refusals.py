@@ -7,17 +7,13 @@ from typing import Final
 from PIL import UnidentifiedImageError
 
 from hashmatch.media import tiff
-from hashmatch.media.extents import jpeg_segments, picture_end
+from hashmatch.media.extents import LOSSY_JPEG, jpeg_frame, picture_end
 from hashmatch.media.formats import Format
 from hashmatch.media.source import Source
 from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["why"]
 
-# Frames that begin with these are decoded: baseline, extended and progressive. Source: ITU-T T.81,
-# table B.1.
-_DECODED: Final = (0xC0, 0xC1, 0xC2)
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # How the rows of a TIFF that is decoded may be packed: not at all, as a fax, LZW, JPEG, deflate, in
 # run lengths, LZMA, Zstandard. Source: TIFF 6.0, section 3 and its supplements; libtiff.
 _PACKINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
@@ -71,10 +67,10 @@ def _uncommon_packing(source: Source) -> int | None:
 
 def _kind_of_jpeg(source: Source) -> str | None:
     """What is unusual in how a JPEG is coded; None if nothing is."""
-    for marker, start, _ in jpeg_segments(source):
-        if marker in _FRAMES:
-            bits = source.read_at(start, 1)
-            if bits != b"\x08":
-                return f"JPEG with {bits[0] if bits else 0} bits of a sample"
-            return None if marker in _DECODED else "JPEG that is coded in an uncommon way"
-    return None
+    found = jpeg_frame(source)
+    if found is None:
+        return None
+    marker, bits = found
+    if bits != 8:
+        return f"JPEG with {bits} bits of a sample"
+    return None if marker in LOSSY_JPEG else "JPEG that is coded in an uncommon way"
