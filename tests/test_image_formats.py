@@ -177,6 +177,17 @@ def test_an_animation_in_jpeg_xl_is_told_of() -> None:
     assert isinstance(told[-1], Unseen)
 
 
+def test_an_animation_in_jpeg_xl_is_told_of_behind_a_long_box() -> None:
+    """Its header would stand behind what is read of the start."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    boxes = box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ")
+    boxes += box(b"skip", bytes(3 << 19)) + box(b"jxlc", animated_jxl())
+    assert jxl.is_animated(BytesSource(boxes))
+
+
 def bmp(
     depth: int, masks: tuple[int, ...], samples: npt.NDArray[np.uint32], header: int = 56
 ) -> bytes:

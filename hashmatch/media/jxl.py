@@ -14,8 +14,6 @@ from hashmatch.model.verdicts import VerdictReason
 
 __all__ = ["is_animated", "picture"]
 
-# Its header is within these, and with it whether it is an animation.
-_HEAD_BYTES: Final = 1 << 20
 _BARE: Final = b"\xff\x0a"  # A codestream without boxes. Source: ISO/IEC 18181-2, 9.
 # Of a colour profile: what its levels are of.
 _SPACE: Final = slice(16, 20)
@@ -31,9 +29,11 @@ def _decoder() -> Any:
 
 
 def is_animated(source: Source) -> bool:
-    """True if the header says so; False if there is none that can be read."""
+    """True if the header says so; False if there is none that can be read. It may stand anywhere:
+    boxes of any size go before it.
+    """
     try:
-        return bool(_probed(source.read_at(0, _HEAD_BYTES))["have_animation"])
+        return bool(_probed(source.read_at(0, source.total()))["have_animation"])
     except Damaged:
         return False
 
