@@ -117,8 +117,7 @@ def _together(source: Source) -> Source:
         return source
     if any(kind in _OF_FRAMES for kind, _, _ in chunks):
         return source
-    rows: list[bytes] = []
-    before, behind = [source.read_at(0, 8)], list(rows)
+    before, rows, behind = [source.read_at(0, 8)], list[bytes](), list[bytes]()
     for at, (kind, start, length) in enumerate(chunks):
         part = rows if kind == b"IDAT" else before if at < of_rows[0] else behind
         part.append(source.read_at(start - 8, length + 12))

@@ -255,13 +255,7 @@ class Track:
             pts_ms = self._pts_ms(frame)
             self._check_duration(pts_ms)
             self._tally.frames_decoded += 1
-            for batch in luma.from_video_frame(
-                frame,
-                pts_ms,
-                stream=self._stream.index,
-                crops=self._crops,
-                tell=self._tell_unseen,
-            ):
+            for batch in self._luma(frame, pts_ms):
                 yield replace(batch, stream=batch.stream + LEAD_IN)
 
     def _decode_due(self, due: Due[av.Packet[Any]] | None) -> Iterator[FrameBatch]:
@@ -360,7 +354,14 @@ class Track:
         began = time.perf_counter()
         if frame.pts is not None:
             self._looks.looked(self._exact_ms(frame.pts))
-        batches = luma.from_video_frame(
+        batches = self._luma(frame, pts_ms, drawn)
+        self._tally.costs.scale_s += time.perf_counter() - began
+        return batches
+
+    def _luma(
+        self, frame: av.VideoFrame, pts_ms: int, drawn: bool | None = None
+    ) -> list[FrameBatch]:
+        return luma.from_video_frame(
             frame,
             pts_ms,
             stream=self._stream.index,
@@ -368,8 +369,6 @@ class Track:
             drawn=drawn,
             tell=self._tell_unseen,
         )
-        self._tally.costs.scale_s += time.perf_counter() - began
-        return batches
 
     def _tell_unseen(self, what: str) -> None:
         self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, what)
