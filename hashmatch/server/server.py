@@ -36,7 +36,7 @@ from hashmatch.v1 import blocklist_service_pb2_grpc as blocklist_grpc
 from hashmatch.v1 import review_service_pb2_grpc as review_grpc
 from hashmatch.v1 import screening_service_pb2_grpc as screening_grpc
 
-__all__ = ["Server", "Tls"]
+__all__ = ["OPTIONS", "Server", "Tls"]
 
 _SERVICES: Final = (
     screening_service_pb2.DESCRIPTOR.services_by_name["ScreeningService"].full_name,
@@ -52,6 +52,19 @@ _MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + 64 * 1024
 # Calls that came and that no handler has seen yet. What is beyond that gRPC itself cancels, and
 # says neither why nor when to come again: by chance beyond 1000, were it not told otherwise.
 _MOST_PENDING: Final = 4000
+
+# Seconds that a call may wait for a handler. gRPC cancels it after 30 by itself, again without a
+# reason: a server that was flooded for longer than that would look unreachable. A caller's own
+# deadline ends a call sooner, and `_MOST_PENDING` bounds how many wait.
+_LONGEST_PENDING_SECONDS: Final = 3600
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    ("grpc.server.max_pending_requests", _MOST_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
+    ("grpc.server_max_unrequested_time_in_server", _LONGEST_PENDING_SECONDS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +93,7 @@ class Server:
         """Does not listen before `start`."""
         self._server = aio.server(
             interceptors=[ErrorsInterceptor(), AccessInterceptor(access)],
-            options=[
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),
-                ("grpc.server.max_pending_requests", _MOST_PENDING),
-                ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
-            ],
+            options=OPTIONS,
         )
         self._feed = feed
         self._health = health.aio.HealthServicer()
