@@ -568,3 +568,42 @@ def moved(data: bytes, table: bytes, old: int, new: int) -> bytes:
             value = int.from_bytes(data[place : place + 4], "big") - old + new
             changed[place : place + 4] = value.to_bytes(4, "big")
     return bytes(changed)
+
+
+def descendants(pid: int, state: str = "") -> set[int]:
+    """Processes that a process started, and those that these started; or those of them in one
+    ``state``, as /proc has it.
+    """
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # It ended meanwhile.
+                stat = (folder / "stat").read_text().rpartition(")")[2].split()
+                parents[int(folder.name)] = (int(stat[1]), stat[0])
+    found: set[int] = set()
+    newest = {pid}
+    while newest:
+        newest = {each for each, (parent, _) in parents.items() if parent in newest} - found
+        found |= newest
+    return {each for each in found if parents[each][1].startswith(state)}
+
+
+def decoding(pid: int) -> set[int]:
+    """Worker processes of a process: what its templates have forked."""
+    return {each for each, parent in _of_sandboxes(pid).items() if parent in _of_sandboxes(pid)}
+
+
+def templates(pid: int) -> set[int]:
+    """Processes from which a process has workers forked."""
+    return {each for each, parent in _of_sandboxes(pid).items() if parent == pid}
+
+
+def _of_sandboxes(pid: int) -> dict[int, int]:
+    """Processes that run `hashmatch.worker`, with their parents."""
+    found = {}
+    for each in descendants(pid):
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            if b"hashmatch.worker" in Path(f"/proc/{each}/cmdline").read_bytes():
+                stat = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+                found[each] = int(stat[1])
+    return found

@@ -24,9 +24,10 @@ from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, HashmatchError, StoreUnavailable
 from hashmatch.model.verdicts import Action, Verdict
 from tests.conftest import RunningServer, serving
-from tests.support import Parts, clip, image, workers
+from tests.support import Parts, clip, decoding, descendants, image, workers
 
 SECRET = "a-token-of-the-server"
+SEEN = {b"NUMBA_CACHE_DIR", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE"}
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +37,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with serving(tmp_path_factory.mktemp("own") / "data", workers="1") as started:
         del os.environ["SOME_TOKEN"]
         yield started
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process started."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(each) for each in found.split()]
 
 
 def settings(folder: Path, **changed: object) -> Settings:
@@ -68,21 +63,21 @@ def test_the_server_loads_no_decoder(own: RunningServer) -> None:
     mapped = Path(f"/proc/{own.pid}/maps").read_text()
     assert "libavcodec" not in mapped
     assert "_imaging" not in mapped
-    [worker] = children(own.pid)
+    [worker] = decoding(own.pid)
     assert "libavcodec" in Path(f"/proc/{worker}/maps").read_text()
 
 
 def test_a_worker_sees_nothing_of_the_servers_environment(own: RunningServer) -> None:
     """A crafted file that takes over a decoder would have the server's tokens."""
     assert SECRET.encode() in Path(f"/proc/{own.pid}/environ").read_bytes()
-    [worker] = children(own.pid)
+    [worker] = decoding(own.pid)
     seen = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
-    assert {each.partition(b"=")[0] for each in seen if each} <= {b"NUMBA_CACHE_DIR", b"LC_CTYPE"}
+    assert {each.partition(b"=")[0] for each in seen if each} <= SEEN
 
 
 def test_a_worker_has_none_of_the_servers_files(own: RunningServer) -> None:
     """A crafted file that takes over a decoder would have the database before it."""
-    [worker] = children(own.pid)
+    [worker] = decoding(own.pid)
     folder = Path(f"/proc/{worker}/fd")
     opened = [os.readlink(folder / name) for name in os.listdir(folder)]
     assert not any("hashmatch.db" in each or "TCP" in each for each in opened)
@@ -90,7 +85,7 @@ def test_a_worker_has_none_of_the_servers_files(own: RunningServer) -> None:
 
 async def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
     """The second server on a port would start, and get no request; or leave its workers behind."""
-    before = set(children(os.getpid()))
+    before = descendants(os.getpid())
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -99,7 +94,7 @@ async def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
             async with running(settings(tmp_path, listen=address)):
                 pass
     assert caught.value.metadata == {"setting": "listen"}
-    assert set(children(os.getpid())) <= before
+    assert descendants(os.getpid()) <= before
 
 
 async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:
@@ -158,7 +153,7 @@ def test_what_was_told_survives_a_kill(tmp_path: Path) -> None:
         client.create_bank("kept", action=Action.BLOCK)
         client.add_entry("kept", image(1), reference="the entry")
         screening = client.screen(image(1))
-        decoders = children(first.pid)
+        decoders = descendants(first.pid)
         os.kill(first.pid, signal.SIGKILL)
     with serving(tmp_path / "data", workers="1") as second, Client(second.address) as client:
         assert client.get_screening(screening.screening_id) == screening
@@ -237,7 +232,7 @@ def test_a_server_does_not_wait_for_ever(tmp_path: Path) -> None:
         Client(server.address) as client,
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
-        decoders = children(server.pid)
+        decoders = descendants(server.pid)
         upload = pool.submit(client.screen, slow, timeout_seconds=5)  # type: ignore[arg-type]
         assert slow.began.wait(60)
         until(lambda: spools(server.pid) == 1)
@@ -258,12 +253,12 @@ async def test_a_server_in_the_process_stops_whole(tmp_path: Path) -> None:
         links = [folder / name for name in os.listdir(folder)]
         return [os.readlink(link) for link in links if link.is_symlink()]
 
-    before = set(children(os.getpid()))
+    before = descendants(os.getpid())
     async with running(settings(tmp_path)) as started, AsyncClient(started.address) as client:
         assert await client.is_ready()
-        assert len(set(children(os.getpid())) - before) == 1
+        assert len(decoding(os.getpid()) - before) == 1
         assert any(str(tmp_path) in each for each in opened())
-    assert set(children(os.getpid())) <= before
+    assert descendants(os.getpid()) <= before
     assert not any(str(tmp_path) in each or "hashmatch-spool" in each for each in opened())
 
 

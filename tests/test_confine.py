@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from hashmatch import metrics, sandbox
+from hashmatch import metrics, sandbox, worker_process
 from hashmatch.channel import Done, Job
 from hashmatch.errors import ConfigInvalid, MediaError
 from hashmatch.model.records import DecodeLimits
@@ -73,13 +73,13 @@ async def reason(running: Sandbox, code: str, folder: Path) -> VerdictReason:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def taken_over() -> AsyncIterator[Sandbox]:
     """One slot."""
-    real = sandbox._COMMAND
-    sandbox._COMMAND = HOSTILE  # type: ignore[misc]
+    real = worker_process._COMMAND
+    worker_process._COMMAND = HOSTILE  # type: ignore[misc]
     try:
         async with sandbox.running(Sandbox(1, LIMITS, ENVIRONMENT)) as running:
             yield running
     finally:
-        sandbox._COMMAND = real  # type: ignore[misc]
+        worker_process._COMMAND = real  # type: ignore[misc]
 
 
 VIOLATION = VerdictReason.SANDBOX_VIOLATION
@@ -199,13 +199,13 @@ async def test_a_worker_that_is_worn_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a library leaks, or a media left behind, would add up until the machine is full."""
-    monkeypatch.setattr(sandbox, "_COMMAND", HOSTILE)
-    monkeypatch.setattr(sandbox, "_MEDIA_A_WORKER", 3)
-    monkeypatch.setattr(sandbox, "_GROWTH_BYTES", 64 * MIB)
+    monkeypatch.setattr(worker_process, "_COMMAND", HOSTILE)
+    monkeypatch.setattr(worker_process, "_MEDIA_A_WORKER", 3)
+    monkeypatch.setattr(worker_process, "_GROWTH_BYTES", 64 * MIB)
 
     def pid(running: Sandbox) -> int:
         [worker] = running._all
-        return worker.process.pid
+        return worker.pid
 
     async with sandbox.running(Sandbox(1, LIMITS, ENVIRONMENT)) as running:
         pids = []
@@ -233,7 +233,7 @@ async def test_where_nothing_can_be_confined_no_server_starts(
         "import sys; sys.modules['pyseccomp'] = None; import runpy; "
         "runpy.run_module('hashmatch.worker', run_name='__main__')",
     )
-    monkeypatch.setattr(sandbox, "_COMMAND", without)
+    monkeypatch.setattr(worker_process, "_COMMAND", without)
     running = Sandbox(1, LIMITS, ENVIRONMENT)
     with pytest.raises(ConfigInvalid, match="--unsafe-no-sandbox") as caught:
         await running.start()
@@ -255,18 +255,18 @@ async def test_what_is_not_wanted_is_not_decoded_any_further(
     """A caller who gave up would keep a core busy for minutes."""
     # Limits that would not end it within this test.
     endless = WorkerLimits(wall_seconds=3600, cpu_seconds=3600, memory_bytes=LIMITS.memory_bytes)
-    monkeypatch.setattr(sandbox, "_COMMAND", HOSTILE)
+    monkeypatch.setattr(worker_process, "_COMMAND", HOSTILE)
     spool = Spool(SpoolBudget(32 * MIB, 0, tmp_path))
     await spool.append(b"DO while True: pass")
     await spool.end()
     async with sandbox.running(Sandbox(1, endless, ENVIRONMENT)) as running:
         [worker] = running._all
-        before = processor_seconds(worker.process.pid)
+        before = processor_seconds(worker.pid)
         task = asyncio.create_task(running.inspect(spool, JOB, _nobody))
         async with asyncio.timeout(60):
-            while processor_seconds(worker.process.pid) < before + 0.2:
+            while processor_seconds(worker.pid) < before + 0.2:
                 await asyncio.sleep(0.01)
             task.cancel()
-            await worker.process.wait()  # A tenth of a second where nothing else is at work.
+            await worker._ended.wait()  # A tenth of a second where nothing else is at work.
         spool.close()
         assert (await inspected(running, CLIP, tmp_path)).coverage.complete

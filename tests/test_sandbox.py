@@ -23,7 +23,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from hashmatch import channel, sandbox
+from hashmatch import channel, sandbox, worker_process
 from hashmatch.channel import Done, Job
 from hashmatch.errors import Internal, MediaError
 from hashmatch.media.source import FileSource
@@ -36,7 +36,7 @@ from hashmatch.sandbox import Sandbox, WorkerLimits
 from hashmatch.spool import Spool, SpoolBudget
 from hashmatch.worker.inspect import inspect
 from tests import items
-from tests.support import box, picture
+from tests.support import box, decoding, descendants, picture, templates
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,6 +49,7 @@ JOB = Job(
 )
 # A busy machine may take its time; what hangs takes for ever.
 PATIENCE_SECONDS = 60.0
+SEEN = {b"NUMBA_CACHE_DIR", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE"}
 ENVIRONMENT = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 
 
@@ -113,27 +114,13 @@ async def fill(spool: Spool, data: bytes) -> Spool:
 
 
 def children(state: str = "") -> set[int]:
-    """Processes that this one started, or those of them in one state."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            stat = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # It ended meanwhile.
-        if int(stat[1]) == os.getpid() and stat[0].startswith(state):
-            found.add(int(folder.name))
-    return found
+    """Processes of the sandboxes, or those of them in one state."""
+    return descendants(os.getpid(), state)
 
 
 def workers() -> set[int]:
     """Processes that decode."""
-    return {
-        pid
-        for pid in children()
-        if b"hashmatch.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    return decoding(os.getpid())
 
 
 def descriptors() -> list[str]:
@@ -318,6 +305,67 @@ async def test_a_worker_killed_between_jobs_costs_no_upload(one: Sandbox, spool:
     assert done.coverage.complete
 
 
+def forked_from() -> set[int]:
+    """Processes that workers are forked from."""
+    return templates(os.getpid())
+
+
+async def test_what_a_crash_shows_of_memory_does_not_help_with_the_next_worker(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """All workers of a template lie alike in memory: an attacker could try until it is known."""
+    others = forked_from()
+    async with sandbox.running(Sandbox(2, WorkerLimits(), ENVIRONMENT)) as running:
+        (first,) = forked_from() - others
+        listener = Listener()
+        job = asyncio.create_task(running.inspect(spool, JOB, listener))
+        await spool.append(clip()[: len(clip()) // 2])
+        await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
+        before = {each.pid for each in running._all}
+        (retired,) = {each.template for each in running._all}
+        (busy,) = before - {each.pid for each in running._idle._free}
+        os.kill(busy, signal.SIGSEGV)
+        with pytest.raises(MediaError):
+            await asyncio.wait_for(job, PATIENCE_SECONDS)
+        await until(lambda: len(forked_from() - others - {first}) == 1)
+        await until(lambda: retired.retired)
+        # The worker that was idle all the time sees no other media, and then the template ends.
+        for _ in range(2):
+            again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+            await asyncio.wait_for(
+                running.inspect(await fill(again, clip(1)), JOB, Listener()), PATIENCE_SECONDS
+            )
+            again.close()
+        await until(lambda: first not in forked_from())
+        await until(lambda: not before & {each.pid for each in running._all})
+
+
+async def test_a_template_that_was_killed_costs_no_upload(spool: Spool, tmp_path: Path) -> None:
+    """A lack of memory may end any process: no worker could be replaced after it."""
+    others = forked_from()
+    async with sandbox.running(Sandbox(1, WorkerLimits(), ENVIRONMENT)) as running:
+        (killed,) = forked_from() - others
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: killed not in children())
+        assert await running.inspect(await fill(spool, clip(1)), JOB, Listener()) is not None
+        (worker,) = running._all
+        os.kill(worker.pid, signal.SIGKILL)
+        again = Spool(SpoolBudget(1 << 20, 0, tmp_path))
+        await until(lambda: worker.has_ended)
+        done = await asyncio.wait_for(
+            running.inspect(await fill(again, clip(1)), JOB, Listener()), PATIENCE_SECONDS
+        )
+        again.close()
+        assert done is not None
+        assert done.coverage.complete
+
+
+async def test_what_forks_has_one_thread(one: Sandbox) -> None:
+    """A worker has none of the others, and would wait for ever for what they hold."""
+    for pid in forked_from():
+        assert len(os.listdir(f"/proc/{pid}/task")) == 1
+
+
 async def test_nothing_leaks(one: Sandbox, tmp_path: Path) -> None:
     """A server would run out of descriptors after some thousand uploads."""
 
@@ -343,7 +391,7 @@ async def test_a_worker_sees_nothing_of_the_environment(one: Sandbox) -> None:
     await until(lambda: len(workers()) == 1)
     (pid,) = workers()
     seen = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    assert {each.partition(b"=")[0] for each in seen if each} <= {b"NUMBA_CACHE_DIR", b"LC_CTYPE"}
+    assert {each.partition(b"=")[0] for each in seen if each} <= SEEN
     # Standard streams, the channel, and what the interpreter needs; no file of the server's.
     opened = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
     assert sum(each.startswith("socket:") for each in opened) == 1
@@ -418,8 +466,8 @@ async def test_closing_ends_what_is_at_work(spool: Spool) -> None:
     await until(lambda: descriptors() == ours)
 
 
-# What a worker that was taken over might do. Run instead of the real one, in a process of its own:
-# it has `link`, the channel, and `say`, and acts when it has got a job.
+# What a worker that was taken over might do. Run instead of the real template: it says FIRST, and
+# each worker that it forks has `link`, the channel, and `say`, and does THEN when it has got a job.
 HOSTILE = """#!{python} -IS
 import json, os, socket, struct, sys, time
 
@@ -436,8 +484,26 @@ COUNTS = dict.fromkeys(
 TALLY = dict(media=MEDIA, coverage=dict(COUNTS, complete=True), reasons=[])
 
 exec(os.environ["FIRST"])
-link.recv(65536)
-exec(os.environ["THEN"])
+control = link
+while True:
+    message, passed, _, _ = socket.recv_fds(control, 65536, 1)
+    if not message:
+        sys.exit()
+    asked = json.loads(message[8:])
+    if asked["type"] == "fork":
+        pid = os.fork()
+        if not pid:
+            link = socket.socket(fileno=passed[0])
+            control.close()
+            say({{"type": "ready"}})
+            link.recv(65536)
+            exec(os.environ["THEN"])
+            os._exit(0)
+        os.close(passed[0])
+        say({{"type": "forked", "pid": pid}})
+    else:
+        code = os.waitstatus_to_exitcode(os.waitpid(asked["pid"], 0)[1])
+        say({{"type": "reaped", "code": code}})
 """
 READY = 'say({"type": "ready"})'
 
@@ -450,8 +516,8 @@ async def hostile(
     program = tmp_path / "python"
     program.write_text(HOSTILE.format(python=sys.executable))
     program.chmod(0o700)
-    command = (str(program), *sandbox._COMMAND[1:])
-    monkeypatch.setattr(sandbox, "_COMMAND", command)
+    command = (str(program), *worker_process._COMMAND[1:])
+    monkeypatch.setattr(worker_process, "_COMMAND", command)
     made = []
 
     def make(then: str, first: str = READY, seconds: float = 5) -> Sandbox:
@@ -574,10 +640,8 @@ async def test_a_worker_is_replaced_once_there_is_room(
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     job = asyncio.create_task(running.inspect(spool, JOB, Listener()))
     await asyncio.sleep(0)
-    # No new descriptor from now on: the next free number is beyond what is allowed.
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    # No new descriptor from now on: each free number is beyond what is allowed.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
         await asyncio.wait({job})
         await asyncio.sleep(0.5)

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashmatch import sandbox as sandbox_module
 from hashmatch import screening as screening_module
+from hashmatch import worker_process
 from hashmatch.admission import Ticket
 from hashmatch.channel import Done, Job
 from hashmatch.errors import (
@@ -541,9 +541,9 @@ async def test_servers_of_two_versions_each_look_for_themselves(
         "import runpy; from hashmatch.media import versions; versions.SAMPLER_VERSION = 999; "
         "runpy.run_module('hashmatch.worker', run_name='__main__')"
     )
-    command = sandbox_module._COMMAND
+    command = worker_process._COMMAND
     with monkeypatch.context() as changed:
-        changed.setattr(sandbox_module, "_COMMAND", (*command[:2], "-c", program))
+        changed.setattr(worker_process, "_COMMAND", (*command[:2], "-c", program))
         async with workers(1) as newer:
             other = await Parts.make(tmp_path, newer)
             first = await parts.screen(CLIP)

@@ -1,4 +1,6 @@
-"""Entry point of a worker: one media after the other, until the parent hangs up."""
+"""Entry point of the template: forks workers, each of which takes one media after the other until
+the parent hangs up.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from hashmatch import channel
 from hashmatch.channel import Job
@@ -47,6 +49,9 @@ class _Link:
         header = channel.unframe(self._exactly(header_length))
         self._exactly(payload_length)
         return header, passed
+
+    def close(self) -> None:
+        self._socket.close()
 
     def cancelled(self) -> bool:
         """True if the parent has spoken unasked: that can only be ``cancel``."""
@@ -164,21 +169,43 @@ def main() -> None:
     media may take, in bytes.
     """
     link = _Link(socket.socket(fileno=int(sys.argv[1])))
-    memory_bytes = int(sys.argv[2])  # 0: not confined.
+    memory_bytes = int(sys.argv[2])  # 0: workers are not confined.
     warm_up()
-    looks = look_version()
-    # What is there by now stays: the collector need not look through it for every upload.
+    # What is there by now stays: the collector need not look through it for every upload, and its
+    # memory is shared by all workers.
     gc.collect()
     gc.freeze()
-    if memory_bytes:
-        try:
-            confine(memory_bytes)
-        except CannotConfine as error:
-            link.send(channel.frame({"type": "unconfined", "why": str(error)}))
-            return
-    link.send(channel.pack_ready(looks))
+    link.send(channel.pack_ready(look_version()))
     while True:
-        _work(link)
+        header, descriptors = link.receive(descriptors=1)
+        if header["type"] == "fork":
+            [descriptor] = descriptors
+            pid = os.fork()
+            if not pid:
+                link.close()
+                _serve(_Link(socket.socket(fileno=descriptor)), memory_bytes)
+            os.close(descriptor)
+            link.send(channel.frame({"type": "forked", "pid": pid}))
+        else:
+            _, status = os.waitpid(header["pid"], 0)
+            code = os.waitstatus_to_exitcode(status)
+            link.send(channel.frame({"type": "reaped", "code": code}))
+
+
+def _serve(link: _Link, memory_bytes: int) -> NoReturn:
+    """What a worker does, until its process ends."""
+    try:
+        if memory_bytes:
+            confine(memory_bytes)
+        link.send(channel.pack_ready())
+        while True:
+            _work(link)
+    except CannotConfine as error:
+        link.send(channel.frame({"type": "unconfined", "why": str(error)}))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # Of a worker that is confined, to nobody.
+    finally:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -111,7 +112,7 @@ async def test_a_call_that_waits_for_long_is_not_cancelled() -> None:
 
     def calls() -> list[bytes]:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.unary_unary("/test/Call")
+            call: Any = channel.unary_unary("/test/Call")
             blocking = call.future(b"blocks")
             time.sleep(1)
             waiting = [call.future(b"waits", timeout=60) for _ in range(20)]
