@@ -28,7 +28,6 @@ _IMAGES: Final = (
     ("AVIF", ("RGB", "RGBA")),
     ("JPEG2000", ("RGB", "L")),
     ("ICO", ("RGBA",)),
-    ("ICNS", ("RGBA",)),
     ("PPM", ("RGB", "L", "1")),
     ("QOI", ("RGB",)),
     ("TGA", ("RGB", "P")),
@@ -74,6 +73,7 @@ def _images() -> list[bytes]:
     exif = Image.Exif()
     exif[_ORIENTATION] = 6
     made.append(_encoded(colours.resize((64, 64)), "JPEG", exif=exif.tobytes()))
+    made.append(_icns(_encoded(colours.resize((128, 128)), "PNG")))
     return made
 
 
@@ -87,6 +87,14 @@ def _refused_by_pillow() -> list[bytes]:
     bmp = bytearray(_encoded(Image.fromarray(noise).convert("L"), "BMP"))
     bmp[28] = 2
     return [float_ppm, bytes(jpeg), bytes(bmp)]
+
+
+def _icns(png: bytes) -> bytes:
+    """A file with one icon of 128 pixels: Pillow would write all sizes up to 1024, for half a
+    second.
+    """
+    icon = b"ic07" + (8 + len(png)).to_bytes(4, "big") + png
+    return b"icns" + (8 + len(icon)).to_bytes(4, "big") + icon
 
 
 def _in(colours: Image.Image, mode: str) -> Image.Image:
