@@ -44,7 +44,8 @@ torture: $(VENV)/installed ## The long forms: hostile and composed media, kills,
 	  tests/e2e/test_kills.py tests/e2e/test_probes.py tests/e2e/test_composed.py \
 	  tests/e2e/test_long.py tests/e2e/test_access.py tests/e2e/test_cases.py \
 	  tests/e2e/test_exports.py tests/e2e/test_imports.py tests/e2e/test_preview.py \
-	  tests/e2e/test_seeds.py tests/e2e/test_two_persons.py tests/e2e/test_flood.py
+	  tests/e2e/test_seeds.py tests/e2e/test_two_persons.py tests/e2e/test_flood.py \
+	  tests/e2e/test_several_servers.py
 	$(BIN)/python -m tests.fuzz --seconds 600
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run

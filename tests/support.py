@@ -590,7 +590,8 @@ def descendants(pid: int, state: str = "") -> set[int]:
 
 def decoding(pid: int) -> set[int]:
     """Worker processes of a process: what its templates have forked."""
-    return {each for each, parent in _of_sandboxes(pid).items() if parent in _of_sandboxes(pid)}
+    mine = templates(pid)
+    return {each for each, parent in _of_sandboxes(pid).items() if parent in mine}
 
 
 def templates(pid: int) -> set[int]:

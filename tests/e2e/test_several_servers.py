@@ -26,7 +26,8 @@ from tests.conftest import RunningServer, serving
 from tests.databases import Postgres
 from tests.support import image, new_request
 
-ENTRIES = 1_000_000
+# What servers tell each other does not depend on how much they hold; the long form has a million.
+ENTRIES = 1_000_000 if os.environ.get("HASHMATCH_TORTURE") == "1" else 50_000
 STALE_SECONDS = 2.0
 
 
@@ -59,7 +60,7 @@ def postgres() -> Postgres:
 
 @pytest.fixture(scope="module")
 def url(postgres: Postgres) -> str:
-    """A blocklist of a million entries."""
+    """A blocklist of many entries."""
     made = postgres.new(name="several")
     database = Database(made)
     database.migrate()
