@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.media import CACHE, fixtures, kept
-from hashmatch.hashing import pdq
+from hashmatch.engine.hashing import pdq
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part
 

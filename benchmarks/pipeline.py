@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import cpu_seconds
-from hashmatch.channel import Job
-from hashmatch.media.source import FileSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import FileSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import Coverage, DecodeLimits
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 
 __all__ = ["UPLOAD_JOB", "coverage_of_clip", "hash_clip", "signals_of_clip"]
 
-# As a server asks for it: see hashmatch.screening.
+# As a server asks for it: see hashmatch.usecases.screenings.
 UPLOAD_JOB: Final = Job(
     kinds=(Kind.PDQ,),
     turns=True,

@@ -26,7 +26,7 @@ from benchmarks.load_rows import load_rows
 from benchmarks.media import fixtures, short_clip
 from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
-from hashmatch.index.live import usable
+from hashmatch.engine.index.live import usable
 from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries

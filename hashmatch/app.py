@@ -14,29 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hashmatch import metrics, repeating, sandbox, telemetry
-from hashmatch.access import Access
-from hashmatch.admission import Admission, AdmissionLimits
-from hashmatch.blocklist import Blocklist
-from hashmatch.change_feed import ChangeFeed
+from hashmatch.access.authorizer import Access
+from hashmatch.access.oidc import Issuer, IssuerSettings
 from hashmatch.config import Settings
+from hashmatch.decoding import sandbox
+from hashmatch.decoding.admission import Admission, AdmissionLimits
+from hashmatch.decoding.intake import Intake, IntakeLimits
+from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
+from hashmatch.decoding.spool import SpoolBudget
+from hashmatch.engine.index import bands
+from hashmatch.engine.sampling import densities
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
-from hashmatch.exporting import Exports
-from hashmatch.flooding import FloodWatch
-from hashmatch.importing import Imports
-from hashmatch.index import bands
-from hashmatch.intake import Intake, IntakeLimits
 from hashmatch.model.records import DecodeLimits
-from hashmatch.oidc import Issuer, IssuerSettings
-from hashmatch.preview import Previews
-from hashmatch.repeating import Repeat
-from hashmatch.replica import Replica
-from hashmatch.review import Review
-from hashmatch.sampling import densities
-from hashmatch.sandbox import Sandbox, WorkerLimits
-from hashmatch.screening import Screenings
-from hashmatch.server.server import Server, Tls
-from hashmatch.spool import SpoolBudget
+from hashmatch.server.grpc.server import Server, Tls
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
@@ -47,7 +37,19 @@ from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore
-from hashmatch.tasks import meanwhile
+from hashmatch.telemetry import logs, metrics
+from hashmatch.telemetry.background import meanwhile
+from hashmatch.usecases import repeating
+from hashmatch.usecases.blocklist import Blocklist
+from hashmatch.usecases.cases import Review
+from hashmatch.usecases.changes import ChangeFeed
+from hashmatch.usecases.exports import Exports
+from hashmatch.usecases.flood_watch import FloodWatch
+from hashmatch.usecases.imports import Imports
+from hashmatch.usecases.previews import Previews
+from hashmatch.usecases.repeating import Repeat
+from hashmatch.usecases.replica import Replica
+from hashmatch.usecases.screenings import Screenings
 
 __all__ = ["Running", "repeat", "run", "running"]
 
@@ -56,7 +58,7 @@ _WAITING_A_WORKER: Final = 4
 _COMPACT_SECONDS: Final = 3600.0
 _EXPIRE_SECONDS: Final = 1.0
 
-_log = telemetry.get_logger(__name__)
+_log = logs.get_logger(__name__)
 
 
 class Running(NamedTuple):

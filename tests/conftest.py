@@ -33,7 +33,8 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 
 # Compiles all that there is, and keeps it.
 _COMPILE = (
-    "from hashmatch.index import bands; from hashmatch.worker.warm_up import warm_up; "
+    "from hashmatch.engine.index import bands; "
+    "from hashmatch.decoding.worker.warm_up import warm_up; "
     "bands.warm_up(); warm_up()"
 )
 

@@ -14,15 +14,15 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.channel import Done, Job
-from hashmatch.hashing import pdq
-from hashmatch.media import luma
-from hashmatch.media.source import BytesSource
+from hashmatch.decoding.channel import Done, Job
+from hashmatch.decoding.media import luma
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.hashing import pdq
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 
 Picture = npt.NDArray[np.uint8]
 

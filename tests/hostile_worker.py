@@ -15,9 +15,9 @@ import threading
 import time
 from typing import Any
 
-from hashmatch.media import formats
-from hashmatch.worker import __main__ as worker
-from hashmatch.worker import inspect as inspecting
+from hashmatch.decoding.media import formats
+from hashmatch.decoding.worker import __main__ as worker
+from hashmatch.decoding.worker import inspect as inspecting
 
 # Loaded before there is no loading any more.
 _TOOLS = {

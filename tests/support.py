@@ -24,15 +24,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashmatch import sandbox
-from hashmatch.access import Access
-from hashmatch.admission import Admission, AdmissionLimits
-from hashmatch.blocklist import Blocklist
-from hashmatch.change_feed import ChangeFeed
-from hashmatch.exporting import Exports
-from hashmatch.flooding import FloodWatch
-from hashmatch.importing import Imports
-from hashmatch.intake import Inspected, Intake, IntakeLimits
+from hashmatch.access.authorizer import Access
+from hashmatch.decoding import sandbox
+from hashmatch.decoding.admission import Admission, AdmissionLimits
+from hashmatch.decoding.intake import Inspected, Intake, IntakeLimits
+from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
+from hashmatch.decoding.spool import SpoolBudget
 from hashmatch.model.callers import NOBODY
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.records import (
@@ -67,13 +64,7 @@ from hashmatch.model.verdicts import (
     Verdict,
     VerdictReason,
 )
-from hashmatch.preview import Previews
-from hashmatch.replica import Replica
-from hashmatch.review import Review
-from hashmatch.sandbox import Sandbox, WorkerLimits
-from hashmatch.screening import Screenings
-from hashmatch.server.server import Server
-from hashmatch.spool import SpoolBudget
+from hashmatch.server.grpc.server import Server
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore, NewEntry
 from hashmatch.store.callers import CallerStore
@@ -85,6 +76,15 @@ from hashmatch.store.imports import ImportStore
 from hashmatch.store.previews import PreviewStore
 from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
+from hashmatch.usecases.blocklist import Blocklist
+from hashmatch.usecases.cases import Review
+from hashmatch.usecases.changes import ChangeFeed
+from hashmatch.usecases.exports import Exports
+from hashmatch.usecases.flood_watch import FloodWatch
+from hashmatch.usecases.imports import Imports
+from hashmatch.usecases.previews import Previews
+from hashmatch.usecases.replica import Replica
+from hashmatch.usecases.screenings import Screenings
 
 MIB = 1024 * 1024
 
@@ -600,11 +600,11 @@ def templates(pid: int) -> set[int]:
 
 
 def _of_sandboxes(pid: int) -> dict[int, int]:
-    """Processes that run `hashmatch.worker`, with their parents."""
+    """Processes that run `decoding.worker`, with their parents."""
     found = {}
     for each in descendants(pid):
         with contextlib.suppress(OSError):  # It ended meanwhile.
-            if b"hashmatch.worker" in Path(f"/proc/{each}/cmdline").read_bytes():
+            if b"hashmatch.decoding.worker" in Path(f"/proc/{each}/cmdline").read_bytes():
                 stat = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
                 found[each] = int(stat[1])
     return found

@@ -27,7 +27,7 @@ from benchmarks.load_rows import load_rows
 from benchmarks.processor import of_this_machine, parsed
 from benchmarks.results import BASELINES, Result, baselines, measured_now, read, write
 from hashmatch.client import AsyncClient, Client
-from hashmatch.hashing import pdq
+from hashmatch.engine.hashing import pdq
 from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.v1 import common_pb2
 from hashmatch.v1 import screening_service_pb2 as pb

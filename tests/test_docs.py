@@ -171,7 +171,7 @@ def test_the_example_of_deployment_fits_the_server() -> None:
     (exposed,) = re.findall(r"EXPOSE (\d+)", container)
     assert ports == {exposed}
     assert f"HASHMATCH_LISTEN=[::]:{exposed}" in container
-    # Its probes ask what the server tells: see tests/test_server.py.
+    # Its probes ask what the server tells: see tests/server/grpc/test_server.py.
     assert kubernetes.count(f"grpc: {{port: {exposed}}}") == 2
 
 

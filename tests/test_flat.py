@@ -11,9 +11,9 @@ from PIL import Image
 
 from benchmarks.flat.evaluate import Counts, Report, evaluate, listed, look_at, screened
 from benchmarks.flat.pictures import SORTS
-from hashmatch.hashing import pdq
-from hashmatch.hashing.steady import STEADY_QUALITY, graded
-from hashmatch.index import live
+from hashmatch.engine.hashing import pdq
+from hashmatch.engine.hashing.steady import STEADY_QUALITY, graded
+from hashmatch.engine.index import live
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
 from tests.support import picture
 

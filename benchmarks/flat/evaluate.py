@@ -12,16 +12,16 @@ import numpy as np
 from benchmarks.flat.pictures import RGB, pictures
 from benchmarks.flat.uploads import ENCODINGS, original
 from benchmarks.robustness.evaluate import UPLOAD
-from hashmatch import policy
-from hashmatch.channel import Job
-from hashmatch.index.live import MIN_QUALITY, Snapshot, matchable
-from hashmatch.media.source import BytesSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine import policy
+from hashmatch.engine.index.live import MIN_QUALITY, Snapshot, matchable
+from hashmatch.engine.policy import Judgement
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind, Verdict
-from hashmatch.policy import Judgement
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 
 __all__ = ["Counts", "Looked", "Report", "evaluate", "listed", "look_at", "screened"]
 
@@ -164,7 +164,7 @@ def screened(
     signals: Sequence[Signals],
     reasons: Sequence[Reason],
 ) -> Judgement:
-    """As `hashmatch.screening` judges a media that is all there."""
+    """As `usecases.screenings` judges a media that is all there."""
     matches = [found for one in signals if len(found := snapshot.search(one))]
     flat = [snapshot.search_flat(one) for one in signals if one.kind is Kind.PDQ]
     together = policy.Found.of(matches, signals, snapshot, flat[0] if flat else None)

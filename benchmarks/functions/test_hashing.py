@@ -17,7 +17,7 @@ import pytest
 from benchmarks.functions.suite import Against
 from benchmarks.media import clip_720p, looped, short_1080p
 from benchmarks.pipeline import signals_of_clip
-from hashmatch.hashing import pdq
+from hashmatch.engine.hashing import pdq
 
 _PDQ_CALLS: Final = 40
 # Enough: the spread of fifteen was 1 % of processor time.

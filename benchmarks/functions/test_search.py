@@ -13,8 +13,8 @@ import pytest
 from benchmarks.digests import Bytes, digests
 from benchmarks.functions.suite import Against
 from benchmarks.harness import row
-from hashmatch.index.bands import Bands
-from hashmatch.index.live import Snapshot
+from hashmatch.engine.index.bands import Bands
+from hashmatch.engine.index.live import Snapshot
 from hashmatch.model.signals import EntrySignals
 from hashmatch.model.verdicts import Kind
 

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.harness import row
-from hashmatch.index import bands
-from hashmatch.index.live import Snapshot
+from hashmatch.engine.index import bands
+from hashmatch.engine.index.live import Snapshot
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals
 from hashmatch.model.verdicts import Action, BankState, Kind
@@ -31,7 +31,7 @@ _PAUSE_SECONDS: Final = 0.01
 
 
 class _Changing:
-    """A blocklist that is added to and compacted, as `hashmatch.replica.Replica` does it."""
+    """A blocklist that is added to and compacted, as `usecases.replica.Replica` does it."""
 
     def __init__(self, some: Bytes) -> None:
         self.now = datetime.datetime.now(datetime.UTC)

@@ -14,16 +14,16 @@ import pytest
 
 from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
-from hashmatch.importing import Imports, ListSaid
-from hashmatch.index.live import usable
+from hashmatch.engine.index.live import usable
 from hashmatch.model.callers import NOBODY
 from hashmatch.model.verdicts import Action, Kind
-from hashmatch.replica import Replica
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.request import Request
+from hashmatch.usecases.imports import Imports, ListSaid
+from hashmatch.usecases.replica import Replica
 
 _BLOCK: Final = 5000
 

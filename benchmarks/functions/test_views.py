@@ -17,14 +17,14 @@ from benchmarks.digests import digests
 from benchmarks.functions.suite import Against
 from benchmarks.media import clip_720p, short_clip
 from benchmarks.pipeline import UPLOAD_JOB
-from hashmatch.channel import Job
-from hashmatch.hashing.exact import ExactHasher
-from hashmatch.index.live import Snapshot
-from hashmatch.media.source import FileSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import FileSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.hashing.exact import ExactHasher
+from hashmatch.engine.index.live import Snapshot
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, Kind
-from hashmatch.worker.inspect import inspect
 
 # A million of the entries are bare hashes, as lists have them; of some eighty clips of ten seconds
 # there are squares.

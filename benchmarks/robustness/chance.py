@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.index.bits import to_words
-from hashmatch.policy import calibration
+from hashmatch.engine.index.bits import to_words
+from hashmatch.engine.policy import calibration
 
 __all__ = ["MAX_DISTANCE", "Curve", "curve"]
 
@@ -65,7 +65,7 @@ class Curve:
         in a list of so many hashes; at most a million, and so many where pairs are too few to say.
 
         Assumes independence, as `expected` does, and a normal tail, see
-        `hashmatch.policy.calibration`.
+        `engine.policy.calibration`.
         """
         try:
             near = calibration.chance(self.pairs_within, self.pairs, threshold)

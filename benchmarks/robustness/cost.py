@@ -11,11 +11,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.hashing import patches, pdq
-from hashmatch.hashing.frames import FrameBatch, hash_frames
+from hashmatch.engine.hashing import patches, pdq
+from hashmatch.engine.hashing.frames import FrameBatch, hash_frames
+from hashmatch.engine.sampling.insets import InsetFinder
+from hashmatch.engine.sampling.views import ContentFinder
 from hashmatch.model.verdicts import Kind, Turn
-from hashmatch.sampling.insets import InsetFinder
-from hashmatch.sampling.views import ContentFinder
 
 __all__ = ["costs"]
 

@@ -31,10 +31,10 @@ from benchmarks.robustness.attacks import ATTACKS, attack
 from benchmarks.robustness.making import Strength, Upload, fit, write
 from fixtures import generate, transcode
 from fixtures.transcode import decode, filtered
-from hashmatch.hashing.frames import hash_frames
-from hashmatch.hashing.versions import HASH_VERSIONS
-from hashmatch.index.live import usable
-from hashmatch.media import luma
+from hashmatch.decoding.media import luma
+from hashmatch.engine.hashing.frames import hash_frames
+from hashmatch.engine.hashing.versions import HASH_VERSIONS
+from hashmatch.engine.index.live import usable
 from hashmatch.model.verdicts import Kind, Turn
 
 __all__ = ["SEED", "Case", "Clip", "Dataset", "build"]

@@ -22,17 +22,17 @@ from benchmarks.robustness.dataset import Case, Dataset
 from benchmarks.robustness.making import Strength
 from benchmarks.robustness.steps import STEPS, of_step
 from benchmarks.robustness.vpdq import Rules
-from hashmatch import policy
-from hashmatch.channel import Job
-from hashmatch.index.bits import to_words
-from hashmatch.index.live import Snapshot, usable
-from hashmatch.media.source import FileSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import FileSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine import policy
+from hashmatch.engine.index.bits import to_words
+from hashmatch.engine.index.live import Snapshot, usable
+from hashmatch.engine.policy import Judgement
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, EntryRef, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind, Turn, Verdict
-from hashmatch.policy import Judgement
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 
 __all__ = ["THRESHOLDS", "UPLOAD", "Outcome", "Recall", "Report", "evaluate"]
 
@@ -41,7 +41,7 @@ THRESHOLDS: Final = DEFAULT_THRESHOLDS
 
 UPLOAD: Final = replace(UPLOAD_JOB, kinds=(Kind.PDQ, Kind.PDQ_PATCH))
 
-# As `hashmatch.blocklist` asks for.
+# As `usecases.blocklist` asks for.
 _ENTRY: Final = replace(UPLOAD, turns=False, density=densities.ENTRY)
 
 _BANK: Final = 1  # The only bank's sequence number.
@@ -211,7 +211,7 @@ class _Blocklist:
         return cls(entries, refs, snapshots)
 
     def judgement(self, step: str, looked: _Looked) -> Judgement:
-        """Searches and judges as `hashmatch.screening` does with a media that is all there."""
+        """Searches and judges as `usecases.screenings` does with a media that is all there."""
         snapshot = self.snapshots[step]
         signals = of_step(step, looked.signals, entry=False)
         matches = [found for each in signals if len(found := snapshot.search(each))]

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.hashing import patches
+from hashmatch.engine.hashing import patches
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
 

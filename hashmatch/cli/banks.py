@@ -10,7 +10,15 @@ import typer
 
 from hashmatch.cli import options
 from hashmatch.cli.options import After, AsJson, Limit, Server, Since
-from hashmatch.cli.output import Context, listed, message_json, plain, print_json, stdout, table
+from hashmatch.cli.output import (
+    Context,
+    listed,
+    message_json,
+    plain,
+    print_json,
+    stdout,
+    table,
+)
 from hashmatch.client import Cursor
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, BankPolicy
 from hashmatch.model.verdicts import Action, Activation, BankMode, Kind

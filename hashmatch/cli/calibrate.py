@@ -58,7 +58,7 @@ def calibrate(
     """
     shared = options.of(context, None, as_json)
     try:
-        calibration = options.server_part("policy.calibration")
+        calibration = options.server_part("engine.policy.calibration")
         media = _hashed(shared, calibration, sorted(_files(folder)))
         with progress_bar(len(media), "compare") as advance:
             found = calibration.calibrate(media, DEFAULT_THRESHOLDS[Kind.PDQ_PATCH], advance)
@@ -81,7 +81,7 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 def _hashed(context: Context, calibration: Any, files: list[Path]) -> list[Any]:
-    look = options.server_part("worker.local").look
+    look = options.server_part("decoding.worker.local").look
     kinds = (Kind.PDQ, Kind.PDQ_PATCH)
     media = []
     with progress_bar(len(files), "hash") as advance:

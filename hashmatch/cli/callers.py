@@ -135,7 +135,8 @@ def _recovered(name: str, token: str, given: dict[str, Any]) -> KnownCaller:
     settings = options.server_part("config").load(**given)
     callers = options.server_part("store.callers")
     store, request = options.server_part("store.database"), options.server_part("store.request")
-    ids, fields = options.server_part("ids"), options.server_part("server.fields")
+    ids = options.server_part("model.ids")
+    fields = options.server_part("server.grpc.fields")
     with contextlib.closing(store.Database(settings.database_url)) as database:
         if not database.is_postgresql:
             database.check()  # A wrong folder would get a store of its own.

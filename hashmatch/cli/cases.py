@@ -9,7 +9,15 @@ import typer
 
 from hashmatch.cli import options
 from hashmatch.cli.options import After, AsJson, Limit, Server, Since
-from hashmatch.cli.output import Context, listed, message_json, plain, print_json, stdout, table
+from hashmatch.cli.output import (
+    Context,
+    listed,
+    message_json,
+    plain,
+    print_json,
+    stdout,
+    table,
+)
 from hashmatch.client import Cursor
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.wire.cases import case_to_wire

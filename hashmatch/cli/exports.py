@@ -16,12 +16,12 @@ from typing import Annotated, Any, Final, Protocol
 import typer
 
 from hashmatch.cli import options
+from hashmatch.cli.list_files import ListFile, ListFolder, Saved
 from hashmatch.cli.options import AsJson, Server, Since
 from hashmatch.cli.output import Context, counting, failed, plain, stderr
 from hashmatch.client import AsyncClient
 from hashmatch.errors import HashmatchError
-from hashmatch.exchange.files import ListFile, ListFolder, Saved
-from hashmatch.exchange.writing import ListWriter, Tally
+from hashmatch.lists.writer import ListWriter, Tally
 from hashmatch.model.exports import ExportedEntry
 from hashmatch.model.imports import Format
 from hashmatch.model.records import Bank

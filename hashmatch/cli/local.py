@@ -12,13 +12,22 @@ from rich.text import Text
 
 from hashmatch.cli import options
 from hashmatch.cli.options import AsJson
-from hashmatch.cli.output import Context, failed, plain, print_json, promised, stderr, stdout, table
+from hashmatch.cli.output import (
+    Context,
+    failed,
+    plain,
+    print_json,
+    promised,
+    stderr,
+    stdout,
+    table,
+)
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Kind
 
 __all__ = ["hash_files", "storyboard"]
 
-_SEED_DIGITS: Final = 32  # 128 bits, see `hashmatch.channel`.
+_SEED_DIGITS: Final = 32  # 128 bits, see `decoding.channel`.
 
 Seed = Annotated[
     str,
@@ -79,7 +88,7 @@ def storyboard(
     if found is None:
         raise typer.Exit(1)
     try:
-        options.server_part("media.storyboard").draw(
+        options.server_part("decoding.media.storyboard").draw(
             output, found.chosen, found.key_ms, found.done.coverage.duration_content_ms
         )
     except OSError as error:
@@ -95,9 +104,9 @@ def storyboard(
 
 
 def _looked(context: Context, file: Path, kinds: tuple[Kind, ...], **how: Any) -> Any | None:
-    """A `hashmatch.worker.local.Look`; None if there is none, and why was printed."""
+    """A `decoding.worker.local.Look`; None if there is none, and why was printed."""
     try:
-        look: Callable[..., Any] = options.server_part("worker.local").look
+        look: Callable[..., Any] = options.server_part("decoding.worker.local").look
         with stderr.status(f"looking at {plain(file.name)}"):
             return look(file, kinds, **how)
     except (HashmatchError, OSError) as error:

@@ -68,8 +68,8 @@ def _serve(context: Context, **given: Any) -> None:
     settings = options.server_part("config").load(**given)
     # Numba chooses where compiled kernels are kept when the modules below are imported.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data.absolute() / "cache" / "numba"))
-    app, telemetry = options.server_part("app"), options.server_part("telemetry")
-    telemetry.configure(settings.log_level)
+    app, logs = options.server_part("app"), options.server_part("telemetry.logs")
+    logs.configure(settings.log_level)
 
     def on_ready(started: Any) -> None:
         if not started.first_token:

@@ -31,13 +31,7 @@ from hashmatch.client._previews import PreviewCalls
 from hashmatch.client._review import ReviewCalls
 from hashmatch.client._streams import SILENCE_SECONDS, broken_off, next_of
 from hashmatch.errors import Overloaded, Unavailable
-from hashmatch.model.records import (
-    Bank,
-    BankPolicy,
-    BlocklistChange,
-    Checkpoint,
-    Screening,
-)
+from hashmatch.model.records import Bank, BankPolicy, BlocklistChange, Checkpoint, Screening
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind, Verdict
 from hashmatch.v1 import access_service_pb2_grpc as access_grpc
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb

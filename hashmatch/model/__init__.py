@@ -1,4 +1,4 @@
 """The words of hashmatch as types: frozen, and checked when made.
 
-Nothing here needs numpy except `hashmatch.model.signals`, so a client can use the rest.
+Nothing here needs numpy except `model.signals`, so a client can use the rest.
 """

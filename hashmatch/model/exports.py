@@ -15,13 +15,13 @@ __all__ = ["BEST_QUALITY", "LEAST_QUALITY", "ExportedEntry", "Hash"]
 # Of hashes whose quality nobody said: they were found good enough.
 BEST_QUALITY: Final = 100
 
-# Hashes of frames below this match nothing; see `hashmatch.index.live`.
+# Hashes of frames below this match nothing; see `engine.index.live`.
 LEAST_QUALITY: Final = 50
 
 
 class Hash(NamedTuple):
     """One hash: ``quality`` 0 to 100, ``pts_ms`` of its frame, ``view`` as
-    `hashmatch.model.views.view_code` makes it.
+    `model.views.view_code` makes it.
     """
 
     kind: Kind

@@ -51,7 +51,7 @@ __all__ = [
 
 # What a bank matches by unless told otherwise. PDQ: 31 of 256 bits, the reference
 # implementation's recommendation (ThreatExchange, pdq/README.md). PDQ_PATCH: with squares so near
-# an entry is worth a closer look, see `hashmatch.policy.squares`.
+# an entry is worth a closer look, see `engine.policy.squares`.
 DEFAULT_THRESHOLDS: Mapping[Kind, int] = {Kind.SHA256: 0, Kind.PDQ: 31, Kind.PDQ_PATCH: 40}
 
 # The longest unseen piece, in ms, of media that nothing was promised of: longer than any limit. The

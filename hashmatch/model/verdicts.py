@@ -62,14 +62,14 @@ _WIDTHS = {
     Kind.SHA256: 32,
     Kind.SHA1: 20,
     Kind.MD5: 16,
-    Kind.PDQ_PATCH: 36,  # A PDQ, and the place of its square: see `hashmatch.hashing.patches`.
+    Kind.PDQ_PATCH: 36,  # A PDQ, and the place of its square: see `engine.hashing.patches`.
 }
 
 _MOST_COMPARED = 32
 
 
 class Part(enum.IntEnum):
-    """Which part of a frame a hash was taken from. At most 31, see `hashmatch.model.signals`."""
+    """Which part of a frame a hash was taken from. At most 31, see `model.signals`."""
 
     FULL = 1
     FULL_ON_WHITE = 2

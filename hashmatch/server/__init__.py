@@ -1,1 +1,1 @@
-"""The gRPC doors: parse, call, translate, and nothing else."""
+"""Doors. Each is a package of its own and knows nothing of the others."""

@@ -9,27 +9,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from hashmatch import ids
-from hashmatch.errors import (
-    BankArchived,
-    BankExists,
-    EtagMismatch,
-)
-from hashmatch.model.records import (
-    Bank,
-    BankPolicy,
-    Page,
-)
+from hashmatch.errors import BankArchived, BankExists, EtagMismatch
+from hashmatch.model import ids
+from hashmatch.model.records import Bank, BankPolicy, Page
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind
 from hashmatch.store import audit, codec
 from hashmatch.store.cases import let_go
 from hashmatch.store.change_log import ChangeLog
-from hashmatch.store.changing import (
-    answer_to,
-    log_answer,
-    log_change,
-    subject_of,
-)
+from hashmatch.store.changing import answer_to, log_answer, log_change, subject_of
 from hashmatch.store.request import Request
 from hashmatch.store.rows import (
     find_bank,
@@ -61,7 +48,7 @@ class BankEdit:
 
 
 class Banks(ChangeLog):
-    """A part of `hashmatch.store.blocklist.BlocklistStore`."""
+    """A part of `store.blocklist.BlocklistStore`."""
 
     def create_bank(
         self,

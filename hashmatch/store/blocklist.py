@@ -10,43 +10,24 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from hashmatch import ids
 from hashmatch.errors import (
     EntryNotFound,
     EntryNotPending,
     EntryNotQuarantined,
     SecondPersonNeeded,
 )
+from hashmatch.model import ids
 from hashmatch.model.cases import CaseDecision
-from hashmatch.model.records import (
-    Coverage,
-    Entry,
-    KindCount,
-    Page,
-    Provenance,
-    Reason,
-)
+from hashmatch.model.records import Coverage, Entry, KindCount, Page, Provenance, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Activation, EntryState
 from hashmatch.store import audit, bulk, codec
 from hashmatch.store.banks import BankEdit, Banks
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.cases import end_floods, let_go, open_flood
-from hashmatch.store.changing import (
-    answer_to,
-    log_answer,
-    log_change,
-    new_entry,
-    open_bank,
-)
+from hashmatch.store.changing import answer_to, log_answer, log_change, new_entry, open_bank
 from hashmatch.store.request import Request
-from hashmatch.store.rows import (
-    find_bank,
-    key,
-    select_entries,
-    signals_values,
-    to_entry,
-)
+from hashmatch.store.rows import find_bank, key, select_entries, signals_values, to_entry
 from hashmatch.store.tables import changes, entries, entry_signals
 
 __all__ = ["BankEdit", "BlocklistStore", "NewEntries", "NewEntry"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hashmatch import ids
 from hashmatch.errors import CallerExists, CallerNotFound
+from hashmatch.model import ids
 from hashmatch.model.callers import CallerState, Credential, KnownCaller, Role
 from hashmatch.model.records import Page
 from hashmatch.store import audit, codec

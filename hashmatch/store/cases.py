@@ -8,7 +8,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from hashmatch import ids
 from hashmatch.errors import (
     CaseDecided,
     CaseNotFound,
@@ -16,6 +15,7 @@ from hashmatch.errors import (
     InvalidField,
     PermissionDenied,
 )
+from hashmatch.model import ids
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.records import Page
 from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict

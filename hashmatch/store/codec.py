@@ -157,7 +157,7 @@ def parse_coverage(value: Any) -> Coverage:
 
 
 def seed_bytes(seed: int | None) -> bytes | None:
-    """A `hashmatch.channel.Job.seed` as a column has it, highest byte first."""
+    """A `decoding.channel.Job.seed` as a column has it, highest byte first."""
     return None if seed is None else seed.to_bytes(_SEED_BYTES)
 
 

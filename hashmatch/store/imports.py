@@ -10,12 +10,8 @@ from typing import Any, Final
 import pydantic
 import sqlalchemy as sa
 
-from hashmatch import ids
-from hashmatch.errors import (
-    EntryNotPending,
-    ImportNotFound,
-    SecondPersonNeeded,
-)
+from hashmatch.errors import EntryNotPending, ImportNotFound, SecondPersonNeeded
+from hashmatch.model import ids
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Page, Provenance
 from hashmatch.model.verdicts import Activation, EntryState
@@ -273,7 +269,7 @@ class ImportStore:
         else:
             values |= {"state": EntryState.WITHDRAWN, "left_batch": revision}
         some = sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
-        # In the order in which others lock them, see `hashmatch.store.holding`.
+        # In the order in which others lock them, see `store.holding`.
         locked = sa.select(entries.c.seq).where(some).order_by(entries.c.seq).with_for_update()
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.count()).select_from(locked.subquery()))

@@ -31,7 +31,7 @@ _SAME_BYTES: Final = 10
 class Stored:
     """What is needed to judge a screening again, or to repeat it.
 
-    ``seed`` is the `hashmatch.channel.Job.seed` that its frames were chosen by, a secret; None if
+    ``seed`` is the `decoding.channel.Job.seed` that its frames were chosen by, a secret; None if
     none was.
     """
 

@@ -1,7 +1,7 @@
-"""The tables. Changed only by a migration in `hashmatch.store.migrations` (a test compares them).
+"""The tables. Changed only by a migration in `store.migrations` (a test compares them).
 
 Instants are integers, milliseconds of Unix time. ``seq`` columns are small stable numbers for the
-index; ids are what callers see. Enumerations are stored as the numbers of `hashmatch.model`.
+index; ids are what callers see. Enumerations are stored as the numbers of `model`.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ entries = sa.Table(
     sa.Column("expire_ms", sa.BigInteger, nullable=True),
     # The import that it came by; null if it came alone.
     sa.Column("import_seq", sa.BigInteger, nullable=True),
-    # Of an import: tells its hashes from any other's; see `hashmatch.store.imports`.
+    # Of an import: tells its hashes from any other's; see `store.imports`.
     sa.Column("content", sa.LargeBinary, nullable=True),
     # The revision that many were withdrawn by at once; null if it was not.
     sa.Column("left_batch", sa.BigInteger, nullable=True),
-    # Since when it is quarantined, and when a person ended that; see `hashmatch.flooding`.
+    # Since when it is quarantined, and when a person ended that; see `usecases.flood_watch`.
     sa.Column("quarantine_ms", sa.BigInteger, nullable=True),
     sa.Column("release_ms", sa.BigInteger, nullable=True),
     sqlite_autoincrement=True,
@@ -115,7 +115,7 @@ for _column in (
         postgresql_where=_column.is_not(None),
     )
 
-# Lists that were imported, see `hashmatch.store.imports`.
+# Lists that were imported, see `store.imports`.
 imports = sa.Table(
     "imports",
     metadata,
@@ -165,7 +165,7 @@ changes = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# Who may call, see `hashmatch.store.callers`. `secret` is a hash of what is shown.
+# Who may call, see `store.callers`. `secret` is a hash of what is shown.
 callers = sa.Table(
     "callers",
     metadata,
@@ -185,7 +185,7 @@ callers = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# What was done by whom, see `hashmatch.store.audit`. No row is ever changed or deleted: triggers of
+# What was done by whom, see `store.audit`. No row is ever changed or deleted: triggers of
 # migration 0004 refuse it. `details` is JSON as it was hashed.
 audit = sa.Table(
     "audit",

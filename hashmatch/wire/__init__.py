@@ -1,3 +1,3 @@
-"""Between the records of `hashmatch.model` and the messages of `hashmatch.v1`: the only place
+"""Between the records of `model` and the messages of `hashmatch.v1`: the only place
 that knows both. `signals` needs numpy; a client needs `records` and `status` alone.
 """

@@ -5,7 +5,12 @@ from __future__ import annotations
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState, ProblemCode
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.wire.enums import known, to_wire
-from hashmatch.wire.records import instant, provenance_from_wire, provenance_to_wire, timestamp
+from hashmatch.wire.records import (
+    instant,
+    provenance_from_wire,
+    provenance_to_wire,
+    timestamp,
+)
 
 __all__ = ["import_from_wire", "import_to_wire"]
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from hashmatch.model.previews import (
-    Preview,
-    PreviewedBenign,
-    PreviewedScreening,
-    PreviewTally,
-)
+from hashmatch.model.previews import Preview, PreviewedBenign, PreviewedScreening, PreviewTally
 from hashmatch.model.verdicts import Kind, Verdict
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.wire.enums import known, to_wire

@@ -15,14 +15,14 @@ from av.video.frame import PictureType
 from PIL import Image
 
 from fixtures.clips import pan
-from hashmatch.channel import Job
-from hashmatch.hashing import pdq
-from hashmatch.media.source import BytesSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.hashing import pdq
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import Coverage, DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 
 __all__ = [
     "NEAR",

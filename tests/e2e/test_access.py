@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from hashmatch.access import MAY
+from hashmatch.access.authorizer import MAY
 from hashmatch.client import Client
 from hashmatch.errors import (
     CallerExists,

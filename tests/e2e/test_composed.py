@@ -19,13 +19,13 @@ import numpy.typing as npt
 import pdqhash
 import pytest
 
-from hashmatch.channel import Done, Job
-from hashmatch.media.source import BytesSource
+from hashmatch.decoding.channel import Done, Job
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
 from tests import viewers
 from tests.e2e.composing import Composed, compose, listed_film
 

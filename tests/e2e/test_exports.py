@@ -19,7 +19,7 @@ import pytest
 
 from hashmatch.client import Client
 from hashmatch.errors import PermissionDenied
-from hashmatch.exchange.lists import Item, ListReader
+from hashmatch.lists.reader import Item, ListReader
 from hashmatch.model.callers import Role, new_token
 from hashmatch.model.exports import Hash
 from hashmatch.model.imports import Format

@@ -15,7 +15,7 @@ from grpc import aio
 from hashmatch.client import AsyncClient, Client
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Action, Verdict
-from hashmatch.server.server import OPTIONS
+from hashmatch.server.grpc.server import OPTIONS
 from tests.conftest import RunningServer, serving
 from tests.support import clip, image, reencoded
 

@@ -19,19 +19,19 @@ from av.stream import Disposition
 
 from fixtures.clips import pan
 from fixtures.transcode import write_clip
-from hashmatch.channel import Done, Job
-from hashmatch.hashing import pdq
-from hashmatch.hashing.frames import FrameBatch
-from hashmatch.media import luma
-from hashmatch.media.access import Classifier
-from hashmatch.media.source import FileSource
+from hashmatch.decoding.channel import Done, Job
+from hashmatch.decoding.media import luma
+from hashmatch.decoding.media.access import Classifier
+from hashmatch.decoding.media.source import FileSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.hashing import pdq
+from hashmatch.engine.hashing.frames import FrameBatch
+from hashmatch.engine.sampling import densities
+from hashmatch.engine.sampling.densities import MAX_GAP_MS
+from hashmatch.engine.sampling.frames import Chosen
+from hashmatch.engine.sampling.packets import Access, Doubt
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.sampling.densities import MAX_GAP_MS
-from hashmatch.sampling.frames import Chosen
-from hashmatch.sampling.packets import Access, Doubt
-from hashmatch.worker.inspect import inspect
 
 JOB = Job(
     (Kind.PDQ,),

@@ -10,14 +10,23 @@ import pytest
 from av.video.frame import PictureType
 from PIL import Image
 
-from hashmatch.channel import Job
-from hashmatch.media.source import BytesSource
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.sampling import densities
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.sampling import densities
-from hashmatch.worker.inspect import inspect
-from tests.e2e.hiding import RATE, SEEDS, SIZE, Picture, encoded, is_found, pictures, timed
+from tests.e2e.hiding import (
+    RATE,
+    SEEDS,
+    SIZE,
+    Picture,
+    encoded,
+    is_found,
+    pictures,
+    timed,
+)
 
 
 def at_key_frames(codec: str, options: dict[str, str]) -> bytes:

@@ -30,17 +30,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps, ImageSequence
 
-from hashmatch import sandbox, worker_process
-from hashmatch.channel import Done, Job
+from hashmatch.decoding import sandbox, worker_process
+from hashmatch.decoding.channel import Done, Job
+from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
+from hashmatch.decoding.spool import Spool, SpoolBudget
+from hashmatch.engine.hashing import pdq
+from hashmatch.engine.sampling import densities
+from hashmatch.engine.sampling.densities import MAX_GAP_MS
 from hashmatch.errors import MediaError
-from hashmatch.hashing import pdq
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
-from hashmatch.sampling import densities
-from hashmatch.sampling.densities import MAX_GAP_MS
-from hashmatch.sandbox import Sandbox, WorkerLimits
-from hashmatch.spool import Spool, SpoolBudget
 from tests.conftest import ROOT
 from tests.hostile_media import Variant, references, variants
 from tests.support import MIB, clip, picture

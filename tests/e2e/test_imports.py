@@ -47,7 +47,7 @@ from hashmatch.model.verdicts import (
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.databases import SERVED, postgres
-from tests.test_lists import BROKEN, HEADER
+from tests.lists.test_reader import BROKEN, HEADER
 
 LINES = 12_000
 

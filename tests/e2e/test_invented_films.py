@@ -17,7 +17,15 @@ from av.video.frame import PictureType
 from PIL import Image
 
 from tests import films
-from tests.e2e.hiding import SEEDS, Picture, encoded, is_found, near_pictures, pictures, timed
+from tests.e2e.hiding import (
+    SEEDS,
+    Picture,
+    encoded,
+    is_found,
+    near_pictures,
+    pictures,
+    timed,
+)
 
 # What lasts a second in one piece is found whatever the seed is.
 CERTAIN = SEEDS[:4]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashmatch.media import late
+from hashmatch.decoding.media import late
 from hashmatch.model.verdicts import VerdictReason
 from tests import films
 

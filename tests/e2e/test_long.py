@@ -18,7 +18,7 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 from benchmarks.pipeline import coverage_of_clip, signals_of_clip
-from hashmatch.worker.warm_up import warm_up
+from hashmatch.decoding.worker.warm_up import warm_up
 
 warm_up()
 signals_of_clip(Path(sys.argv[1]))

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hashmatch.client import Client
+from hashmatch.engine.index.live import usable
 from hashmatch.errors import Unavailable
-from hashmatch.index.live import usable
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Verdict
 from hashmatch.store.blocklist import BlocklistStore

@@ -17,8 +17,17 @@ from av.bitstream import BitStreamFilterContext
 from PIL import Image
 
 from tests import dolby_vision, films, viewers
-from tests.films import Picture, film, looked_at, nal_unit, nearest, reasons, textured, written
-from tests.test_colour import negative
+from tests.decoding.media.test_colour import negative
+from tests.films import (
+    Picture,
+    film,
+    looked_at,
+    nal_unit,
+    nearest,
+    reasons,
+    textured,
+    written,
+)
 
 NEAR, SAME = 20, 6
 PICTURE, DECOY = textured(1), textured(2)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashmatch import sandbox
-from hashmatch.channel import Done
+from hashmatch.decoding import sandbox
+from hashmatch.decoding.channel import Done
+from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
+from hashmatch.decoding.spool import Spool, SpoolBudget
 from hashmatch.model.signals import Signals
-from hashmatch.sandbox import Sandbox, WorkerLimits
-from hashmatch.spool import Spool, SpoolBudget
 from tests import films, viewers
 from tests.films import film, looked_at, nearest, reasons, textured, written
 from tests.support import MIB

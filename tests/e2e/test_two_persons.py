@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from hashmatch.client import Client
-from hashmatch.errors import BankArchived, EntryNotPending, PermissionDenied, SecondPersonNeeded
+from hashmatch.errors import (
+    BankArchived,
+    EntryNotPending,
+    PermissionDenied,
+    SecondPersonNeeded,
+)
 from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import BlocklistChange, Entry, Provenance
 from hashmatch.model.verdicts import (

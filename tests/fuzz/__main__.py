@@ -27,10 +27,10 @@ _LONGEST_SECONDS: Final = 20
 
 # What is compiled cannot be led by what it runs through.
 _COMPILED: Final = [
-    "hashmatch.hashing.pdq",
-    "hashmatch.index.bands_kernels",
-    "hashmatch.index.bits",
-    "hashmatch.index.scan",
+    "hashmatch.engine.hashing.pdq",
+    "hashmatch.engine.index.bands_kernels",
+    "hashmatch.engine.index.bits",
+    "hashmatch.engine.index.scan",
 ]
 
 

@@ -31,10 +31,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc.jwk import ECKey, KeySet
 
-from hashmatch import channel as worker_channel
-from hashmatch.access import Access
-from hashmatch.blocklist import Blocklist
-from hashmatch.channel import BadMessage, Done
+from hashmatch.access.authorizer import Access
+from hashmatch.access.oidc import Issuer, IssuerSettings
+from hashmatch.decoding import channel as worker_channel
+from hashmatch.decoding.channel import BadMessage, Done
+from hashmatch.engine.index import snapshot as files
+from hashmatch.engine.index.live import Snapshot
+from hashmatch.engine.index.segment import Segment as Rows
 from hashmatch.errors import (
     BankNotFound,
     HashmatchError,
@@ -46,12 +49,7 @@ from hashmatch.errors import (
     Unauthenticated,
     Unavailable,
 )
-from hashmatch.exchange.lists import Item, ListReader
-from hashmatch.exporting import EntryPart
-from hashmatch.importing import Imports
-from hashmatch.index import snapshot as files
-from hashmatch.index.live import Snapshot
-from hashmatch.index.segment import Segment as Rows
+from hashmatch.lists.reader import Item, ListReader
 from hashmatch.model.callers import Caller
 from hashmatch.model.imports import ImportProblem
 from hashmatch.model.records import (
@@ -81,20 +79,22 @@ from hashmatch.model.verdicts import (
     VerdictReason,
 )
 from hashmatch.model.views import VIEWS
-from hashmatch.oidc import Issuer, IssuerSettings
-from hashmatch.preview import Previews
-from hashmatch.review import Review
-from hashmatch.screening import Screenings
-from hashmatch.server import fields
-from hashmatch.server.access_service import AccessService
-from hashmatch.server.blocklist_service import BlocklistService
-from hashmatch.server.review_service import ReviewService
-from hashmatch.server.screening_service import ScreeningService
+from hashmatch.server.grpc import fields
+from hashmatch.server.grpc.access_service import AccessService
+from hashmatch.server.grpc.blocklist_service import BlocklistService
+from hashmatch.server.grpc.review_service import ReviewService
+from hashmatch.server.grpc.screening_service import ScreeningService
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.store.exports import Asked
 from hashmatch.store.history import Position
+from hashmatch.usecases.blocklist import Blocklist
+from hashmatch.usecases.cases import Review
+from hashmatch.usecases.exports import EntryPart
+from hashmatch.usecases.imports import Imports
+from hashmatch.usecases.previews import Previews
+from hashmatch.usecases.screenings import Screenings
 from hashmatch.v1 import access_service_pb2 as access_pb
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.v1 import common_pb2 as pb

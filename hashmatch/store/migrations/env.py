@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates the connection that `hashmatch.store.database` hands over."""
+"""Run by Alembic: migrates the connection that `store.database` hands over."""
 
 from alembic import context
 

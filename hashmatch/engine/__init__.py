@@ -1,0 +1,1 @@
+"""Arrays in, verdicts out: which frames, their hashes, the search, the judgement. No I/O."""

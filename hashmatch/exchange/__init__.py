@@ -1,1 +1,0 @@
-"""Lists of hashes as others have them."""

@@ -1,0 +1,1 @@
+"""Lists of hashes as others write them: reading and writing."""

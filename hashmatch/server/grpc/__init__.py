@@ -1,0 +1,1 @@
+"""The gRPC doors: parse, call, translate, and nothing else."""

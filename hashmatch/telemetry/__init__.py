@@ -1,0 +1,1 @@
+"""Logs, numbers for Prometheus, and work beside other work."""

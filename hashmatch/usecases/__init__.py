@@ -1,0 +1,1 @@
+"""What the product does, without gRPC or SQL in sight, and the blocklist in memory."""

@@ -1,4 +1,0 @@
-"""The child process that decodes: ``python -m hashmatch.worker DESCRIPTOR``.
-
-The server never imports this package, and so never loads a decoder.
-"""

@@ -1,0 +1,119 @@
+"""What shows nothing but a colour, and what only nearly does."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from hashmatch.decoding.channel import Job
+from hashmatch.decoding.media.source import BytesSource
+from hashmatch.decoding.worker.inspect import inspect
+from hashmatch.engine.hashing.plain import is_plain
+from hashmatch.engine.sampling import densities
+from hashmatch.model.records import DecodeLimits
+from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind, VerdictReason
+from tests.support import picture
+
+SHAPE = (240, 320)
+Y, X = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
+JOB = Job((Kind.PDQ, Kind.PDQ_PATCH), True, densities.UPLOAD, DecodeLimits(10_000, 1 << 22), 0)
+
+
+def plane(values: npt.NDArray[Any] | float) -> npt.NDArray[np.uint8]:
+    """As a decoder gives it."""
+    made: npt.NDArray[np.uint8] = np.clip(np.rint(np.broadcast_to(values, SHAPE)), 0, 255).astype(
+        np.uint8
+    )
+    return made
+
+
+def shown(values: npt.NDArray[Any] | float) -> bool:
+    """True if a grey picture is not plain."""
+    grey = plane(values)
+    return not is_plain(grey, 1.0, [grey] * 3)
+
+
+def faint(contrast: float) -> npt.NDArray[Any]:
+    """A picture in so many parts of all levels, on grey."""
+    image = Image.fromarray(picture(3)).convert("L").resize(SHAPE[::-1])
+    grey = np.asarray(image, np.float64)
+    spread = np.percentile(grey, 99) - np.percentile(grey, 1)
+    made: npt.NDArray[Any] = 120 + (grey - grey.mean()) / spread * 255 * contrast
+    return made
+
+
+@pytest.mark.parametrize("colour", [0, 16, 127.5, 255])
+def test_one_colour_is_plain(colour: float) -> None:
+    """A black film would be held for ever."""
+    grain = np.random.default_rng(1)
+    assert not shown(colour)
+    assert not shown(colour + grain.normal(0, 0.7, SHAPE))
+    assert not shown(colour + 80 * (X / 320 - 0.5) ** 2 + 20 * Y / 240)  # Fades.
+
+
+def test_jpeg_of_one_colour_is_plain() -> None:
+    """A black photograph would be held for what its encoder rounds."""
+    for colour in ((3, 3, 4), (200, 30, 90)):
+        file = io.BytesIO()
+        Image.new("RGB", (333, 217), colour).save(file, "JPEG", quality=35)
+        assert looked(file.getvalue()) == []
+
+
+@pytest.mark.parametrize("contrast", [0.02, 0.03, 0.04, 0.06])
+def test_a_faint_picture_is_not(contrast: float) -> None:
+    """What a person makes out on a screen would pass as nothing."""
+    assert shown(faint(contrast))
+    assert shown(faint(contrast) - 100)  # In the dark.
+
+
+def test_grain_that_draws_is_not() -> None:
+    """A picture of how strong the grain is would pass as one colour."""
+    grain = np.where((X + Y) % 2 == 0, 1.0, -1.0)
+    mask = faint(1) > 120
+    assert shown(120 + 6 * grain * mask)
+    dots = np.where((X % 4 == 0) & (Y % 4 == 0) & mask, 40.0, 0)
+    assert shown(120 + dots)
+    assert shown(np.where((X == 50) & (Y == 50), 180, 120))  # One dot is no colour either.
+
+
+def test_colours_of_one_light_are_not() -> None:
+    """A picture that is in its colours alone would pass: its luma says nothing."""
+    mask = faint(1) > 120
+    rgb = np.stack([plane(np.where(mask, 150, 90)), plane(118), plane(128)], axis=-1)
+    rgb[..., 1] = plane((118.0 - 0.299 * (rgb[..., 0].astype(float) - 120)) / 1.0)
+    luma = rgb @ np.array([0.299, 0.587, 0.114])
+    rgb[..., 1] = plane(rgb[..., 1] + (luma.mean() - luma) / 0.587)
+    luma8 = plane(rgb @ np.array([0.299, 0.587, 0.114]))
+    assert np.ptp(luma8) <= 1
+    assert not is_plain(luma8, 1.0, [rgb[..., channel] for channel in range(3)])
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG")
+    assert looked(file.getvalue()) == [VerdictReason.ALL_FRAMES_FLAT]
+
+
+def test_who_does_not_know_the_colours_calls_nothing_plain() -> None:
+    """A picture would pass that is drawn where nobody looked."""
+    assert not is_plain(plane(0), 1.0, [])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 400), (2, 2)])
+def test_tiny_planes(shape: tuple[int, int]) -> None:
+    """A pixel that counts visitors would be held; or a strip that is shown large would pass."""
+    black = np.zeros(shape, np.uint8)
+    assert is_plain(black, 1.0, [black] * 3)
+    if black.size > 1:
+        black[-1, -1] = 9
+        assert not is_plain(black, 1.0, [black] * 3)
+
+
+def looked(file: bytes) -> list[VerdictReason]:
+    """Why an upload is held."""
+    found: list[Signals] = []
+    done = inspect(BytesSource(file), JOB, lambda signals, _: found.extend(signals))
+    return [reason.code for reason in done.reasons]
