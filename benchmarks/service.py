@@ -27,11 +27,11 @@ from benchmarks.media import fixtures, short_clip
 from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
 from hashmatch.engine.index.live import usable
+from hashmatch.model.commands import Request
 from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.signals import signals_to_wire

@@ -32,6 +32,7 @@ from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
 from hashmatch.decoding.spool import SpoolBudget
 from hashmatch.model.callers import NOBODY
 from hashmatch.model.cases import CaseDecision
+from hashmatch.model.commands import NewEntry, Request
 from hashmatch.model.records import (
     ALL_MISSED,
     NOT_KNOWN_MS,
@@ -66,7 +67,7 @@ from hashmatch.model.verdicts import (
 )
 from hashmatch.server.grpc.server import Server
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
@@ -74,7 +75,6 @@ from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.previews import PreviewStore
-from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.usecases.blocklist import Blocklist
 from hashmatch.usecases.cases import Review

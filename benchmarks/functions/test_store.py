@@ -16,12 +16,12 @@ from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
 from hashmatch.engine.index.live import usable
 from hashmatch.model.callers import NOBODY
+from hashmatch.model.commands import Request
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.imports import ImportStore
-from hashmatch.store.request import Request
 from hashmatch.usecases.imports import Imports, ListSaid
 from hashmatch.usecases.replica import Replica
 

@@ -20,10 +20,10 @@ from hashmatch.model.callers import (
     hash_of_token,
     new_token,
 )
+from hashmatch.model.commands import NewCaller, Request
 from hashmatch.model.records import AuditRow, Page
 from hashmatch.store.audit import Audit
-from hashmatch.store.callers import CallerStore, NewCaller, secret_of_certificate
-from hashmatch.store.request import Request
+from hashmatch.store.callers import CallerStore, secret_of_certificate
 from hashmatch.telemetry import logs, metrics
 
 __all__ = ["MAY", "Access"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -88,7 +87,8 @@ def verify(
     except ValueError:
         raise typer.BadParameter("--noted: 64 hexadecimal digits are needed") from None
     try:
-        report = _report({"data": data, "database": database}, before)
+        settings = options.server_part("config").load(data=data, database=database)
+        report = options.server_part("admin").verify_audit(settings, before)
     except HashmatchError as error:
         failed(error, shared)
         raise typer.Exit(1) from None
@@ -104,11 +104,3 @@ def verify(
         stdout.print(report.head)
     if report.findings:
         raise typer.Exit(1)
-
-
-def _report(given: dict[str, Any], noted: bytes | None) -> Any:
-    settings = options.server_part("config").load(**given)
-    store, audit = options.server_part("store.database"), options.server_part("store.audit")
-    with contextlib.closing(store.Database(settings.database_url)) as database:
-        database.check()
-        return audit.Audit(database).verify(noted)

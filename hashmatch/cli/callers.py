@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -23,7 +22,7 @@ from hashmatch.cli.output import (
 )
 from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
-from hashmatch.model.callers import KnownCaller, Role, hash_of_token, new_token
+from hashmatch.model.callers import KnownCaller, Role, new_token
 from hashmatch.wire.callers import known_caller_to_wire, self_to_wire
 
 __all__ = ["app"]
@@ -124,30 +123,12 @@ def recover(
     shared = options.of(context, None, as_json)
     token = new_token()
     try:
-        made = _recovered(name, token, {"data": data, "database": database})
+        settings = options.server_part("config").load(data=data, database=database)
+        made = options.server_part("admin").recover_admin(settings, name, token)
     except HashmatchError as error:
         failed(error, shared)
         raise typer.Exit(1) from None
     _print_made(made, token, shared)
-
-
-def _recovered(name: str, token: str, given: dict[str, Any]) -> KnownCaller:
-    settings = options.server_part("config").load(**given)
-    callers = options.server_part("store.callers")
-    store, request = options.server_part("store.database"), options.server_part("store.request")
-    ids = options.server_part("model.ids")
-    fields = options.server_part("server.grpc.fields")
-    with contextlib.closing(store.Database(settings.database_url)) as database:
-        if not database.is_postgresql:
-            database.check()  # A wrong folder would get a store of its own.
-        database.migrate()
-        new = callers.NewCaller(
-            fields.caller_name(name), frozenset({Role.ADMIN}), secret=hash_of_token(token)
-        )
-        made: KnownCaller = callers.CallerStore(database).create(
-            request.Request(ids.new_id(ids.CALLER), ""), new
-        )
-        return made
 
 
 def _roles(names: list[str]) -> list[Role]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hashmatch.model.records import Entry
-from hashmatch.model.verdicts import Kind
+from hashmatch.model.verdicts import EntryState, Kind
 from hashmatch.model.views import FULL
 
-__all__ = ["BEST_QUALITY", "LEAST_QUALITY", "ExportedEntry", "Hash"]
+__all__ = ["BEST_QUALITY", "LEAST_QUALITY", "ExportQuery", "ExportedEntry", "Hash"]
 
 # Of hashes whose quality nobody said: they were found good enough.
 BEST_QUALITY: Final = 100
@@ -34,6 +34,17 @@ class Hash(NamedTuple):
     def flat(self) -> bool:
         """True if it can match nothing: its frame has too little structure."""
         return not self.kind.exact and self.quality < LEAST_QUALITY
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """Which entries of a bank, and which of their hashes; entries may have none of these. Empty and
+    None stand for all; ``since_ms`` is in milliseconds of Unix time.
+    """
+
+    state: EntryState | None = None
+    kinds: frozenset[Kind] = frozenset()
+    since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

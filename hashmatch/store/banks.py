@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import BankArchived, BankExists, EtagMismatch
 from hashmatch.model import ids
+from hashmatch.model.commands import BankEdit, Request
 from hashmatch.model.records import Bank, BankPolicy, Page
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind
 from hashmatch.store import audit, codec
 from hashmatch.store.cases import let_go
 from hashmatch.store.change_log import ChangeLog
 from hashmatch.store.changing import answer_to, log_answer, log_change, subject_of
-from hashmatch.store.request import Request
 from hashmatch.store.rows import (
     find_bank,
     key,
@@ -29,22 +29,9 @@ from hashmatch.store.rows import (
 )
 from hashmatch.store.tables import banks, entries
 
-__all__ = ["BankEdit", "Banks"]
+__all__ = ["Banks"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class BankEdit:
-    """What to change in a bank; None leaves it as it is."""
-
-    name: str | None = None
-    label: str | None = None
-    action: Action | None = None
-    thresholds: dict[Kind, int] | None = None
-    state: BankState | None = None
-    activation: Activation | None = None
-    policy: BankPolicy | None = None
 
 
 class Banks(ChangeLog):

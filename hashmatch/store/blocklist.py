@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,37 +16,21 @@ from hashmatch.errors import (
 )
 from hashmatch.model import ids
 from hashmatch.model.cases import CaseDecision
-from hashmatch.model.records import Coverage, Entry, KindCount, Page, Provenance, Reason
+from hashmatch.model.commands import NewEntry, Request
+from hashmatch.model.records import Entry, KindCount, Page
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Activation, EntryState
 from hashmatch.store import audit, bulk, codec
-from hashmatch.store.banks import BankEdit, Banks
+from hashmatch.store.banks import Banks
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.cases import end_floods, let_go, open_flood
 from hashmatch.store.changing import answer_to, log_answer, log_change, new_entry, open_bank
-from hashmatch.store.request import Request
 from hashmatch.store.rows import find_bank, key, select_entries, signals_values, to_entry
 from hashmatch.store.tables import changes, entries, entry_signals
 
-__all__ = ["BankEdit", "BlocklistStore", "NewEntries", "NewEntry"]
+__all__ = ["BlocklistStore", "NewEntries"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """An entry to be. ``coverage`` and why it is not complete are those of its media, if there was
-    one.
-    """
-
-    reference: str
-    label: str
-    signals: Sequence[Signals]
-    coverage: Coverage | None = None
-    reasons: tuple[Reason, ...] = ()
-    provenance: Provenance = field(default_factory=Provenance)
-    expire_time: datetime.datetime | None = None
-    pending: bool = False  # Waits for approval, whatever the bank asks for.
 
 
 class BlocklistStore(Banks):

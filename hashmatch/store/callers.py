@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,14 +11,14 @@ import sqlalchemy as sa
 from hashmatch.errors import CallerExists, CallerNotFound
 from hashmatch.model import ids
 from hashmatch.model.callers import CallerState, Credential, KnownCaller, Role
+from hashmatch.model.commands import NewCaller, Request
 from hashmatch.model.records import Page
-from hashmatch.store import audit, codec
+from hashmatch.store import audit, codec, repeats
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.rows import find_bank, key, page
 from hashmatch.store.tables import callers
 
-__all__ = ["CallerStore", "NewCaller", "secret_of_certificate"]
+__all__ = ["CallerStore", "secret_of_certificate"]
 
 
 def secret_of_certificate(common_name: str) -> bytes:
@@ -28,20 +26,6 @@ def secret_of_certificate(common_name: str) -> bytes:
     character.
     """
     return hashlib.sha256(b"certificate\0" + common_name.encode()).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class NewCaller:
-    """A caller to be. ``banks``: ids or names; None for all. ``secret`` is a token's hash, and
-    empty where there is a ``certificate``'s common name instead.
-    """
-
-    name: str
-    roles: frozenset[Role]
-    banks: Collection[str] | None = None
-    secret: bytes = b""
-    certificate: str = ""
-    expire_time: datetime.datetime | None = None
 
 
 class CallerStore:
@@ -56,7 +40,7 @@ class CallerStore:
         with self._database.write_in_order() as connection:
             earlier = _select().where(callers.c.request_id == request.request_id)
             if row := connection.execute(earlier).first():
-                request.check(row.fingerprint)
+                repeats.check(request, row.fingerprint)
                 return _to_caller(row)
             return _insert(connection, request, new)
 

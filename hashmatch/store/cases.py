@@ -17,11 +17,11 @@ from hashmatch.errors import (
 )
 from hashmatch.model import ids
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
-from hashmatch.store import audit, codec
+from hashmatch.store import audit, codec, repeats
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.rows import AT_ONCE, page
 from hashmatch.store.tables import banks, cases, entries, matched, screenings
 
@@ -98,7 +98,7 @@ class CaseStore:
                     _select().where(cases.c.request_id == request.request_id)
                 ).first()
                 if repeated is not None:
-                    request.check(repeated.fingerprint)
+                    repeats.check(request, repeated.fingerprint)
                     return _to_case(repeated)
                 # So that nobody judges the screening meanwhile.
                 of_it = sa.select(cases.c.screening_seq).where(cases.c.case_id == case_id)

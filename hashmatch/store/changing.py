@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hashmatch.errors import BankArchived
+from hashmatch.model.commands import Request
 from hashmatch.model.verdicts import BankState, EntryState
-from hashmatch.store import codec
-from hashmatch.store.request import Request
+from hashmatch.store import codec, repeats
 from hashmatch.store.rows import find_bank, key
 from hashmatch.store.tables import changes
 
@@ -58,7 +58,7 @@ def answer_to(connection: sa.Connection, request: Request) -> object | None:
     ).first()
     if row is None:
         return None
-    request.check(row.fingerprint)
+    repeats.check(request, row.fingerprint)
     return row.after  # type: ignore[no-any-return]
 
 

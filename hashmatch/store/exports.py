@@ -9,29 +9,19 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from hashmatch.errors import InvalidField
+from hashmatch.model.exports import ExportQuery
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import EntryState, Kind
+from hashmatch.model.verdicts import Kind
 from hashmatch.store.database import Database
 from hashmatch.store.rows import find_bank, select_entries, to_entry, to_signals
 from hashmatch.store.tables import entries, entry_signals
 
-__all__ = ["Asked", "Block", "ExportStore", "Place"]
+__all__ = ["Block", "ExportStore", "Place"]
 
 # What is held in memory: so many entries with so many hashes, or one entry that has more.
 _ENTRIES: Final = 1000
 _HASHES: Final = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which entries of a bank, and which of their hashes; entries may have none of these. Empty and
-    None stand for all; ``since_ms`` is in milliseconds of Unix time.
-    """
-
-    state: EntryState | None = None
-    kinds: frozenset[Kind] = frozenset()
-    since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ class ExportStore:
             raise InvalidField("resume_token", "is not of an export of this bank")
         return Place(seq, hashes)
 
-    def read(self, bank_id: str, asked: Asked, after: Place) -> Block:
+    def read(self, bank_id: str, asked: ExportQuery, after: Place) -> Block:
         """The next entries."""
         which = entries.c.seq > after.entry
         if asked.state is not None:

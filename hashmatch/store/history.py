@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from hashmatch.errors import ChangesCompacted, RevisionUnknown
+from hashmatch.model.changes import Position
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import ChangeType, EntryState
 from hashmatch.store import audit, codec
@@ -20,9 +19,7 @@ from hashmatch.store.database import Database
 from hashmatch.store.rows import newest_revision, select_entries, to_entry
 from hashmatch.store.tables import changes, entries, store
 
-__all__ = ["History", "Position"]
-
-_TOKEN: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,18})\.([0-9]{1,18})")
+__all__ = ["History"]
 
 # Changes that are deleted together: others who write wait meanwhile.
 _DELETED_AT_ONCE: Final = 10_000
@@ -36,30 +33,6 @@ _MANY: Final = {
     "entries_withdrawn": (entries.c.left_batch, ChangeType.ENTRY_WITHDRAWN, EntryState.WITHDRAWN),
     "entries_declined": (entries.c.left_batch, ChangeType.ENTRY_DECLINED, EntryState.WITHDRAWN),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a reader has come: all of ``revision`` was read; or, of the entries that were created
-    by it, those up to number ``entry``. ``store_id`` is empty where the reader did not say.
-    """
-
-    revision: int = 0
-    entry: int = 0
-    store_id: str = ""
-
-    @classmethod
-    def from_token(cls, token: str) -> Self:
-        """From `token`. Raises ``ValueError``."""
-        found = _TOKEN.fullmatch(token)
-        if found is None:
-            raise ValueError("is not one that this server gave")
-        return cls(int(found[2]), int(found[3]), found[1])
-
-    @property
-    def token(self) -> str:
-        """As readers keep it."""
-        return f"{self.store_id}.{self.revision}.{self.entry}"
 
 
 class History:

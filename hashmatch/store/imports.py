@@ -12,16 +12,16 @@ import sqlalchemy as sa
 
 from hashmatch.errors import EntryNotPending, ImportNotFound, SecondPersonNeeded
 from hashmatch.model import ids
+from hashmatch.model.commands import Request
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Page, Provenance
 from hashmatch.model.verdicts import Activation, EntryState
-from hashmatch.store import audit, bulk, codec
+from hashmatch.store import audit, bulk, codec, repeats
 from hashmatch.store.bulk import NewEntries, Usable
 from hashmatch.store.cases import let_go
 from hashmatch.store.changing import log_answer, log_change, new_entry, open_bank
 from hashmatch.store.contents import Contents
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.rows import key, newest_revision, page
 from hashmatch.store.tables import banks, changes, entries, imports
 
@@ -68,7 +68,7 @@ class ImportStore:
         with self._database.write_in_order() as connection:
             same = imports.c.request_id == request.request_id
             if row := connection.execute(_select().where(same)).first():
-                request.check(row.fingerprint)
+                repeats.check(request, row.fingerprint)
                 return _to_import(row)
             now = codec.now_ms()
             inserted = connection.execute(

@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import ScreeningNotFound
 from hashmatch.model.cases import CaseDecision
+from hashmatch.model.commands import Request
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
-from hashmatch.store import audit, codec, holding
+from hashmatch.store import audit, codec, holding, repeats
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.rows import page, signals_values, to_signals
 from hashmatch.store.tables import cases, judgements, screening_signals, screenings
 
@@ -138,7 +138,7 @@ class ScreeningStore:
             row = connection.execute(query).first()
         if row is None:
             return None
-        request.check(row.fingerprint)
+        repeats.check(request, row.fingerprint)
         return _to_screening(row)
 
     def get(self, screening_id: str, caller: str | None = None) -> Screening:

@@ -14,6 +14,7 @@ from hashmatch.engine.index.live import matchable
 from hashmatch.engine.sampling import densities
 from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, PermissionDenied
 from hashmatch.model.callers import Caller, Role
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
@@ -33,8 +34,7 @@ from hashmatch.model.verdicts import (
     VerdictReason,
 )
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
-from hashmatch.store.request import Request
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.usecases.replica import Replica
 
 __all__ = ["Blocklist"]

@@ -7,9 +7,9 @@ import datetime
 
 from hashmatch.model.callers import Caller
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.store.cases import CaseStore
-from hashmatch.store.request import Request
 
 __all__ = ["Review"]
 

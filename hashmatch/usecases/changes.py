@@ -8,9 +8,10 @@ from typing import Final
 
 from hashmatch.errors import NotReady, PermissionDenied
 from hashmatch.model.callers import Caller
+from hashmatch.model.changes import Position
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.store.audit import Audit
-from hashmatch.store.history import History, Position
+from hashmatch.store.history import History
 from hashmatch.usecases.replica import Replica
 
 __all__ = ["ChangeFeed"]

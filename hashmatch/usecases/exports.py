@@ -12,11 +12,12 @@ import numpy as np
 
 from hashmatch.errors import InvalidField, PermissionDenied
 from hashmatch.model.callers import Caller
+from hashmatch.model.exports import ExportQuery
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
-from hashmatch.store.exports import Asked, Block, ExportStore, Place
+from hashmatch.store.exports import Block, ExportStore, Place
 
 __all__ = ["EntryPart", "Exports"]
 
@@ -49,7 +50,7 @@ class Exports:
         self._audit = audit
 
     async def read(
-        self, bank: str, asked: Asked, resume_token: str = "", *, caller: Caller
+        self, bank: str, asked: ExportQuery, resume_token: str = "", *, caller: Caller
     ) -> AsyncGenerator[Sequence[EntryPart]]:
         """The entries of a bank in the order in which they were made. A reader that is slow costs
         no more than a block of them.

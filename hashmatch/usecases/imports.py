@@ -16,6 +16,7 @@ from hashmatch.engine.index.live import Snapshot, usable
 from hashmatch.errors import ListReversed, PermissionDenied
 from hashmatch.lists.reader import Item, ListReader
 from hashmatch.model.callers import Caller, Role
+from hashmatch.model.commands import Request
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Bank, Page, Provenance
 from hashmatch.model.signals import Signals
@@ -25,7 +26,6 @@ from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.contents import Contents, content_of
 from hashmatch.store.imports import Counts, ImportStore, Known
-from hashmatch.store.request import Request
 from hashmatch.usecases.replica import Replica
 
 __all__ = ["Imports", "ListSaid"]

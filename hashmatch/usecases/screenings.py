@@ -27,10 +27,10 @@ from hashmatch.engine.sampling import densities
 from hashmatch.errors import RequestIdReused
 from hashmatch.model import ids
 from hashmatch.model.callers import Caller
+from hashmatch.model.commands import Request
 from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
-from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.telemetry import logs, metrics
 from hashmatch.usecases.flood_watch import FloodWatch

@@ -30,15 +30,14 @@ from hashmatch.decoding.sandbox import Sandbox
 from hashmatch.engine.index.live import usable
 from hashmatch.model.callers import NOBODY, CallerState, Role, new_token
 from hashmatch.model.cases import Case, CaseDecision, CaseState
+from hashmatch.model.commands import NewEntry, Request
 from hashmatch.model.imports import Import, ImportState
 from hashmatch.model.previews import Preview
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import NewEntry
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.history import History
-from hashmatch.store.request import Request
 from hashmatch.usecases import exports
 from hashmatch.usecases.changes import ChangeFeed
 from hashmatch.v1 import screening_service_pb2 as pb

@@ -51,6 +51,8 @@ from hashmatch.errors import (
 )
 from hashmatch.lists.reader import Item, ListReader
 from hashmatch.model.callers import Caller
+from hashmatch.model.changes import Position
+from hashmatch.model.exports import ExportQuery
 from hashmatch.model.imports import ImportProblem
 from hashmatch.model.records import (
     Bank,
@@ -87,8 +89,6 @@ from hashmatch.server.grpc.screening_service import ScreeningService
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
-from hashmatch.store.exports import Asked
-from hashmatch.store.history import Position
 from hashmatch.usecases.blocklist import Blocklist
 from hashmatch.usecases.cases import Review
 from hashmatch.usecases.exports import EntryPart
@@ -268,7 +268,7 @@ class _Exports:
     """Likewise, for those who export."""
 
     async def read(
-        self, bank: str, asked: Asked, resume_token: str, *, caller: Caller
+        self, bank: str, asked: ExportQuery, resume_token: str, *, caller: Caller
     ) -> AsyncGenerator[Sequence[EntryPart]]:
         for each in (bank, asked, resume_token):
             _assert_storable(each)

@@ -11,9 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hashmatch.errors import InvalidField
+from hashmatch.model.commands import Request
 from hashmatch.model.verdicts import Kind
 from hashmatch.server.grpc import fields
-from hashmatch.store.request import Request
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from tests.support import PATIENT
 

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from hashmatch.engine.index.live import usable
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.verdicts import Action, BankState, Kind
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History

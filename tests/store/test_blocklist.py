@@ -27,14 +27,14 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model import ids
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store import change_log
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.tables import changes, entries, entry_signals
 from tests.databases import BACKENDS, migrated, url_of
 from tests.support import PATIENT, any_signals, new_request, signals

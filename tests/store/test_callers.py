@@ -9,12 +9,12 @@ import pytest
 
 from hashmatch.errors import BankNotFound, CallerExists, CallerNotFound, RequestIdReused
 from hashmatch.model.callers import CallerState, Credential, Role, hash_of_token, new_token
+from hashmatch.model.commands import NewCaller, Request
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
-from hashmatch.store.callers import CallerStore, NewCaller, secret_of_certificate
+from hashmatch.store.callers import CallerStore, secret_of_certificate
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 
 CURATORS = frozenset({Role.CURATOR, Role.REVIEWER})
 

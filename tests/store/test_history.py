@@ -10,13 +10,15 @@ import pytest
 
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import ChangesCompacted, RevisionUnknown
+from hashmatch.model.changes import Position
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import BlocklistChange
 from hashmatch.model.verdicts import Action, BankState, ChangeType, EntryState, Kind
 from hashmatch.store import history as history_module
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
-from hashmatch.store.history import History, Position
+from hashmatch.store.history import History
 from hashmatch.store.tables import changes
 from tests.databases import migrated
 from tests.support import new_request, signals

@@ -7,10 +7,11 @@ import pytest
 
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import BankArchived, EntryNotFound, ImportNotFound
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import Bank, Entry
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, Kind
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 from hashmatch.store.previews import Of, Previewed, PreviewStore
 from tests.support import new_request, same_signals, signals

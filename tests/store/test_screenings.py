@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import RequestIdReused, ScreeningNotFound
 from hashmatch.model import ids
+from hashmatch.model.commands import Request
 from hashmatch.model.records import (
     Coverage,
     EntryRef,
@@ -31,7 +32,6 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.store.cases import case_of
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import judgements, screening_signals, screenings
 from tests import support

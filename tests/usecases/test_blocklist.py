@@ -26,11 +26,10 @@ from hashmatch.errors import (
     UploadMismatch,
 )
 from hashmatch.model.callers import NOBODY
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, KindCount
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, VerdictReason
-from hashmatch.store.blocklist import BankEdit, NewEntry
-from hashmatch.store.request import Request
 from tests.support import (
     LIMITS,
     Gate,

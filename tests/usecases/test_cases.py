@@ -21,13 +21,13 @@ from hashmatch.errors import (
 )
 from hashmatch.model import ids
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import Coverage, Evidence, MediaInfo, Reason, Screening
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.cases import CaseStore, case_of
 from hashmatch.store.database import Database
-from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import entries
 from tests.databases import BACKENDS, migrated

@@ -12,13 +12,15 @@ import pytest_asyncio
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import NotReady, StoreUnavailable
 from hashmatch.model.callers import NOBODY
+from hashmatch.model.changes import Position
+from hashmatch.model.commands import NewEntry
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
-from hashmatch.store.history import History, Position
+from hashmatch.store.history import History
 from hashmatch.usecases import changes
 from hashmatch.usecases.changes import ChangeFeed
 from hashmatch.usecases.replica import Replica

@@ -12,19 +12,20 @@ import pytest
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import BankNotFound, InvalidField, PermissionDenied
 from hashmatch.model.callers import NOBODY, Caller, Role
-from hashmatch.model.exports import LEAST_QUALITY
+from hashmatch.model.commands import NewEntry
+from hashmatch.model.exports import LEAST_QUALITY, ExportQuery
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, EntryState, Kind
 from hashmatch.store import exports as store_exports
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
-from hashmatch.store.exports import Asked, ExportStore
+from hashmatch.store.exports import ExportStore
 from hashmatch.usecases import exports as exporting
 from hashmatch.usecases.exports import EntryPart, Exports
 from tests.support import new_request, same_signals, signals
 
-ALL = Asked()
+ALL = ExportQuery()
 KINDS = {Kind.PDQ: 31, Kind.PDQ_PATCH: 40, Kind.MD5: 0, Kind.SHA256: 0}
 
 # Hashes of each entry by kind: one kind, several, one frame, many.
@@ -73,7 +74,7 @@ def _sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def read(
-    exports: Exports, asked: Asked = ALL, token: str = "", bank: str = "swords"
+    exports: Exports, asked: ExportQuery = ALL, token: str = "", bank: str = "swords"
 ) -> list[EntryPart]:
     """All parts."""
     return [part async for some in exports.read(bank, asked, token, caller=NOBODY) for part in some]
@@ -119,10 +120,10 @@ async def test_only_what_was_asked_for(exports: Exports, store: BlocklistStore) 
     parts = await read(exports)
     withdrawn = parts[0].entry.ref.entry_id
     store.withdraw_entry(new_request(), withdrawn)
-    active = joined(await read(exports, Asked(EntryState.ACTIVE)))
+    active = joined(await read(exports, ExportQuery(EntryState.ACTIVE)))
     assert list(active) == [f"{number}" for number in range(1, len(MADE))]
-    assert list(joined(await read(exports, Asked(EntryState.WITHDRAWN)))) == ["0"]
-    files = joined(await read(exports, Asked(kinds=frozenset({Kind.MD5, Kind.SHA256}))))
+    assert list(joined(await read(exports, ExportQuery(EntryState.WITHDRAWN)))) == ["0"]
+    files = joined(await read(exports, ExportQuery(kinds=frozenset({Kind.MD5, Kind.SHA256}))))
     assert len(files) == len(MADE)
     assert {name: [each.kind for each in some] for name, some in files.items() if some} == {
         "1": [Kind.MD5],
@@ -131,10 +132,10 @@ async def test_only_what_was_asked_for(exports: Exports, store: BlocklistStore) 
     }
     made = [each.entry.create_time for each in parts]
     middle = made[len(made) // 2]
-    later = await read(exports, Asked(since_ms=round(middle.timestamp() * 1000)))
+    later = await read(exports, ExportQuery(since_ms=round(middle.timestamp() * 1000)))
     assert len(joined(later)) == len({e.entry.ref for e in parts if e.entry.create_time >= middle})
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
-    assert await read(exports, Asked(since_ms=round(soon.timestamp() * 1000))) == []
+    assert await read(exports, ExportQuery(since_ms=round(soon.timestamp() * 1000))) == []
 
 
 async def test_what_was_begun_is_ended(
@@ -142,15 +143,15 @@ async def test_what_was_begun_is_ended(
 ) -> None:
     """An entry that is withdrawn meanwhile would be left as half of one, and not be told so."""
     monkeypatch.setattr(exporting, "_HASHES", 16)
-    asked = Asked(EntryState.ACTIVE)
+    asked = ExportQuery(EntryState.ACTIVE)
     begun = next(part for part in await read(exports, asked) if part.continues)
     store.withdraw_entry(new_request(), begun.entry.ref.entry_id)
     rest = await read(exports, asked, begun.resume_token)
     mine = [part for part in rest if part.entry.ref == begun.entry.ref]
     assert sum(len(each) for part in mine for each in part.signals) == 40 + 33 + 1 - 16
     assert not mine[-1].continues
-    # Asked for in another way, nothing of the next one is left out.
-    other = await read(exports, Asked(kinds=frozenset({Kind.MD5})), begun.resume_token)
+    # ExportQuery for in another way, nothing of the next one is left out.
+    other = await read(exports, ExportQuery(kinds=frozenset({Kind.MD5})), begun.resume_token)
     assert [name for name, some in joined(other).items() if some] == ["3"]
 
 
@@ -171,14 +172,14 @@ async def test_it_is_written_down_before_anything_is_told(
     bank = store.get_bank("swords")
     roles = frozenset({Role.CURATOR})
     curator = Caller("clr_1", "ayu", roles, frozenset({bank.bank_id}))
-    reading = exports.read("swords", Asked(EntryState.ACTIVE), caller=curator)
+    reading = exports.read("swords", ExportQuery(EntryState.ACTIVE), caller=curator)
     async with contextlib.aclosing(reading):
         await anext(reading)
         (row, *_) = Audit(database).list(0, 10, "clr_1", "", None).items
     assert (row.action, row.subject) == ("entries_exported", bank.bank_id)
     assert '"state":"ACTIVE"' in row.details
     with pytest.raises(PermissionDenied):
-        await anext(exports.read("axes", Asked(), caller=curator))
+        await anext(exports.read("axes", ExportQuery(), caller=curator))
 
 
 def test_what_is_flat_is_so_everywhere() -> None:

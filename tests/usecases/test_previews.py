@@ -23,6 +23,7 @@ from hashmatch.errors import (
     SecondPersonNeeded,
 )
 from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.imports import ImportState
 from hashmatch.model.previews import Preview, PreviewTally
 from hashmatch.model.records import Bank, BankPolicy, Entry, Screening
@@ -37,11 +38,10 @@ from hashmatch.model.verdicts import (
     Verdict,
 )
 from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.previews import PreviewStore
-from hashmatch.store.request import Request
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import screenings
 from hashmatch.usecases import previews as preview_module

@@ -20,10 +20,11 @@ from hashmatch.engine.index import live
 from hashmatch.engine.index import snapshot as snapshots
 from hashmatch.engine.index.live import Snapshot, usable
 from hashmatch.errors import StoreUnavailable
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History

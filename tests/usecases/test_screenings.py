@@ -33,11 +33,11 @@ from hashmatch.errors import (
     UploadMismatch,
 )
 from hashmatch.model.callers import NOBODY
+from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import Bank, Screening
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
-from hashmatch.store.blocklist import BankEdit, BlocklistStore, NewEntry
-from hashmatch.store.request import Request
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.tables import screenings as screenings_table
 from hashmatch.usecases import screenings as screening_module
 from tests.support import (

@@ -7,9 +7,9 @@ from typing import Any, Final
 from hashmatch.access.authorizer import Access
 from hashmatch.errors import InvalidField
 from hashmatch.model.callers import Role
+from hashmatch.model.commands import NewCaller
 from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
-from hashmatch.store.callers import NewCaller
 from hashmatch.v1 import access_service_pb2 as pb
 from hashmatch.v1 import access_service_pb2_grpc as pb_grpc
 from hashmatch.wire.callers import audit_row_to_wire, known_caller_to_wire, self_to_wire

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from hashmatch.errors import InvalidField
+from hashmatch.model.commands import BankEdit, NewEntry
+from hashmatch.model.exports import ExportQuery
 from hashmatch.model.imports import Format
 from hashmatch.model.records import Provenance
 from hashmatch.model.signals import Signals
@@ -15,8 +17,6 @@ from hashmatch.model.verdicts import Action, Activation, BankState, Category, En
 from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.server.grpc.uploads import open_upload, told_when_taken
-from hashmatch.store.blocklist import BankEdit, NewEntry
-from hashmatch.store.exports import Asked
 from hashmatch.usecases.blocklist import Blocklist
 from hashmatch.usecases.changes import ChangeFeed
 from hashmatch.usecases.exports import EntryPart, Exports
@@ -302,7 +302,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         if request.HasField("created_since"):
             since = fields.instant("created_since", request.created_since)
             since_ms = round(since.timestamp() * 1000)
-        asked = Asked(
+        asked = ExportQuery(
             optional_from_wire(EntryState, request.state, "state"),
             frozenset(from_wire(Kind, kind, "kinds") for kind in request.kinds),
             since_ms,

@@ -13,11 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch.errors import InvalidField
 from hashmatch.model import ids
+from hashmatch.model.changes import Position
+from hashmatch.model.commands import Request
 from hashmatch.model.records import BankPolicy
 from hashmatch.model.verdicts import BankMode, Kind
 from hashmatch.server.grpc.access_interceptor import current_caller
-from hashmatch.store.history import Position
-from hashmatch.store.request import Request
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.wire.enums import from_wire, optional_from_wire
 from hashmatch.wire.records import policy_from_wire
