@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hashmatch.access.authorizer import Access
 from hashmatch.access.oidc import Issuer, IssuerSettings
 from hashmatch.config import Settings
 from hashmatch.decoding import sandbox
@@ -27,29 +26,16 @@ from hashmatch.engine.sampling import densities
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
 from hashmatch.model.records import DecodeLimits
 from hashmatch.server.grpc.server import Server, Tls
-from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore
-from hashmatch.store.callers import CallerStore
-from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
-from hashmatch.store.exports import ExportStore
 from hashmatch.store.history import History
-from hashmatch.store.imports import ImportStore
-from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.telemetry import logs, metrics
 from hashmatch.telemetry.background import meanwhile
 from hashmatch.usecases import repeating
+from hashmatch.usecases.assembly import assemble
 from hashmatch.usecases.blocklist import Blocklist
-from hashmatch.usecases.cases import Review
-from hashmatch.usecases.changes import ChangeFeed
-from hashmatch.usecases.exports import Exports
-from hashmatch.usecases.flood_watch import FloodWatch
-from hashmatch.usecases.imports import Imports
-from hashmatch.usecases.previews import Previews
 from hashmatch.usecases.repeating import Repeat
 from hashmatch.usecases.replica import Replica
-from hashmatch.usecases.screenings import Screenings
 
 __all__ = ["Running", "repeat", "run", "running"]
 
@@ -89,34 +75,17 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if told_at:
             _log.info("metrics_served", address=told_at)
         await asyncio.to_thread(database.migrate)
-        blocklist_store = BlocklistStore(database)
-        replica = Replica(
-            blocklist_store,
-            file=settings.data / "blocklist.index",
-            max_staleness_seconds=settings.max_staleness_seconds,
-        )
         waiting = settings.max_waiting or _WAITING_A_WORKER * settings.workers
         admission = Admission(AdmissionLimits(settings.max_uploads, waiting, settings.workers))
-        intake = Intake(workers, budget, _intake_limits(settings), admission)
-        history, audit = History(database), Audit(database)
-        access = Access(
-            CallerStore(database),
-            audit,
+        use_cases = assemble(
+            database,
+            Intake(workers, budget, _intake_limits(settings), admission),
+            index_file=settings.data / "blocklist.index",
+            max_staleness_seconds=settings.max_staleness_seconds,
             issuer=_issuer(settings),
             open_to_all=settings.unsafe_no_auth,
         )
-        screenings = ScreeningStore(database)
-        blocklist = Blocklist(blocklist_store, replica, intake, audit)
-        server = Server(
-            Screenings(screenings, replica, intake, FloodWatch(screenings, blocklist_store)),
-            blocklist,
-            Imports(ImportStore(database), blocklist_store, replica),
-            Exports(ExportStore(database), blocklist_store, audit),
-            ChangeFeed(history, replica, audit),
-            Review(CaseStore(database)),
-            access,
-            Previews(PreviewStore(database), blocklist_store, replica, audit),
-        )
+        replica, server = use_cases.replica, Server(use_cases)
         credentials = _tls(settings)
         _observe(settings, workers, admission, replica)
         async with sandbox.running(workers):
@@ -125,13 +94,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             # What is there by now stays: to look through it again for garbage is time lost.
             gc.collect()
             gc.freeze()
-            first_token = await access.start()
+            await use_cases.authorizer.start()
+            first_token = await use_cases.callers.create_first()
             address = await server.start(settings.listen, credentials)
             async with (
                 replica.following(),
                 meanwhile(_tell(server, replica)),
-                meanwhile(_expire(blocklist)),
-                meanwhile(_compact(history, settings.keep_changes_days)),
+                meanwhile(_expire(use_cases.blocklist)),
+                meanwhile(_compact(use_cases.history, settings.keep_changes_days)),
             ):
                 try:
                     await server.serve(ready=True)

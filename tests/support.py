@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashmatch.access.authorizer import Access
 from hashmatch.decoding import sandbox
 from hashmatch.decoding.admission import Admission, AdmissionLimits
 from hashmatch.decoding.intake import Inspected, Intake, IntakeLimits
@@ -66,25 +65,8 @@ from hashmatch.model.verdicts import (
     VerdictReason,
 )
 from hashmatch.server.grpc.server import Server
-from hashmatch.store.audit import Audit
-from hashmatch.store.blocklist import BlocklistStore
-from hashmatch.store.callers import CallerStore
-from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
-from hashmatch.store.exports import ExportStore
-from hashmatch.store.history import History
-from hashmatch.store.imports import ImportStore
-from hashmatch.store.previews import PreviewStore
-from hashmatch.store.screenings import ScreeningStore
-from hashmatch.usecases.blocklist import Blocklist
-from hashmatch.usecases.cases import Review
-from hashmatch.usecases.changes import ChangeFeed
-from hashmatch.usecases.exports import Exports
-from hashmatch.usecases.flood_watch import FloodWatch
-from hashmatch.usecases.imports import Imports
-from hashmatch.usecases.previews import Previews
-from hashmatch.usecases.replica import Replica
-from hashmatch.usecases.screenings import Screenings
+from hashmatch.usecases.assembly import UseCases, assemble
 
 MIB = 1024 * 1024
 
@@ -288,24 +270,12 @@ async def inspected_by(intake: Intake, *given: Any) -> Inspected:
         return await intake.inspect(ticket, *given)
 
 
-@dataclass(frozen=True)
-class Parts:
+@dataclass(frozen=True, kw_only=True)
+class Parts(UseCases):
     """What `hashmatch.app` puts together, without gRPC."""
 
     database: Database
-    store: BlocklistStore
-    screening_store: ScreeningStore
-    replica: Replica
     budget: SpoolBudget
-    intake: Intake
-    blocklist: Blocklist
-    screenings: Screenings
-    imports: Imports
-    exports: Exports
-    feed: ChangeFeed
-    review: Review
-    access: Access
-    previews: Previews
 
     @classmethod
     async def make(
@@ -322,41 +292,16 @@ class Parts:
         """
         database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
         database.migrate()
-        store = BlocklistStore(database)
-        replica = Replica(store)
-        await replica.load()
-        screenings = ScreeningStore(database)
         budget = budget or spool_budget(folder)
         intake = Intake(started, budget, limits, everybody())
-        return cls(
-            database,
-            store,
-            screenings,
-            replica,
-            budget,
-            intake,
-            Blocklist(store, replica, intake, Audit(database)),
-            Screenings(screenings, replica, intake, FloodWatch(screenings, store)),
-            Imports(ImportStore(database), store, replica),
-            Exports(ExportStore(database), store, Audit(database)),
-            ChangeFeed(History(database), replica, Audit(database)),
-            Review(CaseStore(database)),
-            Access(CallerStore(database), Audit(database), open_to_all=open_to_all),
-            Previews(PreviewStore(database), store, replica, Audit(database)),
-        )
+        use_cases = assemble(database, intake, open_to_all=open_to_all)
+        await use_cases.replica.load()
+        shared = {each.name: getattr(use_cases, each.name) for each in fields(use_cases)}
+        return cls(database=database, budget=budget, **shared)
 
     def server(self) -> Server:
         """A server of all of it."""
-        return Server(
-            self.screenings,
-            self.blocklist,
-            self.imports,
-            self.exports,
-            self.feed,
-            self.review,
-            self.access,
-            self.previews,
-        )
+        return Server(self)
 
     async def bank(
         self, action: Action = Action.BLOCK, thresholds: dict[Kind, int] | None = None

@@ -18,15 +18,12 @@ from hashmatch.model.callers import (
     KnownCaller,
     Role,
     hash_of_token,
-    new_token,
 )
-from hashmatch.model.commands import NewCaller, Request
-from hashmatch.model.records import AuditRow, Page
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore, secret_of_certificate
 from hashmatch.telemetry import logs, metrics
 
-__all__ = ["MAY", "Access"]
+__all__ = ["MAY", "Authorizer"]
 
 _PIPELINE, _REVIEWER, _CURATOR = Role.PIPELINE, Role.REVIEWER, Role.CURATOR
 _APPROVER, _AUDITOR, _ADMIN = Role.APPROVER, Role.AUDITOR, Role.ADMIN
@@ -83,7 +80,7 @@ _DENIALS_A_SECOND: Final = 10
 _log = logs.get_logger(__name__)
 
 
-class Access:
+class Authorizer:
     """One per server; for use within one event loop."""
 
     def __init__(
@@ -106,18 +103,19 @@ class Access:
         self._reading = asyncio.Lock()
         self._denials = _Denials()
 
-    async def start(self) -> str:
-        """The first admin's token, where there is no caller yet; else empty. Raises
-        `ConfigInvalid`, `StoreUnavailable`.
-        """
-        if self._open:
-            return ""
-        if self._issuer is not None:
+    async def start(self) -> None:
+        """Loads the issuer's keys, if there is one. Raises `ConfigInvalid`."""
+        if self._issuer is not None and not self._open:
             await self._issuer.load()
-        token = new_token()
-        first = NewCaller("first-admin", frozenset({Role.ADMIN}), secret=hash_of_token(token))
-        made = await asyncio.to_thread(self._store.create_first, first)
-        return token if made else ""
+
+    @property
+    def is_open(self) -> bool:
+        """True if authentication is off."""
+        return self._open
+
+    def forget(self) -> None:
+        """Has callers read anew: one was created or revoked."""
+        self._read_at = -float("inf")
 
     # At the door
 
@@ -182,30 +180,6 @@ class Access:
                     self._known = await asyncio.to_thread(self._store.by_secret)
                     self._read_at = began
         return self._known
-
-    # Callers
-
-    async def create_caller(self, request: Request, new: NewCaller) -> KnownCaller:
-        """Raises `CallerExists`, `BankNotFound`, `RequestIdReused`."""
-        made = await asyncio.to_thread(self._store.create, request, new)
-        self._read_at = -float("inf")
-        return made
-
-    async def revoke_caller(self, request: Request, caller: str) -> KnownCaller:
-        """By id or name; it is refused from now on. Raises `CallerNotFound`."""
-        revoked = await asyncio.to_thread(self._store.revoke, request, caller)
-        self._read_at = -float("inf")
-        return revoked
-
-    async def list_callers(self, before: int, limit: int) -> Page[KnownCaller]:
-        """Newest first."""
-        return await asyncio.to_thread(self._store.list, before, limit)
-
-    async def list_audit_rows(
-        self, before: int, limit: int, actor: str, subject: str, since_ms: int | None
-    ) -> Page[AuditRow]:
-        """Newest first; of one actor, of one subject, since an instant, if these are given."""
-        return await asyncio.to_thread(self._audit.list, before, limit, actor, subject, since_ms)
 
 
 class _Denials:

@@ -11,10 +11,10 @@ from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.store.cases import CaseStore
 
-__all__ = ["Review"]
+__all__ = ["Cases"]
 
 
-class Review:
+class Cases:
     """One per server."""
 
     def __init__(self, store: CaseStore) -> None:

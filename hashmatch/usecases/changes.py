@@ -14,7 +14,7 @@ from hashmatch.store.audit import Audit
 from hashmatch.store.history import History
 from hashmatch.usecases.replica import Replica
 
-__all__ = ["ChangeFeed"]
+__all__ = ["Changes"]
 
 _AT_ONCE: Final = 500
 
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 500
 _CHECKPOINT_SECONDS: Final = 2.0
 
 
-class ChangeFeed:
+class Changes:
     """One per server."""
 
     def __init__(self, history: History, replica: Replica, audit: Audit) -> None:

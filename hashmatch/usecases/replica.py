@@ -18,7 +18,10 @@ from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.telemetry import logs
 from hashmatch.telemetry.background import meanwhile
 
-__all__ = ["Replica"]
+__all__ = ["DEFAULT_STALENESS_SECONDS", "Replica"]
+
+# A store that was not heard of for so long makes the blocklist stale.
+DEFAULT_STALENESS_SECONDS: Final = 10.0
 
 _CHANGES_AT_ONCE: Final = 1000
 
@@ -50,7 +53,7 @@ class Replica:
         store: BlocklistStore,
         *,
         file: Path | None = None,
-        max_staleness_seconds: float = 10.0,
+        max_staleness_seconds: float = DEFAULT_STALENESS_SECONDS,
     ) -> None:
         """Has an empty snapshot until `load`. ``file`` is where the index is kept, so that it need
         not be made anew at the next start.

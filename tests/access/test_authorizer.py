@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashmatch.decoding.media.access import Classifier
-from hashmatch.engine.sampling.packets import Access
+from hashmatch.engine.sampling.packets import PacketRole
 
 
 class Stream:
@@ -44,7 +44,7 @@ def classifier(codec: str, *, sized: bool = True) -> Classifier:
     return Classifier(stream)
 
 
-def access(kinds: list[int], codec: str = "h264", *, sized: bool = True) -> Access:
+def access(kinds: list[int], codec: str = "h264", *, sized: bool = True) -> PacketRole:
     """What may be done with a packet of such units."""
     return classifier(codec, sized=sized).access(units(kinds, codec=codec, sized=sized))
 
@@ -53,28 +53,28 @@ def access(kinds: list[int], codec: str = "h264", *, sized: bool = True) -> Acce
 @pytest.mark.parametrize(
     ("codec", "kinds", "expected", "without"),
     [
-        ("h264", [5], Access.ENTRY, True),
-        ("h264", [9, 6, 5, 5, 5], Access.ENTRY, True),  # In slices.
-        ("h264", [9, 7, 8, 5], Access.ENTRY, False),  # Parameter sets that are not known.
-        ("h264", [1], Access.SKIPPABLE, True),
-        ("h264", [9, 6, 1, 1, 12], Access.SKIPPABLE, True),
+        ("h264", [5], PacketRole.ENTRY, True),
+        ("h264", [9, 6, 5, 5, 5], PacketRole.ENTRY, True),  # In slices.
+        ("h264", [9, 7, 8, 5], PacketRole.ENTRY, False),  # Parameter sets that are not known.
+        ("h264", [1], PacketRole.SKIPPABLE, True),
+        ("h264", [9, 6, 1, 1, 12], PacketRole.SKIPPABLE, True),
         # The second field of an IDR picture may refer to the first.
-        ("h264", [5, 1], Access.SKIPPABLE, True),
-        ("h264", [8, 1], Access.SKIPPABLE, False),
-        ("h264", [7], Access.NEEDED, False),
-        ("h264", [20, 1], Access.SKIPPABLE, False),  # Of an extension: nothing is known of it.
-        ("hevc", [19], Access.ENTRY, True),
-        ("hevc", [35, 32, 33, 34, 39, 20], Access.ENTRY, False),
-        ("hevc", [21], Access.ENTRY, True),
-        ("hevc", [1], Access.SKIPPABLE, True),
-        ("hevc", [0, 40], Access.SKIPPABLE, True),
-        ("hevc", [8], Access.LEADING, True),
-        ("hevc", [34, 1], Access.SKIPPABLE, False),
-        ("hevc", [48, 1], Access.SKIPPABLE, False),
+        ("h264", [5, 1], PacketRole.SKIPPABLE, True),
+        ("h264", [8, 1], PacketRole.SKIPPABLE, False),
+        ("h264", [7], PacketRole.NEEDED, False),
+        ("h264", [20, 1], PacketRole.SKIPPABLE, False),  # Of an extension: nothing is known of it.
+        ("hevc", [19], PacketRole.ENTRY, True),
+        ("hevc", [35, 32, 33, 34, 39, 20], PacketRole.ENTRY, False),
+        ("hevc", [21], PacketRole.ENTRY, True),
+        ("hevc", [1], PacketRole.SKIPPABLE, True),
+        ("hevc", [0, 40], PacketRole.SKIPPABLE, True),
+        ("hevc", [8], PacketRole.LEADING, True),
+        ("hevc", [34, 1], PacketRole.SKIPPABLE, False),
+        ("hevc", [48, 1], PacketRole.SKIPPABLE, False),
     ],
 )
 def test_the_types_of_units_tell(
-    codec: str, kinds: list[int], expected: Access, without: bool, sized: bool
+    codec: str, kinds: list[int], expected: PacketRole, without: bool, sized: bool
 ) -> None:
     """A packet would be left out that changes what others show, or be begun at that cannot."""
     packet = units(kinds, codec=codec, sized=sized)
@@ -115,15 +115,15 @@ def test_units_that_another_parser_would_find_are_not_left_out() -> None:
 def test_no_crafted_packet_breaks_it(data: bytes, codec: str, sized: bool) -> None:
     """A file could end the worker with a size that points nowhere."""
     classify, packet = classifier(codec, sized=sized), av.Packet(data)
-    assert classify.access(packet) in Access
+    assert classify.access(packet) in PacketRole
     classify.given(packet)
     assert classify.can_do_without(packet) in (True, False)
 
 
 def test_a_packet_without_a_picture_is_decoded() -> None:
     """What nobody understands could matter."""
-    assert access([]) is Access.NEEDED
-    assert access([6]) is Access.NEEDED
+    assert access([]) is PacketRole.NEEDED
+    assert access([6]) is PacketRole.NEEDED
 
 
 def test_other_codecs() -> None:
@@ -131,16 +131,16 @@ def test_other_codecs() -> None:
     key, other = av.Packet(b"x"), av.Packet(b"x")
     key.is_keyframe = True
 
-    def accesses(*made: Any, **options: Any) -> tuple[Access, Access]:
+    def accesses(*made: Any, **options: Any) -> tuple[PacketRole, PacketRole]:
         stream: Any = Stream(*made, **options)
         classify = Classifier(stream)
         assert classify.can_do_without(other)
         return classify.access(key), classify.access(other)
 
     for name in ("vp8", "vp9", "libdav1d"):
-        assert accesses(name) == (Access.ENTRY, Access.SKIPPABLE)
-    assert accesses("mpeg4") == (Access.NEEDED, Access.NEEDED)
-    assert accesses("prores", intra_only=True) == (Access.ENTRY, Access.ENTRY)
+        assert accesses(name) == (PacketRole.ENTRY, PacketRole.SKIPPABLE)
+    assert accesses("mpeg4") == (PacketRole.NEEDED, PacketRole.NEEDED)
+    assert accesses("prores", intra_only=True) == (PacketRole.ENTRY, PacketRole.ENTRY)
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
@@ -160,7 +160,7 @@ def test_real_encoders_agree_with_the_container(container: str, codec: str) -> N
     with av.open(file, "r") as source:
         classify = Classifier(source.streams.video[0])
         packets = [packet for packet in source.demux(video=0) if packet.size]
-        entries = [classify.access(packet) is Access.ENTRY for packet in packets]
+        entries = [classify.access(packet) is PacketRole.ENTRY for packet in packets]
         assert entries == [packet.is_keyframe for packet in packets]
         assert sum(entries) >= 3
         classify.given(packets[0])

@@ -39,7 +39,7 @@ from hashmatch.store.audit import Audit
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.history import History
 from hashmatch.usecases import exports
-from hashmatch.usecases.changes import ChangeFeed
+from hashmatch.usecases.changes import Changes
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.records import screening_to_wire
@@ -652,8 +652,8 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                     caller=NOBODY,
                 )
                 await stopping
-                feed = ChangeFeed(History(parts.database), parts.replica, Audit(parts.database))
-                server = dataclasses.replace(parts, feed=feed).server()
+                feed = Changes(History(parts.database), parts.replica, Audit(parts.database))
+                server = dataclasses.replace(parts, changes=feed).server()
                 await server.start(address)
             await parts.blocklist.create_entry(
                 new_request(),
@@ -693,7 +693,7 @@ async def test_an_export_goes_on_when_the_server_is_replaced(
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
     some = NewEntries.joined((f"{number}", "", [signals(number, 25)]) for number in range(4000))
-    parts.store.create_entries(new_request(), bank.bank_id, [some], usable)
+    parts.blocklist_store.create_entries(new_request(), bank.bank_id, [some], usable)
     server = parts.server()
     address = await server.start("127.0.0.1:0")
     call = connect(address, timeout_seconds=30)
@@ -775,7 +775,7 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     bank = await parts.bank()
     for _ in range(100):
         await asyncio.to_thread(
-            parts.store.create_entry,
+            parts.blocklist_store.create_entry,
             new_request(),
             bank.name,
             NewEntry("\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256, "", [signals(1)]),

@@ -29,7 +29,7 @@ from hashmatch.engine.hashing.frames import FrameBatch
 from hashmatch.engine.sampling import densities
 from hashmatch.engine.sampling.densities import MAX_GAP_MS
 from hashmatch.engine.sampling.frames import Chosen
-from hashmatch.engine.sampling.packets import Access, Doubt
+from hashmatch.engine.sampling.packets import Doubt, PacketRole
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import Kind
 
@@ -194,8 +194,8 @@ def test_what_is_taken_for_a_key_frame_and_is_none_is_found_out(
     """What was hashed would be shown to nobody, and what is shown would pass."""
     numbers = itertools.count()
 
-    def forged(*_: object) -> Access:
-        return Access.SKIPPABLE if next(numbers) % 10 else Access.ENTRY
+    def forged(*_: object) -> PacketRole:
+        return PacketRole.SKIPPABLE if next(numbers) % 10 else PacketRole.ENTRY
 
     monkeypatch.setattr(Classifier, "access", forged)
     check(adversarial[name])

@@ -31,7 +31,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc.jwk import ECKey, KeySet
 
-from hashmatch.access.authorizer import Access
+from hashmatch.access.authorizer import Authorizer
 from hashmatch.access.oidc import Issuer, IssuerSettings
 from hashmatch.decoding import channel as worker_channel
 from hashmatch.decoding.channel import BadMessage, Done
@@ -90,7 +90,8 @@ from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
 from hashmatch.usecases.blocklist import Blocklist
-from hashmatch.usecases.cases import Review
+from hashmatch.usecases.callers import Callers
+from hashmatch.usecases.cases import Cases
 from hashmatch.usecases.exports import EntryPart
 from hashmatch.usecases.imports import Imports
 from hashmatch.usecases.previews import Previews
@@ -283,9 +284,9 @@ _COMPARED_ALONE: Final = ("etag",)
 
 _screenings: Final[Any] = _Behind(Screenings)
 _blocklist: Final[Any] = _Behind(Blocklist)
-_access: Final[Any] = _Behind(Access)
+_callers: Final[Any] = _Behind(Callers)
 _imports: Final[Any] = _Behind(Imports)
-_review: Final[Any] = _Behind(Review)
+_review: Final[Any] = _Behind(Cases)
 _previews: Final[Any] = _Behind(Previews)
 _feed: Final[Any] = _Feed()
 _exports: Final[Any] = _Exports()
@@ -297,7 +298,7 @@ _SERVICES: Final = (
         BlocklistService(_blocklist, _imports, _exports, _feed, _previews),
     ),
     (review_pb, "ReviewService", ReviewService(_review)),
-    (access_pb, "AccessService", AccessService(_access)),
+    (access_pb, "AccessService", AccessService(_callers)),
 )
 
 
@@ -988,7 +989,7 @@ def credentials(data: bytes) -> None:
 
 
 @functools.cache
-def _access_of_nobody() -> Access:
+def _access_of_nobody() -> Authorizer:
     folder = Path(tempfile.mkdtemp(prefix="hashmatch-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     keys = folder / "keys.json"
@@ -997,8 +998,8 @@ def _access_of_nobody() -> Access:
     database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
     database.migrate()
     issuer = Issuer(IssuerSettings("https://issuer.test", "hashmatch", str(keys)))
-    access = Access(CallerStore(database), Audit(database), issuer=issuer)
-    assert _loop().run_until_complete(access.start())
+    access = Authorizer(CallerStore(database), Audit(database), issuer=issuer)
+    _loop().run_until_complete(access.start())
     return access
 
 

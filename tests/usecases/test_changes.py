@@ -22,7 +22,7 @@ from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.history import History
 from hashmatch.usecases import changes
-from hashmatch.usecases.changes import ChangeFeed
+from hashmatch.usecases.changes import Changes
 from hashmatch.usecases.replica import Replica
 from tests.support import new_request, signals
 
@@ -36,12 +36,12 @@ def store(database: Database) -> BlocklistStore:
 
 
 @pytest_asyncio.fixture
-async def feed(store: BlocklistStore, database: Database) -> AsyncIterator[ChangeFeed]:
+async def feed(store: BlocklistStore, database: Database) -> AsyncIterator[Changes]:
     """Of a server that follows the store."""
     replica = Replica(store)
     await replica.load()
     async with replica.following():
-        yield ChangeFeed(History(database), replica, Audit(database))
+        yield Changes(History(database), replica, Audit(database))
 
 
 def add(store: BlocklistStore, reference: str) -> None:
@@ -56,7 +56,7 @@ def name(told: BlocklistChange | Checkpoint) -> str:
     return told.entry.ref.reference if told.entry else "bank"
 
 
-async def test_what_is_there_then_what_comes(feed: ChangeFeed, store: BlocklistStore) -> None:
+async def test_what_is_there_then_what_comes(feed: Changes, store: BlocklistStore) -> None:
     """A reader would have to ask again and again."""
     async with contextlib.aclosing(feed.watch(Position(), caller=NOBODY)) as told:
         assert [name(await anext(told)) for _ in range(2)] == ["bank", "-"]
@@ -68,7 +68,7 @@ async def test_what_is_there_then_what_comes(feed: ChangeFeed, store: BlocklistS
             assert heard == f"{number}"
 
 
-async def test_silence_is_told_too(feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_told_too(feed: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader could not tell a quiet day from a broken connection."""
     monkeypatch.setattr(changes, "_CHECKPOINT_SECONDS", 0.05)
     async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
@@ -80,7 +80,7 @@ async def test_silence_is_told_too(feed: ChangeFeed, monkeypatch: pytest.MonkeyP
 
 
 async def test_a_crowd_of_entries_comes_in_pages(
-    feed: ChangeFeed, store: BlocklistStore, monkeypatch: pytest.MonkeyPatch
+    feed: Changes, store: BlocklistStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bulk import would be lost in part, or held in memory for each reader."""
     monkeypatch.setattr(changes, "_AT_ONCE", 7)
@@ -94,7 +94,7 @@ async def test_a_crowd_of_entries_comes_in_pages(
     assert heard == [f"{number}" for number in range(40)]
 
 
-async def test_a_server_that_stops_sends_its_readers_away(feed: ChangeFeed) -> None:
+async def test_a_server_that_stops_sends_its_readers_away(feed: Changes) -> None:
     """Readers would hold up every update for as long as the server may take to stop."""
     async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
         assert name(await anext(told)) == "-"
@@ -106,7 +106,7 @@ async def test_a_server_that_stops_sends_its_readers_away(feed: ChangeFeed) -> N
 
 
 async def test_a_store_that_is_away_is_said_so(
-    feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch
+    feed: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader would wait for changes that it cannot be told."""
 

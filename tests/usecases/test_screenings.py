@@ -110,7 +110,7 @@ async def test_what_matches_nothing_may_be_published(parts: Parts, bank: Bank) -
         assert codes(screening) == [VerdictReason.NOTHING_FOUND]
         assert screening.coverage.complete
         assert screening.evidence == ()
-        assert screening.blocklist_revision == parts.store.revision()
+        assert screening.blocklist_revision == parts.blocklist_store.revision()
         assert screening.media.sha256 == hashlib.sha256(media).digest()
         assert screening.hash_versions == {
             kind: HASH_VERSIONS[kind] for kind in (Kind.PDQ, Kind.SHA256)
@@ -334,7 +334,7 @@ async def test_an_entry_that_comes_while_an_upload_is_under_way_is_found(
     screening = await task
     assert screening.verdict is Verdict.BLOCK
     assert references(screening) == ["late"]
-    assert screening.blocklist_revision == parts.store.revision()
+    assert screening.blocklist_revision == parts.blocklist_store.revision()
 
 
 async def test_an_entry_that_goes_while_an_upload_is_under_way_does_not_block(
@@ -353,7 +353,7 @@ async def test_an_entry_that_goes_while_an_upload_is_under_way_does_not_block(
     assert screening.evidence == ()
     # If it had decided already, the rest was not looked at.
     assert screening.verdict is Verdict.INCONCLUSIVE or screening.coverage.complete
-    assert screening.blocklist_revision == parts.store.revision()
+    assert screening.blocklist_revision == parts.blocklist_store.revision()
 
 
 async def test_a_kind_that_comes_while_an_upload_is_under_way_is_missing(
@@ -470,7 +470,7 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     found = await parts.screen(media)
     assert found.verdict is Verdict.BLOCK
     assert references(found) == ["listed since"]
-    assert found.blocklist_revision == parts.store.revision()
+    assert found.blocklist_revision == parts.blocklist_store.revision()
     confirmed = await parts.screenings.confirm(
         Request(new_id(), "confirm"), found.screening_id, caller=NOBODY
     )
@@ -669,7 +669,9 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     assert confirmed.verdict is Verdict.BLOCK
     assert references(confirmed) == ["added"]
     assert (confirmed.screening_id, confirmed.judgement) == (first.screening_id, 3)
-    assert confirmed.blocklist_revision == parts.store.revision() > first.blocklist_revision
+    assert (
+        confirmed.blocklist_revision == parts.blocklist_store.revision() > first.blocklist_revision
+    )
     assert confirmed.create_time == first.create_time
     assert confirmed.judge_time > first.judge_time
     assert confirmed.coverage == first.coverage
@@ -979,7 +981,7 @@ async def test_no_match_is_a_promise(
     duration_ms: int,
 ) -> None:
     """A caller could word its hashes so that an unseen media gets a NO_MATCH."""
-    if not parts.store.revision():
+    if not parts.blocklist_store.revision():
         await parts.entry(await parts.bank(), image(99))
     sent = [FILE] if with_file else []
     if with_frames and frames:

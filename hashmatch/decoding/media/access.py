@@ -15,7 +15,7 @@ import av
 import av.video.stream
 
 from hashmatch.decoding.media.side_data import beside
-from hashmatch.engine.sampling.packets import Access
+from hashmatch.engine.sampling.packets import PacketRole
 
 __all__ = ["Classifier", "nal_headers"]
 
@@ -49,14 +49,14 @@ class _NalUnits:
         """The type of a unit by its first byte."""
         return header >> self.shift & self.mask
 
-    def access(self, kinds: set[int]) -> Access:
+    def access(self, kinds: set[int]) -> PacketRole:
         """Of a packet with units of these types."""
         slices = kinds & self.slices
         if not slices:
-            return Access.NEEDED
+            return PacketRole.NEEDED
         if slices <= self.entries:
-            return Access.ENTRY
-        return Access.LEADING if slices <= self.leading else Access.SKIPPABLE
+            return PacketRole.ENTRY
+        return PacketRole.LEADING if slices <= self.leading else PacketRole.SKIPPABLE
 
 
 # Source: ITU-T H.264, table 7-1. IDR pictures; sequence and picture parameter sets; SEI, delimiter,
@@ -102,7 +102,7 @@ class Classifier:
             self._units = _HEVC
             self._length = (extradata[21] & 3) + 1 if is_sized and len(extradata) > 21 else 0
         # By the first byte of a packet's only unit.
-        self._of_one: tuple[Access, ...] = ()
+        self._of_one: tuple[PacketRole, ...] = ()
         if self._units is not None:
             kinds = map(self._units.kind, range(256))
             self._of_one = tuple(self._units.access({kind}) for kind in kinds)
@@ -111,7 +111,7 @@ class Classifier:
         # Frames that are decoded after an entry may be shown before it.
         self.may_lead = self._units is not None and bool(self._units.leading)
 
-    def access(self, packet: av.Packet[Any]) -> Access:
+    def access(self, packet: av.Packet[Any]) -> PacketRole:
         """Of a packet that was not yet decoded."""
         if self._units is not None:
             only = self._only_unit(packet)
@@ -121,8 +121,8 @@ class Classifier:
             data = memoryview(packet)
             return units.access({units.kind(data[at]) for at, _ in _units_of(data, self._length)})
         if self._all_entries or (self._self_telling and packet.is_keyframe):
-            return Access.ENTRY
-        return Access.SKIPPABLE if self._self_telling else Access.NEEDED
+            return PacketRole.ENTRY
+        return PacketRole.SKIPPABLE if self._self_telling else PacketRole.NEEDED
 
     def given(self, packet: av.Packet[Any]) -> None:
         """The decoder gets this packet: from now on it knows its parameter sets."""
@@ -159,7 +159,7 @@ class Classifier:
 
     def _is_one_slice(self, packet: av.Packet[Any]) -> bool:
         only = self._only_unit(packet)
-        return only is not None and self._of_one[only] is not Access.NEEDED
+        return only is not None and self._of_one[only] is not PacketRole.NEEDED
 
     def _sets_of(self, units: _NalUnits, data: memoryview) -> tuple[bytes, ...]:
         return tuple(

@@ -10,7 +10,7 @@ import av.error
 import av.logging
 import av.video.stream
 
-from hashmatch.engine.sampling.packets import Access
+from hashmatch.engine.sampling.packets import PacketRole
 
 __all__ = ["LEAD_IN", "LeadIn"]
 
@@ -64,7 +64,7 @@ class LeadIn:
         """True once nothing is left that could be one of these packets, or be taken for one."""
         return self._key is not None and not self._is_open and not self._forgives
 
-    def takes(self, packet: av.Packet[Any], access: Access) -> bool:
+    def takes(self, packet: av.Packet[Any], access: PacketRole) -> bool:
         """True if a packet is one of these, and for no other decoder."""
         if self._key is None:
             self._after.append(packet)
@@ -74,7 +74,7 @@ class LeadIn:
                 return True
             self._key = packet
             # An IDR picture is an entry; for other codecs, decoders know what to leave out.
-            self._is_open = access is Access.SKIPPABLE
+            self._is_open = access is PacketRole.SKIPPABLE
             return False
         if not self._is_open:
             return False

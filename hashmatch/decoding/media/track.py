@@ -22,7 +22,7 @@ from hashmatch.decoding.media.lead_in import LEAD_IN, LeadIn
 from hashmatch.decoding.media.tally import Tally
 from hashmatch.engine.hashing.frames import FrameBatch
 from hashmatch.engine.sampling.looks import Looks, Plan, Stretch
-from hashmatch.engine.sampling.packets import Access, Doubt, Due, NoKeyFrame, PacketChooser
+from hashmatch.engine.sampling.packets import Doubt, Due, NoKeyFrame, PacketChooser, PacketRole
 from hashmatch.errors import MediaError
 from hashmatch.model.records import DecodeLimits
 from hashmatch.model.verdicts import VerdictReason
@@ -152,7 +152,7 @@ class Track:
         return itertools.chain(lenient, self._feed(packet, access, hidden=hidden))
 
     def _feed(
-        self, packet: av.Packet[Any], access: Access, *, hidden: bool
+        self, packet: av.Packet[Any], access: PacketRole, *, hidden: bool
     ) -> Iterable[FrameBatch]:
         if self._chooser is None:
             return self._decode(packet)
@@ -167,7 +167,7 @@ class Track:
         if self._classifier.changes(packet):
             raise Doubt("another configuration of the decoder")
         self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
-        access = Access.NEEDED if hidden else access
+        access = PacketRole.NEEDED if hidden else access
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
         return () if due is None else self._decode_due(due)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-__all__ = ["Access", "Doubt", "Due", "Lost", "NoKeyFrame", "PacketChooser"]
+__all__ = ["PacketRole", "Doubt", "Due", "Lost", "NoKeyFrame", "PacketChooser"]
 
 Packet = TypeVar("Packet")
 
@@ -28,7 +28,7 @@ _MAX_WAITING_BYTES: Final = 32 << 20
 _MAX_UNSEEN: Final = 100_000
 
 
-class Access(enum.Enum):
+class PacketRole(enum.Enum):
     """What may be done with a packet."""
 
     SKIPPABLE = enum.auto()  # Left out, if a decoder jumps to an entry after it.
@@ -97,7 +97,7 @@ class PacketChooser(Generic[Packet]):
         self._unseen: list[int] = []  # Times of packets whose frames have not come out; a heap.
 
     def offer(
-        self, pts_ms: int, packet: Packet, size: int, access: Access, *, hidden: bool = False
+        self, pts_ms: int, packet: Packet, size: int, access: PacketRole, *, hidden: bool = False
     ) -> None:
         """Takes the next packet in the order of decoding; ``size`` in bytes.
 
@@ -110,17 +110,17 @@ class PacketChooser(Generic[Packet]):
         if len(self._unseen) > _MAX_UNSEEN:
             raise Doubt("nothing comes out")
         if self._jumped_ms is not None and pts_ms < self._jumped_ms:
-            if access is not Access.LEADING:
+            if access is not PacketRole.LEADING:
                 raise Doubt("shown before an entry, and decoded after it")
             return  # It may refer to what was left out.
         waiting = _Waiting(pts_ms, packet, size)
         self._horizon_ms = max(self._horizon_ms, pts_ms)
-        if access is Access.ENTRY and self._is_far(pts_ms):
+        if access is PacketRole.ENTRY and self._is_far(pts_ms):
             self._entry = waiting
             return
         self._waiting.append(waiting)
         self._waiting_bytes += size
-        if access is Access.NEEDED:
+        if access is PacketRole.NEEDED:
             self._needed = len(self._waiting)
 
     def due(self) -> Due[Packet] | None:

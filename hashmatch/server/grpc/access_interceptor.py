@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from hashmatch.access.authorizer import Access
+from hashmatch.access.authorizer import Authorizer
 from hashmatch.decoding import admission
 from hashmatch.errors import AccessDenied
 from hashmatch.model.callers import Caller
@@ -27,7 +27,7 @@ def current_caller() -> Caller:
 class AccessInterceptor(WrappingInterceptor):
     """Denies what is not allowed; what handlers themselves deny is written down here too."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Authorizer) -> None:
         """Asks ``access``."""
         super().__init__(self._admitted)
         self._access = access

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hashmatch.access.authorizer import Access
 from hashmatch.errors import InvalidField
 from hashmatch.model.callers import Role
 from hashmatch.model.commands import NewCaller
 from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
+from hashmatch.usecases.callers import Callers
 from hashmatch.v1 import access_service_pb2 as pb
 from hashmatch.v1 import access_service_pb2_grpc as pb_grpc
 from hashmatch.wire.callers import audit_row_to_wire, known_caller_to_wire, self_to_wire
@@ -26,15 +26,15 @@ _MOST_BANKS: Final = 1000
 class AccessService(pb_grpc.AccessServiceServicer):
     """See access_service.proto."""
 
-    def __init__(self, access: Access) -> None:
-        """Serves one `Access`."""
-        self._access = access
+    def __init__(self, callers: Callers) -> None:
+        """Serves one `Callers`."""
+        self._callers = callers
 
     async def CreateCaller(
         self, request: pb.CreateCallerRequest, context: Any
     ) -> pb.CreateCallerResponse:
         """See the proto."""
-        made = await self._access.create_caller(
+        made = await self._callers.create(
             fields.change_request(request, request.request_id), _new_caller(request)
         )
         return pb.CreateCallerResponse(caller=known_caller_to_wire(made))
@@ -43,7 +43,7 @@ class AccessService(pb_grpc.AccessServiceServicer):
         self, request: pb.ListCallersRequest, context: Any
     ) -> pb.ListCallersResponse:
         """See the proto."""
-        page = await self._access.list_callers(
+        page = await self._callers.list(
             fields.page_token(request.page_token), fields.page_size(request.page_size)
         )
         return pb.ListCallersResponse(
@@ -55,7 +55,7 @@ class AccessService(pb_grpc.AccessServiceServicer):
         self, request: pb.RevokeCallerRequest, context: Any
     ) -> pb.RevokeCallerResponse:
         """See the proto."""
-        revoked = await self._access.revoke_caller(
+        revoked = await self._callers.revoke(
             fields.change_request(request, request.request_id),
             fields.required("caller", request.caller),
         )
@@ -72,7 +72,7 @@ class AccessService(pb_grpc.AccessServiceServicer):
         since_ms = None
         if request.HasField("since"):
             since_ms = round(fields.instant("since", request.since).timestamp() * 1000)
-        page = await self._access.list_audit_rows(
+        page = await self._callers.list_audit_rows(
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             fields.text("actor", request.actor, _LONGEST_NAME),

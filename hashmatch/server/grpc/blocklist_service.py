@@ -18,7 +18,7 @@ from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.server.grpc.uploads import open_upload, told_when_taken
 from hashmatch.usecases.blocklist import Blocklist
-from hashmatch.usecases.changes import ChangeFeed
+from hashmatch.usecases.changes import Changes
 from hashmatch.usecases.exports import EntryPart, Exports
 from hashmatch.usecases.imports import Imports, ListSaid
 from hashmatch.usecases.previews import DEFAULT_SCREENINGS, MOST_SCREENINGS, Previews
@@ -48,7 +48,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         blocklist: Blocklist,
         imports: Imports,
         exports: Exports,
-        feed: ChangeFeed,
+        feed: Changes,
         previews: Previews,
     ) -> None:
         """Serves one `Blocklist`, what comes and goes as lists, the feed of its changes, and

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hashmatch.model.cases import CaseDecision, CaseState, CaseType
 from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
-from hashmatch.usecases.cases import Review
+from hashmatch.usecases.cases import Cases
 from hashmatch.v1 import review_service_pb2 as pb
 from hashmatch.v1 import review_service_pb2_grpc as pb_grpc
 from hashmatch.wire.cases import case_to_wire
@@ -22,8 +22,8 @@ _LONGEST_ETAG: Final = 64
 class ReviewService(pb_grpc.ReviewServiceServicer):
     """See review_service.proto."""
 
-    def __init__(self, review: Review) -> None:
-        """Serves one `Review`."""
+    def __init__(self, review: Cases) -> None:
+        """Serves one `Cases`."""
         self._review = review
 
     async def ListCases(self, request: pb.ListCasesRequest, context: Any) -> pb.ListCasesResponse:

@@ -10,7 +10,6 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from hashmatch.access.authorizer import Access
 from hashmatch.errors import ConfigInvalid
 from hashmatch.server.grpc.access_interceptor import AccessInterceptor
 from hashmatch.server.grpc.access_service import AccessService
@@ -18,13 +17,7 @@ from hashmatch.server.grpc.blocklist_service import BlocklistService
 from hashmatch.server.grpc.errors_interceptor import ErrorsInterceptor
 from hashmatch.server.grpc.review_service import ReviewService
 from hashmatch.server.grpc.screening_service import MAX_IMAGE_BYTES, ScreeningService
-from hashmatch.usecases.blocklist import Blocklist
-from hashmatch.usecases.cases import Review
-from hashmatch.usecases.changes import ChangeFeed
-from hashmatch.usecases.exports import Exports
-from hashmatch.usecases.imports import Imports
-from hashmatch.usecases.previews import Previews
-from hashmatch.usecases.screenings import Screenings
+from hashmatch.usecases.assembly import UseCases
 from hashmatch.v1 import (
     access_service_pb2,
     blocklist_service_pb2,
@@ -79,32 +72,33 @@ class Tls:
 class Server:
     """One listening port."""
 
-    def __init__(
-        self,
-        screenings: Screenings,
-        blocklist: Blocklist,
-        imports: Imports,
-        exports: Exports,
-        feed: ChangeFeed,
-        review: Review,
-        access: Access,
-        previews: Previews,
-    ) -> None:
+    def __init__(self, use_cases: UseCases) -> None:
         """Does not listen before `start`."""
         self._server = aio.server(
-            interceptors=[ErrorsInterceptor(), AccessInterceptor(access)],
+            interceptors=[ErrorsInterceptor(), AccessInterceptor(use_cases.authorizer)],
             options=OPTIONS,
         )
-        self._feed = feed
+        self._changes = use_cases.changes
         self._health = health.aio.HealthServicer()
         screening_grpc.add_ScreeningServiceServicer_to_server(
-            ScreeningService(screenings), self._server
+            ScreeningService(use_cases.screenings), self._server
         )
         blocklist_grpc.add_BlocklistServiceServicer_to_server(
-            BlocklistService(blocklist, imports, exports, feed, previews), self._server
+            BlocklistService(
+                use_cases.blocklist,
+                use_cases.imports,
+                use_cases.exports,
+                use_cases.changes,
+                use_cases.previews,
+            ),
+            self._server,
         )
-        review_grpc.add_ReviewServiceServicer_to_server(ReviewService(review), self._server)
-        access_grpc.add_AccessServiceServicer_to_server(AccessService(access), self._server)
+        review_grpc.add_ReviewServiceServicer_to_server(
+            ReviewService(use_cases.cases), self._server
+        )
+        access_grpc.add_AccessServiceServicer_to_server(
+            AccessService(use_cases.callers), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
@@ -138,7 +132,7 @@ class Server:
     async def stop(self, grace_seconds: float) -> None:
         """Takes no new requests, lets those at work end for ``grace_seconds``, then stops."""
         await self._health.enter_graceful_shutdown()
-        self._feed.end()  # Its readers would stay for all of it.
+        self._changes.end()  # Its readers would stay for all of it.
         await self._server.stop(grace_seconds)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

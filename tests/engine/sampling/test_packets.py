@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hashmatch.engine.sampling.packets import Access, Doubt, PacketChooser
+from hashmatch.engine.sampling.packets import Doubt, PacketChooser, PacketRole
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Packet:
     """
 
     pts_ms: int
-    access: Access = Access.SKIPPABLE
+    access: PacketRole = PacketRole.SKIPPABLE
     kept: bool = True
     hidden: bool = False
     size: int = 1000
@@ -37,10 +37,10 @@ class Decoder:
     def take(self) -> None:
         while (due := self.chooser.due()) is not None:
             if due.left_out:
-                assert due.packet.access is Access.ENTRY
+                assert due.packet.access is PacketRole.ENTRY
                 self.flush()
             self.sent.append(due.packet)
-            if (due.packet.kept or due.packet.access is Access.ENTRY) and not due.packet.hidden:
+            if (due.packet.kept or due.packet.access is PacketRole.ENTRY) and not due.packet.hidden:
                 self.inside.append(due.packet.pts_ms)
             while len(self.inside) > self.delay:
                 self.show()
@@ -81,7 +81,7 @@ def stream(
     return [
         Packet(
             pts_ms,
-            Access.ENTRY if pts_ms in entries else Access.SKIPPABLE,
+            PacketRole.ENTRY if pts_ms in entries else PacketRole.SKIPPABLE,
             number % kept == 0,
         )
         for number, pts_ms in enumerate(times)
@@ -92,7 +92,7 @@ packets = st.lists(
     st.builds(
         Packet,
         pts_ms=st.integers(0, 400),
-        access=st.sampled_from([Access.SKIPPABLE] * 4 + [Access.ENTRY, Access.NEEDED]),
+        access=st.sampled_from([PacketRole.SKIPPABLE] * 4 + [PacketRole.ENTRY, PacketRole.NEEDED]),
         kept=st.booleans(),
         hidden=st.sampled_from([False] * 9 + [True]),
         size=st.sampled_from([1000] * 9 + [1 << 24]),
@@ -106,7 +106,9 @@ delays = st.integers(0, 4)
 
 @given(st.one_of(packets, in_order), gaps, delays, st.integers(0, 50))
 @settings(deadline=None, max_examples=500)
-@example([Packet(0, Access.ENTRY), *(Packet(i, kept=False) for i in range(1, 400, 10))], 100, 0, 1)
+@example(
+    [Packet(0, PacketRole.ENTRY), *(Packet(i, kept=False) for i in range(1, 400, 10))], 100, 0, 1
+)
 def test_no_stretch_goes_unseen_or_there_is_doubt(
     some: list[Packet], max_gap_ms: int, delay: int, lasts_ms: int
 ) -> None:
@@ -141,8 +143,8 @@ def test_what_is_decoded_refers_to_nothing_that_was_left_out(
     places = {id(packet): place for place, packet in enumerate(some)}
     for before, after in itertools.pairwise(sent):
         skipped = some[places[id(before)] + 1 : places[id(after)]]
-        assert not skipped or after.access is Access.ENTRY
-        assert all(each.access is not Access.NEEDED for each in skipped)
+        assert not skipped or after.access is PacketRole.ENTRY
+        assert all(each.access is not PacketRole.NEEDED for each in skipped)
 
 
 def test_entries_a_second_apart_are_all_that_is_decoded() -> None:
@@ -174,7 +176,7 @@ def test_one_entry_in_a_minute_means_that_all_is_decoded() -> None:
 
 def test_of_entries_alone_not_all_are_decoded() -> None:
     """An upload of key frames alone would cost several times as much as any other."""
-    packets = [Packet(pts_ms, Access.ENTRY) for pts_ms in range(0, 10_000, 40)]
+    packets = [Packet(pts_ms, PacketRole.ENTRY) for pts_ms in range(0, 10_000, 40)]
     sent = [each.pts_ms for each in decode(packets).sent]
     assert sent == list(range(0, 9_900, 280))[: len(sent)]
     assert len(sent) == 36
@@ -183,20 +185,20 @@ def test_of_entries_alone_not_all_are_decoded() -> None:
 def test_frames_that_nothing_refers_to_for_too_long_raise_doubt() -> None:
     """The decoder leaves such frames out: five seconds could pass unseen."""
     with pytest.raises(Doubt):
-        decode([Packet(0, Access.ENTRY), *(Packet(i * 40, kept=False) for i in range(1, 125))])
+        decode([Packet(0, PacketRole.ENTRY), *(Packet(i * 40, kept=False) for i in range(1, 125))])
     with pytest.raises(Doubt):
         decode(
             [
-                Packet(0, Access.ENTRY),
+                Packet(0, PacketRole.ENTRY),
                 *(Packet(i * 40, kept=False) for i in range(1, 125)),
-                Packet(5000, Access.ENTRY),
+                Packet(5000, PacketRole.ENTRY),
             ]
         )
 
 
 def test_frames_that_come_late_raise_doubt() -> None:
     """What a file puts behind a leap of its times would be taken for seen."""
-    first = [Packet(0, Access.ENTRY), *(Packet(40 * i) for i in range(1, 25)), Packet(2440)]
+    first = [Packet(0, PacketRole.ENTRY), *(Packet(40 * i) for i in range(1, 25)), Packet(2440)]
     with pytest.raises(Doubt):
         decode([*first, *(Packet(1450 + 39 * i) for i in range(25))])
     # Where there is no such stretch, none is missed.
@@ -206,7 +208,7 @@ def test_frames_that_come_late_raise_doubt() -> None:
 def test_a_needed_packet_is_decoded_and_what_comes_before_it() -> None:
     """Parameter sets in a packet that is left out would change what a key frame shows."""
     packets = stream(3, keys=(0.0, 1.0, 2.0))
-    packets[5] = Packet(packets[5].pts_ms, Access.NEEDED)
+    packets[5] = Packet(packets[5].pts_ms, PacketRole.NEEDED)
     sent = [each.pts_ms for each in decode(packets).sent]
     assert sent == [*range(0, 201, 40), 1000, 2000]
 
@@ -214,9 +216,9 @@ def test_a_needed_packet_is_decoded_and_what_comes_before_it() -> None:
 def test_frames_before_an_entry_that_was_jumped_to_are_left_out() -> None:
     """The decoder would fail on frames that refer to what it never got."""
     packets = stream(3, keys=(0.0, 1.0, 2.0))
-    at = packets.index(Packet(1000, Access.ENTRY))
+    at = packets.index(Packet(1000, PacketRole.ENTRY))
     # An open group of pictures: two of its frames are shown before its first.
-    before = [replace(each, access=Access.LEADING) for each in packets[at - 2 : at]]
+    before = [replace(each, access=PacketRole.LEADING) for each in packets[at - 2 : at]]
     packets[at - 2 : at + 1] = [packets[at], *before]
     assert [each.pts_ms for each in decode(packets).sent] == [0, 1000, 2000]
 
@@ -226,7 +228,7 @@ def test_only_by_the_streams_own_word_is_a_frame_one_that_comes_before() -> None
     that follows as changes of another.
     """
     packets = stream(3, keys=(0.0, 1.0, 2.0))
-    at = packets.index(Packet(1000, Access.ENTRY))
+    at = packets.index(Packet(1000, PacketRole.ENTRY))
     packets[at + 1] = replace(packets[at + 1], pts_ms=980)
     with pytest.raises(Doubt):
         decode(packets)
@@ -246,20 +248,20 @@ def test_a_last_frame_that_is_shown_for_long_is_decoded() -> None:
 
 def test_more_frames_than_a_screen_shows_are_not_passed_over() -> None:
     """Times close together would hide any number of frames."""
-    packets = [Packet(0, Access.ENTRY), *(Packet(1 + i // 10) for i in range(5000))]
-    packets.append(Packet(900, Access.ENTRY))
+    packets = [Packet(0, PacketRole.ENTRY), *(Packet(1 + i // 10) for i in range(5000))]
+    packets.append(Packet(900, PacketRole.ENTRY))
     assert len(decode(packets).sent) > 4800
 
 
 def test_waiting_packets_are_bounded_in_bytes() -> None:
     """A worker could be filled with packets that nobody decodes."""
-    packets = [Packet(0, Access.ENTRY), *(Packet(i, size=1 << 20) for i in range(1, 101))]
+    packets = [Packet(0, PacketRole.ENTRY), *(Packet(i, size=1 << 20) for i in range(1, 101))]
     assert 101 - len(decode(packets).sent) <= 33
 
 
 def test_hidden_packets_are_no_gap() -> None:
     """A clip that was trimmed by its container alone would be decoded twice over."""
-    packets = [Packet(-400 + i * 40, Access.NEEDED, hidden=True) for i in range(10)]
-    packets[0] = Packet(-400, Access.NEEDED, hidden=True)
+    packets = [Packet(-400 + i * 40, PacketRole.NEEDED, hidden=True) for i in range(10)]
+    packets[0] = Packet(-400, PacketRole.NEEDED, hidden=True)
     packets += stream(2, keys=())
     assert decode(packets).shown[0] == 0

@@ -365,7 +365,7 @@ async def test_a_wrong_request_is_told_what_is_wrong(
     door: Door, method: str, request_: Message, code: grpc.StatusCode, reason: str, field: str
 ) -> None:
     """Whoever writes a client would have to guess, and a program could not react."""
-    before = door.parts.store.revision()
+    before = door.parts.blocklist_store.revision()
     refusal = await refused(method_of(door, method)(request_))
     assert (refusal.code, refusal.reason) == (code, reason)
     if field:
@@ -373,7 +373,7 @@ async def test_a_wrong_request_is_told_what_is_wrong(
         assert refusal.message is not None
         assert refusal.message.startswith(f"{field}: ")
     assert len(refusal.message or "") < 500
-    assert door.parts.store.revision() == before
+    assert door.parts.blocklist_store.revision() == before
 
 
 CHANGING: list[tuple[str, Callable[[str], Any]]] = [
