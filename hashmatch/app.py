@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -246,6 +247,19 @@ def _issuer(settings: Settings) -> Issuer | None:
 def _tls(settings: Settings) -> Tls | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
+    # Told here: to gRPC it looks like an address that is taken.
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=""
+        )
+    except ssl.SSLError as error:
+        raise ConfigInvalid(
+            f"tls_certificate: cannot be used with tls_key ({error.reason or 'not PEM'}); both "
+            "must be PEM, the key without a passphrase and of this certificate",
+            setting="tls_certificate",
+        ) from error
+    except OSError:
+        pass  # The one that cannot be read is named below.
     return Tls(
         certificate=_file("tls_certificate", settings.tls_certificate),
         key=_file("tls_key", settings.tls_key),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
     )
     listen: str = pydantic.Field(
         "127.0.0.1:50051",
-        pattern=r"^.+:[0-9]{1,5}$",
+        min_length=1,
         description="Address to listen at, HOST:PORT. Port 0: any that is free.",
     )
     tls_certificate: Path | None = pydantic.Field(
@@ -84,7 +85,6 @@ class Settings(BaseSettings):
     )
     metrics: str = pydantic.Field(
         "",
-        pattern=r"^(.+:[0-9]{1,5})?$",
         description="Address to serve metrics for Prometheus at, HOST:PORT, by http and to whoever "
         "asks. Empty: nowhere.",
     )
@@ -245,6 +245,8 @@ class Settings(BaseSettings):
     @pydantic.field_validator("listen", "metrics")
     @classmethod
     def _has_a_port(cls, value: str) -> str:
+        if value and not re.fullmatch(r".+:[0-9]{1,5}", value):
+            raise ValueError("must be HOST:PORT")
         # gRPC takes 65536 for 0, and so on.
         if value and int(value.rpartition(":")[2]) > 65535:
             raise ValueError("no port is above 65535")

@@ -302,7 +302,7 @@ class AccessDenied(HashmatchError):
 
     def __init__(self) -> None:
         """Says nothing of the reason."""
-        super().__init__("denied: this needs valid credentials of a role that may do it")
+        super().__init__("Denied: invalid credentials or insufficient role")
 
 
 class Unauthenticated(AccessDenied):

@@ -90,11 +90,22 @@ async def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConfigInvalid, match="cannot be listened at") as caught:
+        with pytest.raises(ConfigInvalid, match="cannot listen on") as caught:
             async with running(settings(tmp_path, listen=address)):
                 pass
     assert caught.value.metadata == {"setting": "listen"}
     assert descendants(os.getpid()) <= before
+
+
+async def test_a_certificate_that_is_none_is_said_so(tmp_path: Path) -> None:
+    """An operator would look for another program on the port."""
+    for name in ("certificate", "key"):
+        (tmp_path / name).write_text("no PEM")
+    files = {"tls_certificate": tmp_path / "certificate", "tls_key": tmp_path / "key"}
+    with pytest.raises(ConfigInvalid, match="tls_certificate: cannot be used") as caught:
+        async with running(settings(tmp_path / "data", **files)):
+            pass
+    assert caught.value.metadata == {"setting": "tls_certificate"}
 
 
 async def test_an_address_that_is_none_is_said_so(tmp_path: Path) -> None:

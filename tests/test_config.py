@@ -152,3 +152,10 @@ def test_the_page_of_settings_is_true() -> None:
     assert written.read_text() == page()
     listed = re.findall(r"^\| `HASHMATCH_(\w+)` \| .+ \| .{10,} \|$", page(), re.MULTILINE)
     assert [name.lower() for name in listed] == NAMES
+
+
+@pytest.mark.parametrize("name", ["listen", "metrics"])
+def test_what_an_address_looks_like_is_said(name: str) -> None:
+    """An operator would have to read a regular expression."""
+    with pytest.raises(ConfigInvalid, match=rf"HASHMATCH_{name.upper()}\): must be HOST:PORT"):
+        load(**{name: "localhost"})

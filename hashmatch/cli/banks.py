@@ -41,7 +41,7 @@ KindNames = Annotated[
     typer.Option(
         "--kind",
         help="A kind of hash to use, with the most differing bits: pdq:31, pdq_patch:40, "
-        "phash:8, sha256, md5, sha1. Several times for several.  [default: sha256 and pdq:31]",
+        "phash:8, sha256, md5, sha1. Repeatable.  [default: sha256, pdq:31, pdq_patch:40]",
         show_default=False,
     ),
 ]

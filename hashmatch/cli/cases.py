@@ -30,7 +30,7 @@ CaseId = Annotated[str, typer.Argument(metavar="ID", help="Id of the case.")]
 
 _ABOUT = {
     CaseType.REVIEW: "held for review",
-    CaseType.REOPENED: "what held it was withdrawn",
+    CaseType.REOPENED: "A matching entry was withdrawn",
     CaseType.FLOOD: "blocks far more than others",
 }
 
@@ -91,17 +91,27 @@ def decide(
     context: typer.Context,
     case_id: CaseId,
     uphold: Annotated[
-        bool, typer.Option("--uphold/--overturn", help="It is what was found; or it may go out.")
-    ],
+        bool | None,
+        typer.Option(
+            "--uphold/--overturn",
+            help="Uphold: keep blocked. Overturn: allow publishing.",
+            show_default=False,
+        ),
+    ] = None,
     why: Annotated[str, typer.Option(help="Kept with the case and in the audit trail.")] = "",
     etag: Annotated[
-        str, typer.Option(help="As case show told it: refused if there is new evidence since.")
+        str,
+        typer.Option(
+            help="The etag that case show printed; refused if there is new evidence since."
+        ),
     ] = "",
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide the case of a screening. That of an entry: entry release, or entry withdraw."""
     shared = options.of(context, server, as_json)
+    if uphold is None:
+        raise typer.BadParameter("Choose --uphold or --overturn")
     decision = CaseDecision.UPHELD if uphold else CaseDecision.OVERTURNED
     with options.connected(shared) as client:
         _print([client.decide_case(case_id, decision, why=why, etag=etag)], shared)

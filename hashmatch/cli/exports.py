@@ -35,7 +35,7 @@ _KEEP_SECONDS: Final = 1.0
 _LEFT_OUT: Final = {
     "flat": "hashes that are too flat to match",
     "kinds": "hashes of kinds that the format has no place for",
-    "entries": "entries that have no others",
+    "entries": "entries with no hashes of this kind",
 }
 _NOT_KEPT: Final = {
     "entries": "entries have several hashes: each will be an entry of its own",
@@ -216,7 +216,7 @@ def _tell(tally: Tally, output: Path | None, context: Context) -> None:
     where = "" if output is None else f" to {plain(str(output))}"
     stderr.print(f"{tally.entries} entries with {tally.hashes} hashes{where}", soft_wrap=True)
     for names, counts, what in (
-        (_LEFT_OUT, tally.left_out, "left out"),
+        (_LEFT_OUT, tally.left_out, "skipped"),
         (_NOT_KEPT, tally.not_kept, "not kept"),
     ):
         for name, number in counts.items():

@@ -91,7 +91,7 @@ def add(
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make entries of a list. Lines that are broken are told and left out.
+    """Make entries of a list. Invalid lines are reported and skipped.
 
     What the bank has already stays as it is, so a list may be imported again. Exit code 1 if any
     line is broken.
@@ -205,7 +205,7 @@ def withdraw(
 
 
 def _print(imports: Iterable[Import], context: Context) -> None:
-    rows = table("IMPORT", "BANK", "STATE", "MADE", "KNOWN", "GONE", "BROKEN")
+    rows = table("IMPORT", "BANK", "STATE", "ADDED", "DUPLICATE", "WITHDRAWN", "INVALID")
     for made in imports:
         if context.json:
             print_json({"import": message_json(import_to_wire(made))})
@@ -228,6 +228,6 @@ def _print_problems(name: str, made: Import, most: int) -> None:
         stdout.print(line.append(f"{plain(each.problem)} ({each.code.name})", style="default"))
     if made.broken > most:
         stderr.print(
-            f"{made.broken} lines are broken; --all-problems or import show tells all",
+            f"{made.broken} lines are invalid; --all-problems or import show lists all",
             style="dim",
         )

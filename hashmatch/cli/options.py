@@ -75,7 +75,7 @@ Since = Annotated[
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 After = Annotated[
     str,
-    typer.Option(metavar="TOKEN", help="Go on where a list ended that told this token."),
+    typer.Option(metavar="TOKEN", help="Continue from the token printed by the previous page."),
 ]
 
 # Why entries are there, and where they came from.

@@ -44,7 +44,7 @@ class ImportCalls:
         progress: Progress | None = None,
     ) -> Import:
         """Makes entries of a list of hashes: a path, bytes, or an open file. Lines that are broken
-        are told and left out; what the bank has already stays as it is. With ``dry_run`` nothing
+        are reported and skipped; what the bank has already stays as it is. With ``dry_run`` nothing
         is imported: it tells what would come of it. With ``pending`` its entries wait for approval
         in any bank.
         """

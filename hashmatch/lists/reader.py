@@ -198,8 +198,8 @@ class ListReader:
             return Format.HASHES
         raise InvalidField(
             "format",
-            "this is no list that is known: CSV with a header, JSON lines, a hash on each line, "
-            "vPDQ's text or ThreatExchange's JSON; if it is, say which",
+            "unknown format of list; known are CSV with a header, JSON lines, one hash on each "
+            "line, vPDQ's text and ThreatExchange's JSON; name the format if it is one of them",
         )
 
     # Formats
@@ -341,7 +341,7 @@ class ListReader:
             kind = _BY_DIGITS.get(digits)
             if kind is None:
                 problem = (
-                    "may be PDQ or SHA256: say which"
+                    "Ambiguous: add --kind pdq or --kind sha256"
                     if digits == 64
                     else f"has {digits} hex digits; no kind of hash has so many"
                 )
@@ -349,10 +349,10 @@ class ListReader:
         if digits != 2 * kind.width:
             raise Bad(
                 ProblemCode.LENGTH,
-                f"{kind.name} digest has {digits} hex digits, {2 * kind.width} needed",
+                f"{kind.name} hash has {digits} hex digits, {2 * kind.width} needed",
             )
         if not _HEX.fullmatch(text):
-            raise Bad(ProblemCode.HEX, f"{kind.name} digest has what is no hex digit")
+            raise Bad(ProblemCode.HEX, f"{kind.name} hash contains a non-hex character")
         if kind not in self._kinds:
             raise Bad(ProblemCode.KIND, f"the bank does not use {kind.name}")
         made = bytes.fromhex(text)

@@ -101,7 +101,7 @@ class ListWriter:
         if other:
             raise InvalidField("kind", f"{form.name} has no place for {other[0].name}")
         if form is Format.HASHES and len(set(kinds)) != 1:
-            raise InvalidField("kind", "a list of bare hashes is of one kind; say which")
+            raise InvalidField("kind", "a list of bare hashes has one kind; name it")
         self.kinds = frozenset(kinds) or HOLDS[form]
         self.tally = tally or Tally()
         self._form = form

@@ -103,7 +103,7 @@ class Database:
         """
         file = self.engine.url.database
         if not self.is_postgresql and not (file and Path(file).is_file()):
-            raise ConfigInvalid("database: there is no store here", setting="database")
+            raise ConfigInvalid("No database found; pass --data or --database", setting="database")
         found = sa.inspect(self.engine)
         if not found.has_table("audit") or (
             column is not None

@@ -93,7 +93,7 @@ def serving(listen: str) -> Iterator[str]:
         server, thread = start_http_server(int(port), host.strip("[]"), _REGISTRY)
     except OSError as error:
         raise ConfigInvalid(
-            f"metrics: {listen} cannot be listened at; is it taken?", setting="metrics"
+            f"metrics: cannot listen on {listen}; is the port in use?", setting="metrics"
         ) from error
     try:
         yield f"{host}:{server.server_port}"

@@ -53,7 +53,7 @@ from tests.support import image
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "hashmatch"
-SAID = "denied: this needs valid credentials of a role that may do it"
+SAID = "Denied: invalid credentials or insufficient role"
 
 METHODS = [
     (f"{service.name}/{method.name}", method)

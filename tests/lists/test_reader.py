@@ -111,7 +111,10 @@ def test_kinds_go_by_their_lengths_where_that_is_plain() -> None:
         assert one(made.hex()).hashes == [Hash(kind, made)]
     (problem,) = read(PDQ)
     assert isinstance(problem, ImportProblem)
-    assert (problem.code, problem.problem) == (ProblemCode.KIND, "may be PDQ or SHA256: say which")
+    assert (problem.code, problem.problem) == (
+        ProblemCode.KIND,
+        "Ambiguous: add --kind pdq or --kind sha256",
+    )
     assert one(PDQ, kind=Kind.SHA256).hashes == [Hash(Kind.SHA256, digest(1))]
 
 
@@ -195,16 +198,16 @@ BROKEN = {
     "63 digits": (
         f"{PDQ[:-1]},pdq,,,",
         ProblemCode.LENGTH,
-        "PDQ digest has 63 hex digits, 64 needed",
+        "PDQ hash has 63 hex digits, 64 needed",
     ),
-    "65 digits": (f"{PDQ}0,pdq,,,", ProblemCode.LENGTH, "PDQ digest has 65 hex digits, 64 needed"),
-    "of md5": (f"{PDQ},md5,,,", ProblemCode.LENGTH, "MD5 digest has 64 hex digits, 32 needed"),
-    "no hex": (f"g{PDQ[1:]},pdq,,,", ProblemCode.HEX, "PDQ digest has what is no hex digit"),
+    "65 digits": (f"{PDQ}0,pdq,,,", ProblemCode.LENGTH, "PDQ hash has 65 hex digits, 64 needed"),
+    "of md5": (f"{PDQ},md5,,,", ProblemCode.LENGTH, "MD5 hash has 64 hex digits, 32 needed"),
+    "no hex": (f"g{PDQ[1:]},pdq,,,", ProblemCode.HEX, "PDQ hash contains a non-hex character"),
     "a space": (f"{PDQ[:30]} {PDQ[31:]},pdq,,,", ProblemCode.HEX, ""),
     "base64": ("q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=,pdq,,,", ProblemCode.LENGTH, ""),
     "nothing": (",pdq,,,", ProblemCode.EMPTY, "has no hash"),
     "blanks": ("   ,pdq,,,", ProblemCode.EMPTY, ""),
-    "no kind": (f"{PDQ},,,,", ProblemCode.KIND, "may be PDQ or SHA256: say which"),
+    "no kind": (f"{PDQ},,,,", ProblemCode.KIND, "Ambiguous: add --kind pdq or --kind sha256"),
     "another kind": (f"{PDQ},tmk,,,", ProblemCode.KIND, "has a kind that is not known"),
     "not of the bank": (f"{PDQ},sha256,,,", ProblemCode.KIND, "the bank does not use SHA256"),
     "odd digits": ("abc,,,,", ProblemCode.LENGTH, "has 3 hex digits; no kind of hash has so many"),

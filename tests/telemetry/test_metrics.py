@@ -88,4 +88,4 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert f"metrics: {address} cannot be listened at" in done.stdout + done.stderr
+    assert f"metrics: cannot listen on {address}" in done.stdout + done.stderr

@@ -119,7 +119,7 @@ class Server:
             )
         except RuntimeError as error:
             raise ConfigInvalid(
-                f"listen: {listen} cannot be listened at; is it taken?", setting="listen"
+                f"listen: cannot listen on {listen}; is the port in use?", setting="listen"
             ) from error
         await self._server.start()
         return f"{listen.rpartition(':')[0]}:{port}"
