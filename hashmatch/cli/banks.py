@@ -154,6 +154,42 @@ def bank_list(
         _print_banks(listed(banks, "banks", cursor, shared), shared)
 
 
+@app.command("show")
+def bank_show(
+    context: typer.Context, bank: BankName, server: Server = None, as_json: AsJson = False
+) -> None:
+    """Show one bank, with all that decides what it does."""
+    shared = options.of(context, server, as_json)
+    with options.connected(shared) as client:
+        shown = client.get_bank(bank)
+    if shared.json:
+        print_json({"bank": message_json(bank_to_wire(shown))})
+        return
+    policy = shown.policy
+    rows = table("", "")
+    for name, value in (
+        ("bank", shown.name),
+        ("id", shown.bank_id),
+        ("label", shown.label),
+        ("action", shown.action.name.lower()),
+        ("kinds", _kinds(shown)),
+        ("entries", f"{shown.active_entries} active"),
+        ("state", shown.state.name.lower()),
+        ("activation", shown.activation.name.lower().replace("_", "-")),
+        ("mode", policy.mode.name.lower()),
+        ("traffic", f"{policy.traffic_percent} %"),
+        ("block score", f"{policy.block_score}"),
+        ("review score", f"{policy.review_score}"),
+        ("flood limit", f"{policy.flood_limit}" if policy.flood_limit else "none"),
+        ("created", f"{shown.create_time:%Y-%m-%d %H:%M:%S} UTC"),
+        ("updated", f"{shown.update_time:%Y-%m-%d %H:%M:%S} UTC"),
+        ("etag", shown.etag),
+    ):
+        if value:
+            rows.add_row(name, plain(value))
+    stdout.print(rows)
+
+
 @app.command("update")
 def bank_update(
     context: typer.Context,
@@ -251,6 +287,13 @@ def _thresholds(kinds: list[str] | None) -> dict[Kind, int] | None:
     return chosen or None
 
 
+def _kinds(bank: Bank) -> str:
+    return " ".join(
+        kind.name.lower() if kind.exact else f"{kind.name.lower()}:{most}"
+        for kind, most in bank.thresholds.items()
+    )
+
+
 def _doing(policy: BankPolicy) -> str:
     if policy.mode is BankMode.SHADOW:
         return ", shadow"
@@ -263,14 +306,10 @@ def _print_banks(banks: Iterable[Bank], context: Context) -> None:
     for bank in banks:
         if context.json:
             print_json({"bank": message_json(bank_to_wire(bank))})
-        kinds = " ".join(
-            kind.name.lower() if kind.exact else f"{kind.name.lower()}:{most}"
-            for kind, most in bank.thresholds.items()
-        )
         rows.add_row(
             plain(bank.name),
             bank.action.name.lower(),
-            kinds,
+            _kinds(bank),
             str(bank.active_entries),
             bank.state.name.lower() + _PERSONS[bank.activation] + _doing(bank.policy),
             plain(bank.label),

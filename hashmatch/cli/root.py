@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from hashmatch import streams
@@ -21,7 +24,7 @@ from hashmatch.cli import (
     serve,
 )
 from hashmatch.cli.options import AsJson, Server
-from hashmatch.cli.output import Context
+from hashmatch.cli.output import Context, stdout
 
 __all__ = ["app", "main"]
 
@@ -34,8 +37,28 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        stdout.print(f"hashmatch {metadata.version('hashmatch')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root(context: typer.Context, server: Server = None, as_json: AsJson = False) -> None:
+def root(
+    context: typer.Context,
+    server: Server = None,
+    as_json: AsJson = False,
+    version: Annotated[  # noqa: ARG001 - acts before any command
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+            show_default=False,
+        ),
+    ] = False,
+) -> None:
     """Screens media against a blocklist of perceptual hashes before it is published."""
     context.obj = Context(server, as_json)
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from hashmatch.cli.list_files import ListFile
 from hashmatch.cli.screening import EXIT_CODES
 from hashmatch.client import Client
 from hashmatch.model.callers import Role, new_token
-from hashmatch.model.verdicts import Action, EntryState, Kind, Verdict
+from hashmatch.model.records import BankPolicy
+from hashmatch.model.verdicts import Action, Activation, BankMode, EntryState, Kind, Verdict
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer
 from tests.support import clip, image, new_id, reencoded, signals
@@ -64,6 +66,7 @@ COMMANDS = [
     ["bank"],
     ["bank", "create"],
     ["bank", "list"],
+    ["bank", "show"],
     ["bank", "update"],
     ["bank", "archive"],
     ["entry"],
@@ -274,6 +277,11 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     archived = run("bank", "archive", f"{name}-2", "--json")
     assert archived.object["bank"]["state"] == "BANK_STATE_ARCHIVED"
     assert run("bank", "archive", f"{name}-2").code == 1
+
+
+def test_the_version_is_told() -> None:
+    """Nobody could say which version a fault was seen with."""
+    assert run("--version").out == f"hashmatch {metadata.version('hashmatch')}\n"
 
 
 def test_a_bank_that_is_tried_before_it_acts(files: Path) -> None:
@@ -718,7 +726,7 @@ def test_a_bank_is_exported(bank: str, files: Path, client: Client, tmp_path: Pa
     assert sorted(each.stem for each in folder.iterdir()) == sorted(
         each.ref.entry_id for each in (film, hashes)
     )
-    assert "left out" in films.err
+    assert "skipped: " in films.err
     assert "not kept: 2 entries have references" in films.err
     shared = run("entry", "export", bank, "--format", "threatexchange", "--since", "1h")
     rows = json.loads(shared.out)["data"]
@@ -794,6 +802,7 @@ def test_an_export_goes_on_where_one_was_ended(bank: str, client: Client, tmp_pa
     "arguments",
     [
         ["bank", "list"],
+        ["bank", "show"],
         ["entry", "list"],
         ["screening", "list"],
         ["screening", "show", "scr_x"],
@@ -884,6 +893,7 @@ def test_output_fits_a_terminal(bank: str, files: Path, client: Client) -> None:
     file.write_bytes(clip([61, 62, 63], quality=6))
     for arguments in (
         ["bank", "list"],
+        ["bank", "show"],
         ["entry", "list", "--bank", bank],
         ["screening", "list"],
         ["screening", "show", screened],
@@ -997,3 +1007,25 @@ def test_what_takes_long_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) 
             while "comparing" not in shown.getvalue() and time.monotonic() < until:
                 time.sleep(0.01)
         assert ("comparing" in shown.getvalue()) is told
+
+
+# The last: its bank makes the list of banks wide.
+def test_a_bank_is_shown_with_all_that_decides(client: Client) -> None:
+    """A curator could not see by which scores a bank blocks, or how an entry gets active."""
+    made = client.create_bank(
+        f"shown-{new_id()}",
+        action=Action.REVIEW,
+        label="what [b]it[/b] holds",
+        thresholds={Kind.PDQ: 20, Kind.MD5: 0},
+        activation=Activation.TWO_PERSON,
+        policy=BankPolicy(mode=BankMode.SHADOW, traffic_percent=7, block_score=33, flood_limit=0),
+    )
+    text = run("bank", "show", made.name).out
+    for each in (
+        made.name, made.bank_id, "what [b]it[/b] holds", "review", "pdq:20", "md5", "two-person",
+        "shadow", "7 %", "33", "none", made.etag,
+    ):  # fmt: skip
+        assert each in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert run("bank", "show", made.bank_id, "--json").object["bank"]["name"] == made.name
+    client.archive_bank(made.name)

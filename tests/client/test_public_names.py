@@ -197,7 +197,7 @@ SETTINGS = {
 }
 
 COMMANDS = {
-    "": "--install-completion --json --server --show-completion",
+    "": "--install-completion --json --server --show-completion --version",
     "serve": "--allow-plaintext --data --database --json --listen --unsafe-no-auth "
     "--unsafe-no-sandbox --workers",
     "screen": "--exit-code --jobs --json --no-exit-code --server --timeout FILES",
@@ -229,6 +229,7 @@ COMMANDS = {
     "bank create": "--action --activation --block-score --flood-limit --json --kind --label --live "
     "--review-score --server --shadow --traffic NAME",
     "bank list": "--after --json --limit --server --since",
+    "bank show": "--json --server BANK",
     "bank update": "--action --activation --block-score --flood-limit --json --kind --label "
     "--live --name --review-score --server --shadow --traffic BANK",
     "bank archive": "--json --server BANK",
