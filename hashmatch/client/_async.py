@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -25,7 +25,7 @@ from hashmatch.client._entries import EntryCalls
 from hashmatch.client._exports import ExportCalls
 from hashmatch.client._gate import Gate
 from hashmatch.client._imports import ImportCalls
-from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._media import MediaReader, MediaSource, Progress, begin_upload
 from hashmatch.client._paging import Cursor, PagingCalls
 from hashmatch.client._previews import PreviewCalls
 from hashmatch.client._review import ReviewCalls
@@ -150,13 +150,16 @@ class AsyncClient(
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
             header.size_bytes = reader.size
 
-            async def messages() -> AsyncIterator[screening_pb.ScreenUploadRequest]:
-                yield screening_pb.ScreenUploadRequest(header=header)
-                async for chunk in reader.chunks(progress):
-                    yield screening_pb.ScreenUploadRequest(chunk=chunk)
-
             return self._gate.answer(
-                lambda left: self._screening.ScreenUpload(messages(), timeout=left), timeout
+                lambda left: begin_upload(
+                    self._screening.ScreenUpload,
+                    screening_pb.ScreenUploadRequest(header=header),
+                    lambda chunk: screening_pb.ScreenUploadRequest(chunk=chunk),
+                    reader,
+                    progress,
+                    left,
+                ),
+                timeout,
             )
 
         response = await self._upload(media, call, timeout_seconds)

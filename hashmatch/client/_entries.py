@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from hashmatch.client._connection import new_request_id
 from hashmatch.client._gate import Gate
-from hashmatch.client._media import MediaReader, MediaSource, Progress
+from hashmatch.client._media import MediaReader, MediaSource, Progress, begin_upload
 from hashmatch.client._paging import Cursor
 from hashmatch.model.records import Entry, Provenance
 from hashmatch.model.verdicts import EntryState
@@ -58,13 +58,16 @@ class EntryCalls:
         def call(reader: MediaReader, timeout: float | None) -> Awaitable[Any]:
             header.size_bytes = reader.size
 
-            async def messages() -> AsyncIterator[pb.CreateEntryFromMediaRequest]:
-                yield pb.CreateEntryFromMediaRequest(header=header)
-                async for chunk in reader.chunks(progress):
-                    yield pb.CreateEntryFromMediaRequest(chunk=chunk)
-
             return self._gate.answer(
-                lambda left: self._blocklist.CreateEntryFromMedia(messages(), timeout=left), timeout
+                lambda left: begin_upload(
+                    self._blocklist.CreateEntryFromMedia,
+                    pb.CreateEntryFromMediaRequest(header=header),
+                    lambda chunk: pb.CreateEntryFromMediaRequest(chunk=chunk),
+                    reader,
+                    progress,
+                    left,
+                ),
+                timeout,
             )
 
         response = await self._upload(media, call, timeout_seconds)

@@ -7,9 +7,11 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
-__all__ = ["MediaReader", "MediaSource", "Progress"]
+from hashmatch.wire.status import TAKEN_KEY
+
+__all__ = ["MediaReader", "MediaSource", "Progress", "begin_upload"]
 
 MediaSource = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -17,6 +19,10 @@ MediaSource = str | os.PathLike[str] | bytes | BinaryIO
 Progress = Callable[[int, int], None]
 
 _CHUNK_BYTES: Final = 256 * 1024
+
+# Seconds that chunks are held back for a server that has not said whether it takes the upload. A
+# proxy might keep that to itself.
+_HELD_SECONDS: Final = 10.0
 
 
 class MediaReader:
@@ -72,3 +78,40 @@ class MediaReader:
         """Closes what was opened here."""
         if self._owned:
             self._file.close()
+
+
+def begin_upload(
+    method: Callable[..., Any],
+    header: Any,
+    of_chunk: Callable[[bytes], Any],
+    reader: MediaReader,
+    progress: Progress | None,
+    timeout: float | None,
+) -> Any:
+    """The call of a method that takes a header and then chunks, which ``of_chunk`` makes messages.
+
+    The header goes at once, chunks when the server has said that it takes them. To what a server
+    has refused gRPC cannot write, and then forgets why it was refused.
+    """
+
+    async def messages() -> AsyncIterator[Any]:
+        yield header
+        if await _is_taken(call):
+            async for chunk in reader.chunks(progress):
+                yield of_chunk(chunk)
+
+    call = method(messages(), timeout=timeout)
+    return call
+
+
+async def _is_taken(call: Any) -> bool:
+    told = asyncio.ensure_future(call.initial_metadata())
+    await asyncio.wait([told], timeout=_HELD_SECONDS)
+    if not told.done():
+        return True
+    if TAKEN_KEY in told.result():
+        return True
+    # It is refused, or answered already; until that has come, gRPC would forget it.
+    ended = asyncio.ensure_future(call.code())
+    await asyncio.wait([ended], timeout=_HELD_SECONDS)
+    return not call.done()

@@ -44,7 +44,7 @@ from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.records import screening_to_wire
 from hashmatch.wire.signals import signals_to_wire
-from hashmatch.wire.status import DETAILS_KEY, code_of, status_details
+from hashmatch.wire.status import DETAILS_KEY, TAKEN_KEY, code_of, status_details
 from tests.conftest import RunningServer
 from tests.store.test_screenings import screening
 from tests.support import (
@@ -347,6 +347,7 @@ class Flaky(pb_grpc.ScreeningServiceServicer):
         first = await anext(request_iterator)
         data = b""
         if not self.reads_nothing:
+            await context.send_initial_metadata(((TAKEN_KEY, "1"),))
             data = b"".join([message.chunk async for message in request_iterator])
         self.attempts.append((first.header.request_id, first.header.size_bytes, data))
         await self._fail(context)

@@ -14,7 +14,7 @@ import pytest_asyncio
 from grpc import aio
 
 from hashmatch import errors
-from hashmatch.client import AsyncClient, Client
+from hashmatch.client import AsyncClient, Client, _media
 from hashmatch.model.records import Screening
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
@@ -36,7 +36,8 @@ class Small(pb_grpc.ScreeningServiceServicer):
         self.held = asyncio.Event()
         self.held.set()  # Unless a test wants uploads to stay.
         self.seconds = 0.0  # That each takes.
-        self.tells = True
+        self.tells = True  # At once that it takes one.
+        self.says_nothing = False
         self.delay_ms = DELAY_MS
         self.refuses_each: int | None = None  # Whatever its room is.
         self.seen = 0
@@ -54,7 +55,9 @@ class Small(pb_grpc.ScreeningServiceServicer):
             await context.abort(code_of(error), str(error), trailing_metadata=(details,))
         self.room -= 1
         try:
-            if self.tells:
+            if not self.tells:
+                await self.held.wait()
+            if not self.says_nothing:
                 await context.send_initial_metadata(((TAKEN_KEY, "1"),))
             async for _ in request_iterator:
                 pass
@@ -220,3 +223,38 @@ async def test_slow_uploads_are_not_in_the_way(server: RunningServer) -> None:
             assert TAKEN_KEY in await call.initial_metadata()
         more.set()
         assert (await call).screening.coverage.complete
+
+
+async def test_nothing_is_sent_to_a_server_that_may_refuse(small: tuple[Small, str]) -> None:
+    """GRPC forgets why an upload was refused if it could not be sent any more."""
+    servicer, address = small
+    servicer.room = 0
+    sent: list[int] = []
+    async with AsyncClient(address) as client:
+        with pytest.raises(errors.Overloaded):
+            await client.screen(
+                bytes(10**6), timeout_seconds=0, progress=lambda so_far, _: sent.append(so_far)
+            )
+        assert sent == []
+        servicer.room, servicer.tells = 1, False
+        servicer.held.clear()
+        task = asyncio.create_task(
+            client.screen(bytes(10**6), progress=lambda so_far, _: sent.append(so_far))
+        )
+        await until(lambda: servicer.seen == 2)
+        await asyncio.sleep(0.1)
+        assert sent == []
+        servicer.held.set()
+        await task
+    assert sent[-1] == 10**6
+
+
+async def test_a_server_that_says_nothing_gets_the_upload_all_the_same(
+    small: tuple[Small, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy that holds such words back every upload would wait until its deadline."""
+    monkeypatch.setattr(_media, "_HELD_SECONDS", 0.2)
+    servicer, address = small
+    servicer.says_nothing = True
+    async with AsyncClient(address) as client:
+        assert await outcome(client, 60) == "answered"

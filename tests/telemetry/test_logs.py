@@ -34,10 +34,10 @@ TOKEN = "bearer-token-numbat"
 
 CODE = """
 import sys
-from hashmatch import telemetry
+from hashmatch.telemetry import logs
 
-telemetry.configure(sys.argv[1])
-log = telemetry.get_logger("a.module")
+logs.configure(sys.argv[1])
+log = logs.get_logger("a.module")
 
 def fails(digest):
     return 1 // 0
