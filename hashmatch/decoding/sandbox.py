@@ -133,7 +133,8 @@ class Sandbox:
             job_is_over = done is not None and await worker.is_ready(_READY_SECONDS)
             return done
         except (EOFError, ConnectionError, BadMessage) as error:
-            ended = await worker.how_it_ended()
+            hung_up = not isinstance(error, BadMessage)
+            ended = await worker.how_it_ended(hung_up=hung_up)
             self._replace_template(worker.template)
             _log.warning("worker_died", reason=ended.code.name, error=type(error).__name__)
             raise ended from error

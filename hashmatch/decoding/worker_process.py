@@ -32,6 +32,9 @@ __all__ = ["Template", "Worker"]
 # A worker that does not stop this long after it was told to is killed.
 CANCEL_SECONDS: Final = 0.1
 
+# One that has hung up is about to end, and why it did is worth waiting for on a busy machine.
+_END_SECONDS: Final = 10.0
+
 # A worker is replaced after so many media, or once it has grown by so much: what a library leaks,
 # or a media has left behind, ends with it.
 _MEDIA_A_WORKER: Final = 2000
@@ -255,7 +258,11 @@ class Worker:
     @property
     def has_ended(self) -> bool:
         """True once the process is gone."""
-        return self._ended.is_set() or bool(select.select([self._pidfd], [], [], 0)[0])
+        if self._ended.is_set():
+            return True
+        waiting = select.poll()  # Not select(2), which knows no descriptor above 1023.
+        waiting.register(self._pidfd, select.POLLIN)
+        return bool(waiting.poll(0))
 
     async def send_job(self, job: Job, spool: Spool, cpu_seconds: float) -> None:
         """Begins a job, for which the worker has so much processor time."""
@@ -304,11 +311,11 @@ class Worker:
             return 0
         return (resident - mapped) * resource.getpagesize()
 
-    async def how_it_ended(self) -> MediaError:
-        """Of a worker that broke off, or is broken."""
-        code = None  # It lives, and talks nonsense.
+    async def how_it_ended(self, *, hung_up: bool) -> MediaError:
+        """Of a worker that ``hung_up``, or talks nonsense."""
+        code = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS):
+            async with asyncio.timeout(_END_SECONDS if hung_up else CANCEL_SECONDS):
                 await self._ended.wait()
                 code = await self._exit_code()
         if code == -signal.SIGXCPU:

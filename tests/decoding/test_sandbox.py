@@ -588,6 +588,24 @@ async def test_a_version_that_is_none_is_refused(
         await hostile("", f'say({{"type": "ready", "look_version": {text}}})').start()
 
 
+async def test_a_server_may_have_many_files_open(
+    hostile: Callable[..., Sandbox], spool: Spool
+) -> None:
+    """With a thousand uploads under way none would find a worker."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    many = [os.dup(0) for _ in range(1100)]
+    try:
+        running = hostile("say({'type': 'done', **TALLY}); say({'type': 'ready'}); link.recv(9)")
+        await running.start()
+        assert await asyncio.wait_for(running.inspect(spool, JOB, Listener()), PATIENCE_SECONDS)
+        await running.close()
+    finally:
+        for each in many:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 async def test_a_worker_that_never_gets_ready_again_holds_nobody_up(
     hostile: Callable[..., Sandbox], spool: Spool
 ) -> None:
