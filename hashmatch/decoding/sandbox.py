@@ -85,7 +85,8 @@ class Sandbox:
         self._starting: set[asyncio.Task[None]] = set()
         self._closed = False
         self._templates: list[Template] = []  # The newest last; others retire, or have ended.
-        self._beginning = asyncio.Lock()
+        self._beginning = asyncio.Lock()  # Of one that workers wait for.
+        self._retiring = False
 
     async def start(self) -> None:
         """Starts the workers. Raises `Internal` if one does not start, `ConfigInvalid` if one
@@ -240,14 +241,18 @@ class Sandbox:
             await each.end()
 
     def _replace_template(self, template: Template) -> None:
-        """Begins another in place of one that lost a worker, unless one is beginning already."""
-        is_newest = template is self._templates[-1] and not self._beginning.locked()
-        if is_newest and not self._closed:
+        """Begins another in place of one that lost a worker, unless one is beginning already. Until
+        it has begun workers are forked from the old one.
+        """
+        if not (self._retiring or template.retired or self._closed):
+            self._retiring = True
             self._in_background(self._retire(template))
 
     async def _retire(self, template: Template) -> None:
-        async with self._beginning:
+        try:
             await self._begin_template()
+        finally:
+            self._retiring = False
         await template.retire()
 
     def _in_background(self, work: Awaitable[None]) -> None:

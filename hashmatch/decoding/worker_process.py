@@ -162,18 +162,18 @@ class Template:
     async def fork(self) -> Worker:
         """A new worker, ready. Raises `Internal`, and `ConfigInvalid` if it cannot be confined."""
         link, theirs = _channel_pair()
+        self._workers += 1
         try:
             with theirs:
                 pid = await self._asked({"type": "fork"}, "pid", [theirs.fileno()])
             # It is a child of the template's, which keeps its number until it is asked to reap it.
             worker = Worker(self, pid, os.pidfd_open(pid), link)
-        except (EOFError, OSError, BadMessage, TimeoutError) as error:
+        except BaseException as error:
             await link.close()
-            raise _cannot_start(error) from error
-        except BaseException:
-            await link.close()
+            await self._lost_one()
+            if isinstance(error, EOFError | OSError | BadMessage | TimeoutError):
+                raise _cannot_start(error) from error
             raise
-        self._workers += 1
         try:
             async with asyncio.timeout(_FORK_SECONDS):
                 await _ready(link)
@@ -195,14 +195,17 @@ class Template:
         except (EOFError, OSError, BadMessage, TimeoutError):
             return None
         finally:
-            self._workers -= 1
-            if self.retired and not self._workers:
-                await self.end()
+            await self._lost_one()
 
     async def retire(self) -> None:
         """Has its workers replaced by those of another template. Ends when the last of them has."""
         self.retired = True
         if not self._workers:
+            await self.end()
+
+    async def _lost_one(self) -> None:
+        self._workers -= 1
+        if self.retired and not self._workers:
             await self.end()
 
     async def end(self) -> None:

@@ -588,6 +588,20 @@ async def test_a_version_that_is_none_is_refused(
         await hostile("", f'say({{"type": "ready", "look_version": {text}}})').start()
 
 
+async def test_a_worker_is_replaced_before_its_template_is(
+    hostile: Callable[..., Sandbox], spool: Spool, tmp_path: Path
+) -> None:
+    """Whoever sends files that end decoders would stop all uploads for seconds with each."""
+    begun = str(tmp_path / "begun")
+    once = f"time.sleep(600) if os.path.exists({begun!r}) else open({begun!r}, 'w')\n{READY}"
+    running = hostile("sys.exit()", once)
+    await running.start()
+    for _ in range(4):
+        with pytest.raises(MediaError) as caught:
+            await asyncio.wait_for(running.inspect(spool, JOB, Listener()), PATIENCE_SECONDS)
+        assert caught.value.code is VerdictReason.WORKER_DIED
+
+
 async def test_a_server_may_have_many_files_open(
     hostile: Callable[..., Sandbox], spool: Spool
 ) -> None:
