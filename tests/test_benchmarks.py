@@ -32,6 +32,7 @@ from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.v1 import common_pb2
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
+from hashmatch.wire.status import TAKEN_KEY
 from tests.conftest import ROOT, RunningServer
 
 NOISE = 0.08  # Standard deviation of one measure on a noisy machine, as a part of it.
@@ -144,6 +145,7 @@ class Lying(pb_grpc.ScreeningServiceServicer):
     async def ScreenUpload(
         self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
     ) -> pb.ScreenUploadResponse:
+        await context.send_initial_metadata(((TAKEN_KEY, "1"),))
         async for _ in request_iterator:
             pass
         self._count += 1

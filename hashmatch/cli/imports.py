@@ -206,6 +206,7 @@ def withdraw(
 
 def _print(imports: Iterable[Import], context: Context) -> None:
     rows = table("IMPORT", "BANK", "STATE", "ADDED", "DUPLICATE", "WITHDRAWN", "INVALID")
+    rows.columns[2].no_wrap = True
     for made in imports:
         if context.json:
             print_json({"import": message_json(import_to_wire(made))})

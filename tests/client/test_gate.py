@@ -44,7 +44,8 @@ class Small(pb_grpc.ScreeningServiceServicer):
         self.refused = 0
 
     async def ScreenUpload(self, request_iterator: Any, context: Any) -> pb.ScreenUploadResponse:
-        """Takes it or not."""
+        """Takes it or not, when its header is there: as a server does."""
+        await anext(request_iterator)
         self.seen += 1
         each = self.refuses_each
         if self.room == 0 or (each is not None and self.seen % each):

@@ -106,8 +106,8 @@ import sys
 from hashmatch.engine.index.live import usable
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.store.blocklist import BlocklistStore, NewEntry
-from hashmatch.store.request import Request
+from hashmatch.model.commands import NewEntry, Request
+from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 store = BlocklistStore(Database(sys.argv[1]))
 signals = [Signals.of_file(Kind.SHA256, bytes(range(32)))]

@@ -36,8 +36,9 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self, request_iterator: AsyncIterator[pb.ScreenUploadRequest], context: Any
     ) -> pb.ScreenUploadResponse:
         """See the proto."""
-        self._screenings.check_room()
+        # First: gRPC forgets why an upload was refused whose header could not be sent any more.
         header, chunks = await open_upload(request_iterator)
+        self._screenings.check_room()
         size = fields.size_bytes(header.size_bytes)
         request = fields.identified(header.request_id, f"upload {size}")
         screening = await self._screenings.screen(
