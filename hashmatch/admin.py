@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 from hashmatch.config import Settings
 from hashmatch.model import ids
@@ -22,7 +21,7 @@ def recover_admin(settings: Settings, name: str, token: str) -> KnownCaller:
     """Creates a caller with the role of an admin, which has ``token``. Raises `InvalidField`,
     `CallerExists`, `StoreUnavailable`.
     """
-    with _database(settings) as database:
+    with contextlib.closing(Database(settings.database_url)) as database:
         if not database.is_postgresql:
             database.check()  # A wrong folder would get a store of its own.
         database.migrate()
@@ -34,12 +33,6 @@ def verify_audit(settings: Settings, noted: bytes | None) -> AuditReport:
     """What is amiss with the chain of the audit trail. ``noted`` is the hash of a row that was
     written down elsewhere; None if none was. Raises `StoreUnavailable`.
     """
-    with _database(settings) as database:
+    with contextlib.closing(Database(settings.database_url)) as database:
         database.check()
         return Audit(database).verify(noted)
-
-
-@contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
-    with contextlib.closing(Database(settings.database_url)) as database:
-        yield database

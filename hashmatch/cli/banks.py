@@ -15,6 +15,7 @@ from hashmatch.cli.output import (
     listed,
     message_json,
     plain,
+    print_details,
     print_json,
     stdout,
     table,
@@ -166,28 +167,26 @@ def bank_show(
         print_json({"bank": message_json(bank_to_wire(shown))})
         return
     policy = shown.policy
-    rows = table("", "")
-    for name, value in (
-        ("bank", shown.name),
-        ("id", shown.bank_id),
-        ("label", shown.label),
-        ("action", shown.action.name.lower()),
-        ("kinds", _kinds(shown)),
-        ("entries", f"{shown.active_entries} active"),
-        ("state", shown.state.name.lower()),
-        ("activation", shown.activation.name.lower().replace("_", "-")),
-        ("mode", policy.mode.name.lower()),
-        ("traffic", f"{policy.traffic_percent} %"),
-        ("block score", f"{policy.block_score}"),
-        ("review score", f"{policy.review_score}"),
-        ("flood limit", f"{policy.flood_limit}" if policy.flood_limit else "none"),
-        ("created", f"{shown.create_time:%Y-%m-%d %H:%M:%S} UTC"),
-        ("updated", f"{shown.update_time:%Y-%m-%d %H:%M:%S} UTC"),
-        ("etag", shown.etag),
-    ):
-        if value:
-            rows.add_row(name, plain(value))
-    stdout.print(rows)
+    print_details(
+        (
+            ("bank", shown.name),
+            ("id", shown.bank_id),
+            ("label", shown.label),
+            ("action", shown.action.name.lower()),
+            ("kinds", _kinds(shown)),
+            ("entries", f"{shown.active_entries} active"),
+            ("state", shown.state.name.lower()),
+            ("activation", shown.activation.name.lower().replace("_", "-")),
+            ("mode", policy.mode.name.lower()),
+            ("traffic", f"{policy.traffic_percent} %"),
+            ("block score", f"{policy.block_score}"),
+            ("review score", f"{policy.review_score}"),
+            ("flood limit", f"{policy.flood_limit}" if policy.flood_limit else "none"),
+            ("created", f"{shown.create_time:%Y-%m-%d %H:%M:%S} UTC"),
+            ("updated", f"{shown.update_time:%Y-%m-%d %H:%M:%S} UTC"),
+            ("etag", shown.etag),
+        )
+    )
 
 
 @app.command("update")

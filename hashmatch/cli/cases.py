@@ -13,7 +13,7 @@ from hashmatch.cli.output import (
     Context,
     listed,
     message_json,
-    plain,
+    print_details,
     print_json,
     stdout,
     table,
@@ -69,21 +69,19 @@ def show(
     if shared.json:
         print_json({"case": message_json(case_to_wire(case))})
         return
-    rows = table("", "")
-    for name, value in (
-        ("case", case.case_id),
-        ("about", case.screening_id or case.entry_id),
-        ("why", _ABOUT[case.type]),
-        ("state", _standing(case)),
-        ("opened", f"{case.open_time:%Y-%m-%d %H:%M:%S} UTC"),
-        ("decided", f"{case.decide_time:%Y-%m-%d %H:%M:%S} UTC" if case.decide_time else ""),
-        ("by", plain(case.decided_by)),
-        ("said", plain(case.why)),
-        ("etag", case.etag),
-    ):
-        if value:
-            rows.add_row(name, value)
-    stdout.print(rows)
+    print_details(
+        (
+            ("case", case.case_id),
+            ("about", case.screening_id or case.entry_id),
+            ("why", _ABOUT[case.type]),
+            ("state", _standing(case)),
+            ("opened", f"{case.open_time:%Y-%m-%d %H:%M:%S} UTC"),
+            ("decided", f"{case.decide_time:%Y-%m-%d %H:%M:%S} UTC" if case.decide_time else ""),
+            ("by", case.decided_by),
+            ("said", case.why),
+            ("etag", case.etag),
+        )
+    )
 
 
 @app.command("decide")

@@ -29,6 +29,7 @@ from hashmatch.cli.output import (
     listed,
     message_json,
     plain,
+    print_details,
     print_json,
     stderr,
     stdout,
@@ -148,25 +149,31 @@ def entry_show(
     if shared.json:
         return
     said = entry.provenance
-    rows = table("", "")
-    for name, value in (
-        ("made", f"{entry.create_time:%Y-%m-%d %H:%M:%S} UTC by {entry.proposed_by or 'nobody'}"),
-        ("approved by", entry.approved_by),
+    print_details(
         (
-            "quarantined",
-            f"since {entry.quarantine_time:%Y-%m-%d %H:%M} UTC" if entry.quarantine_time else "",
-        ),
-        ("expires", f"{entry.expire_time:%Y-%m-%d %H:%M} UTC" if entry.expire_time else "never"),
-        ("source", said.source),
-        ("legal basis", said.legal_basis),
-        ("category", said.category.name.lower().replace("_", "-") if said.category else ""),
-        ("severity", f"{said.severity} of 4" if said.severity else ""),
-        ("note", " / ".join(said.note.splitlines())),
-        ("language", said.language),
-    ):
-        if value:
-            rows.add_row(name, plain(value))
-    stdout.print(rows)
+            (
+                "made",
+                f"{entry.create_time:%Y-%m-%d %H:%M:%S} UTC by {entry.proposed_by or 'nobody'}",
+            ),
+            ("approved by", entry.approved_by),
+            (
+                "quarantined",
+                f"since {entry.quarantine_time:%Y-%m-%d %H:%M} UTC"
+                if entry.quarantine_time
+                else "",
+            ),
+            (
+                "expires",
+                f"{entry.expire_time:%Y-%m-%d %H:%M} UTC" if entry.expire_time else "never",
+            ),
+            ("source", said.source),
+            ("legal basis", said.legal_basis),
+            ("category", said.category.name.lower().replace("_", "-") if said.category else ""),
+            ("severity", f"{said.severity} of 4" if said.severity else ""),
+            ("note", " / ".join(said.note.splitlines())),
+            ("language", said.language),
+        )
+    )
 
 
 @app.command("approve")

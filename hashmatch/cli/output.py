@@ -155,6 +155,17 @@ def table(*columns: str) -> Table:
     return made
 
 
+def print_details(details: Iterable[tuple[str, str]]) -> None:
+    """One thing for people: names and values, which are shown as they are; not those that are
+    empty.
+    """
+    rows = table("", "")
+    for name, value in details:
+        if value:
+            rows.add_row(name, plain(value))
+    stdout.print(rows)
+
+
 def print_screening(name: str, screening: Screening) -> None:
     """A screening for people: the verdict, why, and which seconds show which."""
     line = Text(plain(name), style="bold")

@@ -1,6 +1,6 @@
 """What an upload pipeline imports: `Client`, and `AsyncClient` for asyncio. `Cursor` pages lists.
 
-Answers are the records of `model`; errors are those of `hashmatch.errors`.
+Answers are the records of `hashmatch.model`; errors are those of `hashmatch.errors`.
 """
 
 from hashmatch.client._async import AsyncClient

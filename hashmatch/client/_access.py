@@ -39,7 +39,7 @@ class AccessCalls:
         expire_time: datetime.datetime | None = None,
         request_id: str | None = None,
     ) -> KnownCaller:
-        """Makes a caller known, by a token (see `model.callers.new_token`; the server is
+        """Makes a caller known, by a token (see `hashmatch.model.callers.new_token`; the server is
         told its hash alone) or by the common name of a ``certificate``. ``banks``: those whose
         entries it may see and change; empty: all.
         """

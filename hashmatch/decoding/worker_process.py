@@ -27,7 +27,7 @@ from hashmatch.decoding.spool import Spool
 from hashmatch.errors import ConfigInvalid, Internal, MediaError
 from hashmatch.model.verdicts import VerdictReason
 
-__all__ = ["Template", "Worker"]
+__all__ = ["CANCEL_SECONDS", "Template", "Worker"]
 
 # A worker that does not stop this long after it was told to is killed.
 CANCEL_SECONDS: Final = 0.1
