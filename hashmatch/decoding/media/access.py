@@ -14,7 +14,6 @@ from typing import Any, Final
 import av
 import av.video.stream
 
-from hashmatch.decoding.media.side_data import beside
 from hashmatch.engine.sampling.packets import PacketRole
 
 __all__ = ["Classifier", "nal_headers"]
@@ -28,9 +27,6 @@ _SIZE_BYTES: Final = 4
 # Their frames say of themselves whether they are key frames, which is held against the container's
 # word when they are decoded; nothing but a key frame carries what outlasts it.
 _SELF_TELLING = frozenset({"vp8", "vp9", "libdav1d", "av1"})
-
-# What a container may put beside a packet that changes how all that follow are decoded.
-_CHANGES: Final = ("new_extradata", "param_change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +139,6 @@ class Classifier:
         if not kinds <= self._units.slices | self._units.harmless | self._units.sets:
             return False
         return self._sets_of(self._units, view) in ((), self._known)
-
-    def changes(self, packet: av.Packet[Any]) -> bool:
-        """True if the container changes how packets are decoded from this one on."""
-        return any(kind in _CHANGES for kind, _ in beside(packet))
 
     def _only_unit(self, packet: av.Packet[Any]) -> int | None:
         """The first byte of a packet's unit, if it is one sized unit and no more, as most are."""

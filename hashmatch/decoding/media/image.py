@@ -277,7 +277,7 @@ def _shown(
 ) -> Iterator[FrameBatch]:
     """Counts a frame, and yields it as it is shown. Raises `MediaError` if it comes too late."""
     tally.frames_decoded += 1
-    tally.saw_time(pts_ms, lasts_ms)
+    tally.saw_time(pts_ms, pts_ms + lasts_ms)
     if pts_ms > limits.max_duration_ms:
         raise MediaError(
             VerdictReason.DURATION_LIMIT, f"lasts longer than {limits.max_duration_ms} ms"

@@ -8,7 +8,6 @@ import av
 import av.video.stream
 
 from hashmatch.decoding.media.access import nal_headers
-from hashmatch.decoding.media.side_data import beside
 from hashmatch.decoding.media.tally import Tally
 from hashmatch.model.verdicts import VerdictReason
 
@@ -37,6 +36,7 @@ class Layers:
         context: Any = stream.codec_context
         self._name = context.name
         self._extradata = bytes(context.extradata or b"")
+        self._has_units = self._name in ("h264", "hevc")
         self._packets = 0
         self.decoder: Any = None
         if self._name in _WITH_ALPHA and stream.metadata.get("alpha_mode") == "1":
@@ -44,24 +44,26 @@ class Layers:
             self.decoder.options = dict(context.options)
             self.decoder.thread_count = 1
 
-    def check(self, packet: av.Packet[Any]) -> None:
-        """Tells the tally of what the packet has and its decoder leaves out."""
-        for kind, each in beside(packet):
-            if kind in _UNSEEN:
-                self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, _UNSEEN[kind])
-            if (
-                kind == "matroska_block_additional"
-                and self._name in _WITH_ALPHA
-                and self.decoder is None
-                and int.from_bytes(bytes(each)[:8], "big") == _ALPHA_BLOCK
-            ):
-                self._tally.add_reason(
-                    VerdictReason.UNSEEN_MEDIA, "an alpha plane that the track does not announce"
-                )
-        self._packets += 1
-        if self._name not in ("h264", "hevc") or (
-            self._packets > _FIRST and not packet.is_keyframe
+    def check_beside(self, kind: str, content: Any) -> None:
+        """Tells the tally of what a container has put beside a packet, see `side_data.beside`, and
+        the decoder leaves out.
+        """
+        if kind in _UNSEEN:
+            self._tally.add_reason(VerdictReason.UNSEEN_MEDIA, _UNSEEN[kind])
+        if (
+            kind == "matroska_block_additional"
+            and self._name in _WITH_ALPHA
+            and self.decoder is None
+            and int.from_bytes(bytes(content)[:8], "big") == _ALPHA_BLOCK
         ):
+            self._tally.add_reason(
+                VerdictReason.UNSEEN_MEDIA, "an alpha plane that the track does not announce"
+            )
+
+    def check(self, packet: av.Packet[Any]) -> None:
+        """Tells the tally of what the packet has and the decoder leaves out."""
+        self._packets += 1
+        if not self._has_units or (self._packets > _FIRST and not packet.is_keyframe):
             return
         for header in nal_headers(self._name, self._extradata, packet):
             if self._name == "hevc":

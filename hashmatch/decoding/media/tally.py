@@ -106,11 +106,11 @@ class Tally:
         if all(reason.code is not code for reason in self.reasons):
             self.reasons.append(Reason(code, detail))
 
-    def saw_time(self, pts_ms: int, lasts_ms: int) -> None:
-        """A frame is there that is shown at ``pts_ms``, decoded or not."""
+    def saw_time(self, pts_ms: int, end_ms: int) -> None:
+        """A frame is there, decoded or not, that is shown from ``pts_ms`` until ``end_ms``."""
         if self.first_ms is None or pts_ms < self.first_ms:
             self.first_ms = pts_ms
-        self.end_ms = max(self.end_ms, pts_ms + lasts_ms)
+        self.end_ms = max(self.end_ms, end_ms)
 
     def saw_every_frame(self) -> None:
         """All frames of the media were decoded and looked at, to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +20,7 @@ from hashmatch.decoding.media.announced import Announced, VideoTrack
 from hashmatch.decoding.media.codecs import DECODERS
 from hashmatch.decoding.media.layers import Layers
 from hashmatch.decoding.media.lead_in import LEAD_IN, LeadIn
+from hashmatch.decoding.media.side_data import beside
 from hashmatch.decoding.media.tally import Tally
 from hashmatch.engine.hashing.frames import FrameBatch
 from hashmatch.engine.sampling.looks import Looks, Plan, Stretch
@@ -46,6 +48,9 @@ _MS_A_SECOND: Final = 1000
 # Of frames that follow each other faster than this part of the gap, some are not looked at: it is
 # scenes that are sought. Shorter ones are found at secret instants.
 _LOOK_PART: Final = 5
+
+# What a container may put beside a packet that changes how all that follow are decoded.
+_RECONFIGURES: Final = ("new_extradata", "param_change")
 
 # Decoders that are told once, when they are opened, which frames to leave out.
 _TOLD_ONCE: Final = frozenset({"libdav1d"})
@@ -95,6 +100,7 @@ class Track:
             self._chooser = PacketChooser(plan.max_gap_ms, self._number_ahead)
             # What no frame refers to is left out by the decoder itself, but for what is wanted.
             self._leaves_out = context.name not in _TOLD_ONCE
+            self._skips = self._leaves_out
             context.skip_frame = "NONREF" if self._leaves_out else "DEFAULT"
         # "explode" turns damage that the decoder would paint over into an error that is counted.
         context.options = {"max_pixels": str(limits.max_frame_pixels), "err_detect": "explode"}
@@ -112,6 +118,8 @@ class Track:
         self._frame_ms = float(_MS_A_SECOND / rate) if rate else 0.0
         # Of frames that are drained PyAV says another time base, but their stamps are the stream's.
         self._tick_ms = float((stream.time_base or 0) * _MS_A_SECOND)
+        # The newest duration in ticks, and what `_lasts_ms` says of it.
+        self._lasts: tuple[int | None, int] = 0, round(min(self._frame_ms, limits.max_duration_ms))
         self._packets = self._hidden = self._frames = self._failed = self._last_ms = 0
         self._forgiven = 0
         self.in_lead_in = False  # The newest packet is before all that a decoder can begin at.
@@ -125,20 +133,24 @@ class Track:
         self._sync_size = 0  # Bytes of the newest packet that the decoder began at.
         self._looks = Looks(plan, stream.index, self._header_ms(container))
         # Where frames that are shown lie in the file, if it can leave out some.
-        self._places: set[int] | None = set() if "mov" in container.format.name else None
+        self._places = array("q") if "mov" in container.format.name else None
 
     def feed(self, packet: av.Packet[Any]) -> Iterable[FrameBatch]:
         """Takes the next packet; gives frames that come out by now."""
         if not packet.size:
             return ()
         self._packets += 1
+        for kind, content in beside(packet):
+            self._layers.check_beside(kind, content)
+            if kind in _RECONFIGURES and self._chooser is not None:
+                raise Doubt("another configuration of the decoder")
         self._layers.check(packet)
         if packet.is_corrupt and not self._is_numbered:
             self._fail()
         hidden = bool(packet.is_discard)
         self._hidden += hidden
         if self._places is not None and not hidden and packet.pos is not None:
-            self._places.add(packet.pos)
+            self._places.append(packet.pos)
         access = self._classifier.access(packet)
         if self._lead_in is None:
             return self._feed(packet, access, hidden=hidden)
@@ -158,16 +170,16 @@ class Track:
             return self._decode(packet)
         if packet.pts is None or not self._tick_ms:
             raise Doubt("a packet without a time")
-        pts_ms = self._ms(packet.pts)
-        lasts_ms = self._lasts_ms(packet.duration)
-        if not hidden:
+        exact_ms = self._exact_ms(packet.pts)
+        pts_ms = round(exact_ms)
+        end_ms = pts_ms + self._lasts_ms(packet.duration)
+        if hidden:
+            access = PacketRole.NEEDED
+        else:
             self._check_duration(pts_ms)
-            self._tally.saw_time(pts_ms, lasts_ms)
-            self._looks.shown(self._exact_ms(packet.pts))
-        if self._classifier.changes(packet):
-            raise Doubt("another configuration of the decoder")
-        self._end_ms = max(self._end_ms, pts_ms + lasts_ms)
-        access = PacketRole.NEEDED if hidden else access
+            self._tally.saw_time(pts_ms, end_ms)
+            self._looks.shown(exact_ms)
+        self._end_ms = max(self._end_ms, end_ms)
         self._chooser.offer(pts_ms, packet, packet.size, access, hidden=hidden)
         due = self._chooser.due()
         return () if due is None else self._decode_due(due)
@@ -211,7 +223,7 @@ class Track:
         # The most of all: an image beside a film can have the number of its track.
         announced.shown = max(announced.shown or 0, self._packets - self._hidden)
         announced.frame_ms = self._frame_ms
-        announced.places |= self._places or set()
+        announced.places.update(self._places or ())
 
     def passes_over(self, name: str) -> bool:
         """True if FFmpeg's log names the decoder or the parser of this stream so, and nothing that
@@ -288,7 +300,9 @@ class Track:
         if self._leaves_out and packet.pts is not None:
             frame_ms = self._exact_ms(packet.pts)
             decodes = self._looks.decodes(frame_ms, packet.size, self._sync_size)
-            self._context.skip_frame = "DEFAULT" if decodes else "NONREF"
+            if decodes == self._skips:  # To set it takes as long as all else that is done here.
+                self._skips = not decodes
+                self._context.skip_frame = "DEFAULT" if decodes else "NONREF"
 
     def _drain(self) -> list[FrameBatch]:
         """What is left before a stretch that is not decoded: up to there, all was looked at."""
@@ -327,7 +341,7 @@ class Track:
         pts_ms = self._pts_ms(frame)
         self._check_duration(pts_ms)
         if self._chooser is None:
-            self._tally.saw_time(pts_ms, self._lasts_ms(frame.duration))
+            self._tally.saw_time(pts_ms, pts_ms + self._lasts_ms(frame.duration))
         else:
             self._chooser.shown(pts_ms)
         self._tally.frames_decoded += 1
@@ -401,8 +415,11 @@ class Track:
             )
 
     def _lasts_ms(self, duration: int | None) -> int:
-        lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)
-        return round(min(lasts_ms, self._limits.max_duration_ms))  # A file may say anything.
+        if duration != self._lasts[0]:  # Nearly all frames of a stream last as long.
+            lasts_ms = max(self._frame_ms, (duration or 0) * self._tick_ms)
+            # A file may say anything.
+            self._lasts = duration, round(min(lasts_ms, self._limits.max_duration_ms))
+        return self._lasts[1]
 
     def _check_duration(self, pts_ms: int) -> None:
         if abs(pts_ms) > self._limits.max_duration_ms:  # Below zero only in a crafted file.

@@ -197,18 +197,24 @@ def _bands(length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
     at both ends, and divides by what is left of it.
     """
     size = -(-length // _BOXES_PER_AXIS)
-    lead = (size + 2) // 2
     first = np.empty(SIDE, np.int64)
     weights = np.zeros((SIDE, min(length, 2 * size)), np.float64)
-    for i in range(SIDE):
-        centre = int((i + 0.5) * length / SIDE)
-        outer = range(max(0, centre + lead - size), min(length, centre + lead))
-        # Rows near the end have shorter bands: shift them so that every band stays inside.
-        first[i] = min(max(0, outer[0] + lead - size), length - weights.shape[1])
-        for x in outer:
-            start, stop = max(0, x + lead - size), min(length, x + lead)
-            weights[i, start - first[i] : stop - first[i]] += 1 / (len(outer) * (stop - start))
+    _fill_bands(length, size, (size + 2) // 2, first, weights)
     return first, weights.astype(np.float32)
+
+
+@kernel
+def _fill_bands(length, size, lead, first, weights):  # type: ignore[no-untyped-def]
+    for i in range(len(first)):
+        centre = int((i + 0.5) * length / len(first))
+        begin, end = max(0, centre + lead - size), min(length, centre + lead)
+        # Rows near the end have shorter bands: shift them so that every band stays inside.
+        first[i] = min(max(0, begin + lead - size), length - weights.shape[1])
+        for x in range(begin, end):
+            start, stop = max(0, x + lead - size), min(length, x + lead)
+            share = 1 / ((end - begin) * (stop - start))
+            for at in range(start - first[i], stop - first[i]):
+                weights[i, at] += share
 
 
 @functools.lru_cache(maxsize=4)

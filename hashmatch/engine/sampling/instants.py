@@ -80,11 +80,15 @@ class Instants:
         self._looked: set[float] = set()
         self._horizon_ms: float | None = None  # Up to here frames were offered.
         self._start_ms = self._next_ms = 0.0
+        self._drawn_up_to_ms = 0.0  # Of instants that are yet to be drawn none lies before this.
         # The newest piece, and the longest.
         self._piece_at_ms = self._piece_ms = self._longest_ms = 0.0
 
     def offer(self, frame_ms: float) -> None:
         """A frame is shown from this time on."""
+        if self._horizon_ms is not None and self._horizon_ms < frame_ms < self._drawn_up_to_ms:
+            self._horizon_ms = frame_ms  # As nearly always: no instant lies in between.
+            return
         self._extend(frame_ms)
         if frame_ms < self._start_ms:
             self._wanted[frame_ms] = 1
@@ -157,6 +161,7 @@ class Instants:
                 self._next_ms = math.inf
             next_piece_ms = self._piece_at_ms + self._piece_ms
             if next_piece_ms > horizon_ms:
+                self._drawn_up_to_ms = min(self._next_ms, next_piece_ms)
                 return
             self._begin_piece(next_piece_ms)
 
