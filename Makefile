@@ -9,7 +9,7 @@ SERVICES := $(wildcard protos/hashmatch/v1/*_service.proto)
 # Compiled kernels are kept here, so that no test and no server compiles them twice.
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo serve test check torture bench bench-full bench-accept protos lock format clean
+.PHONY: help demo serve test check torture bench bench-full bench-accept protos client lock format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,7 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m protos.generate --check
+	$(BIN)/python -m tools.sync_client --check
 	$(BIN)/python -m docs.settings --check
 
 torture: $(VENV)/installed ## The long forms: hostile and composed media, kills, crafted bytes
@@ -59,6 +60,9 @@ bench-accept: $(VENV)/installed ## Make the runs of this tree the baseline: REAS
 
 protos: $(VENV)/installed ## Generate hashmatch/v1 from protos/
 	$(BIN)/python -m protos.generate
+
+client: $(VENV)/installed ## Generate the synchronous client from the one for asyncio
+	$(BIN)/python -m tools.sync_client
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \

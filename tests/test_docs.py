@@ -25,7 +25,7 @@ OPERATING = (ROOT / "docs" / "operating.md").read_text()
 BIN = Path(sys.executable).parent
 
 # What reads variables of clients.
-CLIENTS = (ROOT / "hashmatch" / "client" / "_connection.py").read_text()
+CLIENTS = (ROOT / "hashmatch" / "client" / "_channel.py").read_text()
 
 
 def commands(text: str) -> list[str]:

@@ -1,5 +1,5 @@
-"""How many uploads a client begins at once: so that what a server cannot take is not sent to it,
-and costs neither side anything.
+"""Limits how many uploads a client begins at once, so that an upload which a full server would
+refuse is not sent, and costs neither side anything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from grpc import aio
 
@@ -18,32 +18,35 @@ from hashmatch.wire.status import TAKEN_KEY, error_from_call
 
 __all__ = ["Gate"]
 
-# Several servers may stand behind one name, and one that is full says nothing of the others: so
-# many refusals in a row, without an upload that was taken, close the gate.
+# Number of refusals in a row, without an accepted upload, that close the gate. More than one, as
+# several servers may stand behind one name, and a full one says nothing of the others.
 _REFUSALS_TO_CLOSE: Final = 4
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
 class Gate:
     """One per client; for use within one event loop.
 
-    An upload is beginning until the server says that it has a place. Once the gate is closed,
-    one begins whenever another has ended; when the server's delay is over a single one, and with
-    each that is taken one more at once.
+    An upload is beginning until the server says that it has a place. While the gate is closed, an
+    upload begins only when another ends. After the server's delay the limit of beginning uploads
+    restarts at one, and grows by one with each accepted upload, up to ``max_beginning``.
     """
 
     def __init__(self, max_beginning: int) -> None:
-        """At most ``max_beginning`` uploads begin at once. Raises `ConfigInvalid`."""
+        """At most ``max_beginning`` uploads begin at once. Raises `ConfigInvalid` below 1."""
         if max_beginning < 1:
             raise ConfigInvalid(
                 f"max_beginning: {max_beginning}; at least 1 is needed", setting="max_beginning"
             )
         self._max_beginning = max_beginning
-        self._most = max_beginning  # Now.
+        self._limit = max_beginning  # Of beginning uploads, at present.
         self._beginning = 0
-        self._ended = 0  # Since it was closed, and none has begun for it.
+        self._ended = 0  # Uploads since the gate was closed, in whose place none has begun.
         self._refusals = 0  # In a row.
-        self._closed_until = 0.0
-        self._said = ""  # By the server that refused last.
+        self._closed_until = 0.0  # As `time.monotonic` counts.
+        self._refused_with = ""  # Message of the last refusal.
         self._line: deque[tuple[asyncio.Future[None], float]] = deque()  # With their deadlines.
 
     @property
@@ -51,24 +54,30 @@ class Gate:
         """True until the server's delay is over, or an upload is taken."""
         return time.monotonic() < self._closed_until
 
-    async def answer(self, begin: Callable[[float | None], Any], timeout: float | None) -> Any:
-        """What the call answers that ``begin`` makes of the seconds it may take; of ``timeout``,
-        less those in line. None: as long as it takes.
+    async def answer(
+        self,
+        begin: Callable[[float | None], aio.StreamUnaryCall[Request, Response]],
+        timeout: float | None,
+    ) -> Response:
+        """Returns the response to the call that ``begin`` makes when its turn has come.
 
-        Raises the error that a failed call stands for. While the gate is closed, whoever may not
-        wait until it opens gets the server's last refusal, with what is left of its delay, and
-        nothing is sent; None may never.
+        ``timeout``: seconds until the deadline, the wait in line included; None: no deadline.
+        ``begin`` gets the seconds that are left.
+
+        Raises the `HashmatchError` that a failed call stands for. While the gate is closed, an
+        upload whose deadline comes before the gate opens, or that has none, raises the server's
+        last refusal with the rest of its delay, and is not sent.
         """
         until = None if timeout is None else time.monotonic() + timeout
         await self._turn(until)
         try:
             call = begin(None if until is None else max(0.001, until - time.monotonic()))
             try:
-                taken = TAKEN_KEY in await call.initial_metadata()
+                metadata = await call.initial_metadata()
             except asyncio.CancelledError:
                 call.cancel()
                 raise
-            if not taken:  # It was refused, or the server does not tell.
+            if metadata.get(TAKEN_KEY) is None:  # It was refused, or the server does not tell.
                 return await self._answer(call)
             self._taken()
         finally:
@@ -82,7 +91,7 @@ class Gate:
             self._let_in()
 
     async def _turn(self, until: float | None) -> None:
-        """Waits for it; the upload is counted as beginning then."""
+        """Waits for the turn of an upload, which is counted as beginning then."""
         patience = until or 0.0
         if self.is_closed and patience <= self._closed_until:
             raise self._refusal()
@@ -110,9 +119,9 @@ class Gate:
                 turn.set_result(None)
 
     def _has_room(self) -> bool:
-        return self._ended > 0 if self.is_closed else self._beginning < self._most
+        return self._ended > 0 if self.is_closed else self._beginning < self._limit
 
-    async def _answer(self, call: Any) -> Any:
+    async def _answer(self, call: aio.StreamUnaryCall[Request, Response]) -> Response:
         try:
             return await call
         except aio.AioRpcError as failed:
@@ -124,16 +133,16 @@ class Gate:
     def _taken(self) -> None:
         self._refusals = 0
         self._closed_until = 0.0
-        self._most = min(self._max_beginning, self._most + 1)
+        self._limit = min(self._max_beginning, self._limit + 1)
 
     def _refused(self, error: Overloaded) -> None:
         self._refusals += 1
-        self._said = str(error)
+        self._refused_with = str(error)
         if self._refusals < _REFUSALS_TO_CLOSE:
             return
         delay = error.retry_after_ms / 1000
         self._closed_until = time.monotonic() + delay
-        self._most = 1
+        self._limit = 1
         self._ended = 0
         self._open_in(delay)
         line, self._line = self._line, deque()
@@ -156,7 +165,7 @@ class Gate:
             self._let_in()
 
     def _refusal(self) -> Overloaded:
-        error = Overloaded(self._said)
+        error = Overloaded(self._refused_with)
         left = self._closed_until - time.monotonic()
         error.retry_after_ms = max(1, math.ceil(1000 * left))
         return error

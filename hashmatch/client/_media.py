@@ -7,7 +7,9 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
+
+from grpc import aio
 
 from hashmatch.wire.status import TAKEN_KEY
 
@@ -20,13 +22,18 @@ Progress = Callable[[int, int], None]
 
 _CHUNK_BYTES: Final = 256 * 1024
 
-# Seconds that chunks are held back for a server that has not said whether it takes the upload. A
-# proxy might keep that to itself.
+# Longest time that chunks are held back for a server that has not said whether it takes the upload:
+# a proxy may hold that back. A server says so within milliseconds.
 _HELD_SECONDS: Final = 10.0
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
 class MediaReader:
-    """A media that can be read again from where it began, if its source can seek."""
+    """The bytes of an upload, read again from their beginning for a retry where the source can
+    seek.
+    """
 
     def __init__(self, source: MediaSource) -> None:
         """``source``: a path, the bytes, or a file opened for reading bytes.
@@ -81,22 +88,26 @@ class MediaReader:
 
 
 def begin_upload(
-    method: Callable[..., Any],
-    header: Any,
-    of_chunk: Callable[[bytes], Any],
+    method: aio.StreamUnaryMultiCallable[Request, Response],
+    header: Request,
+    of_chunk: Callable[[bytes], Request],
     reader: MediaReader,
     progress: Progress | None,
     timeout: float | None,
-) -> Any:
-    """The call of a method that takes a header and then chunks, which ``of_chunk`` makes messages.
+    *,
+    held: bool,
+) -> aio.StreamUnaryCall[Request, Response]:
+    """Returns the call of a method that takes a header and then chunks, which ``of_chunk`` makes
+    messages. ``timeout`` is in seconds; None: none.
 
-    The header goes at once, chunks when the server has said that it takes them. To what a server
-    has refused gRPC cannot write, and then forgets why it was refused.
+    The header goes at once. Chunks go at once too unless they are ``held`` until the server has
+    said that it takes the upload: to a refused upload gRPC cannot write, and then forgets why it
+    was refused.
     """
 
-    async def messages() -> AsyncIterator[Any]:
+    async def messages() -> AsyncIterator[Request]:
         yield header
-        if await _is_taken(call):
+        if not held or await _is_taken(call):
             async for chunk in reader.chunks(progress):
                 yield of_chunk(chunk)
 
@@ -104,12 +115,12 @@ def begin_upload(
     return call
 
 
-async def _is_taken(call: Any) -> bool:
-    told = asyncio.ensure_future(call.initial_metadata())
-    await asyncio.wait([told], timeout=_HELD_SECONDS)
-    if not told.done():
+async def _is_taken(call: aio.StreamUnaryCall[Request, Response]) -> bool:
+    metadata = asyncio.ensure_future(call.initial_metadata())
+    await asyncio.wait([metadata], timeout=_HELD_SECONDS)
+    if not metadata.done():
         return True
-    if TAKEN_KEY in told.result():
+    if metadata.result().get(TAKEN_KEY) is not None:
         return True
     # It is refused, or answered already; until that has come, gRPC would forget it.
     ended = asyncio.ensure_future(call.code())

@@ -4,68 +4,77 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-__all__ = ["Cursor", "PagingCalls"]
+__all__ = ["Cursor", "PageRequest", "PageResponse", "created_since", "pages"]
 
-# The most that a server gives at once is 1000.
+# Items of a page. A server allows 1 to 1000.
 _PAGE: Final = 200
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Cursor:
     """Where in a list to begin, and how much of it to read: all if ``limit`` is 0.
 
-    ``token`` is empty for the beginning. As the list is read it becomes what asks for the rest, and
-    empty again if there is none.
+    ``token`` is empty for the beginning. As the list is read it becomes the token of the rest, and
+    empty again at the end of the list.
     """
 
     token: str = ""
     limit: int = 0
 
 
-class PagingCalls:
-    """A part of `hashmatch.client.AsyncClient`."""
+class PageRequest(Protocol):
+    """A request for one page of a list."""
 
-    _unary: Callable[..., Any]
+    page_size: int
+    page_token: str
 
-    async def _items(
-        self,
-        method: Callable[..., Any],
-        request: Any,
-        items: str,
-        read: Callable[[Any], T],
-        *,
-        cursor: Cursor | None,
-        since: datetime.datetime | None = None,
-    ) -> AsyncGenerator[T]:
-        """What a list has in the field ``items`` of its pages, newest first. ``since`` ends it at
-        the first that was made before, where the call itself cannot be told.
-        """
-        cursor = cursor or Cursor()
-        async with contextlib.aclosing(self._pages(method, request, cursor)) as pages:
-            async for response in pages:
-                for message in getattr(response, items):
-                    item: Any = read(message)
-                    if since is not None and item.create_time < since:
-                        cursor.token = ""
-                        return
-                    yield item
 
-    async def _pages(
-        self, method: Callable[..., Any], request: Any, cursor: Cursor
-    ) -> AsyncGenerator[Any]:
-        left = cursor.limit
-        while True:
-            request.page_token = cursor.token
-            request.page_size = min(_PAGE, left) if cursor.limit else _PAGE
-            response = await self._unary(method, request)
-            cursor.token = response.next_page_token
-            left -= request.page_size
-            yield response
-            if not cursor.token or (cursor.limit and left <= 0):
+class PageResponse(Protocol):
+    """One page of a list."""
+
+    next_page_token: str
+
+
+class _Created(Protocol):
+    @property
+    def create_time(self) -> datetime.datetime: ...
+
+
+OfPage = TypeVar("OfPage", bound=PageRequest)
+Page = TypeVar("Page", bound=PageResponse)
+Created = TypeVar("Created", bound=_Created)
+
+
+async def pages(
+    ask: Callable[[OfPage], Awaitable[Page]], request: OfPage, cursor: Cursor
+) -> AsyncGenerator[Page]:
+    """Yields the pages of a list, each asked for when it is read. ``cursor`` moves along."""
+    left = cursor.limit
+    while True:
+        request.page_token = cursor.token
+        request.page_size = min(_PAGE, left) if cursor.limit else _PAGE
+        response = await ask(request)
+        cursor.token = response.next_page_token
+        left -= request.page_size
+        yield response
+        if not cursor.token or (cursor.limit and left <= 0):
+            return
+
+
+async def created_since(
+    items: AsyncGenerator[Created], since: datetime.datetime | None, cursor: Cursor | None
+) -> AsyncGenerator[Created]:
+    """Yields ``items``, newest first, up to the first that was created before ``since`` (None:
+    all), where ``cursor`` ends too. For lists whose requests have no such field.
+    """
+    async with contextlib.aclosing(items):
+        async for item in items:
+            if since is not None and item.create_time < since:
+                if cursor is not None:
+                    cursor.token = ""
                 return
+            yield item

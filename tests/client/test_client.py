@@ -45,6 +45,7 @@ from hashmatch.v1 import screening_service_pb2_grpc as pb_grpc
 from hashmatch.wire.records import screening_to_wire
 from hashmatch.wire.signals import signals_to_wire
 from hashmatch.wire.status import DETAILS_KEY, TAKEN_KEY, code_of, status_details
+from tests.client.docstrings import Documented
 from tests.conftest import RunningServer
 from tests.store.test_screenings import screening
 from tests.support import (
@@ -69,10 +70,19 @@ class Either:
 
     def __init__(self, client: Client | AsyncClient) -> None:
         self.client = client
+        self.raises_as_documented = False  # A fake server raises what it likes.
 
     async def __call__(self, name: str, *given: Any, **named: Any) -> Any:
         """Calls a method; lists come as lists."""
         method = getattr(self.client, name)
+        try:
+            return await self._answer(method, given, named)
+        except errors.HashmatchError as error:
+            if self.raises_as_documented and not Documented.of(method).has(error):
+                raise AssertionError(f"{name} does not say that it raises {error!r}") from error
+            raise
+
+    async def _answer(self, method: Any, given: Any, named: Any) -> Any:
         if isinstance(self.client, Client):
             return await asyncio.to_thread(self._now, method, given, named)
         answer = method(*given, **named)
@@ -105,7 +115,9 @@ async def connect(
 @pytest_asyncio.fixture(loop_scope="module")
 async def call(connect: Callable[..., Either], server: RunningServer) -> Either:
     """A client of the shared server."""
-    return connect(server.address, timeout_seconds=60)
+    made = connect(server.address, timeout_seconds=60)
+    made.raises_as_documented = True
+    return made
 
 
 # Both clients alike
@@ -120,6 +132,7 @@ def test_both_clients_have_the_same_methods() -> None:
         assert list(one.parameters.values()) == list(other.parameters.values()), name
         returns = str(other.return_annotation).replace("AsyncGenerator[", "Iterator[")
         assert str(one.return_annotation) == returns, name
+        assert here.__doc__ == there.__doc__, name
         assert not inspect.iscoroutinefunction(here)
         listed = str(other.return_annotation).startswith("AsyncGenerator[")
         assert name == "__init__" or inspect.iscoroutinefunction(there) != listed
@@ -727,7 +740,7 @@ async def test_a_feed_that_falls_silent_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection that died without a word would leave a copy of the blocklist stale for ever."""
-    monkeypatch.setattr("hashmatch.client._async.SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("hashmatch.client._connection._SILENCE_SECONDS", 0.3)
     parts = await Parts.make(tmp_path, sandbox)
     await parts.bank()
     server = parts.server()
@@ -848,6 +861,14 @@ def test_closing_twice_is_once(server: RunningServer) -> None:
     client.close()
     client.close()
     assert threading.active_count() < before
+
+
+def test_a_client_that_is_configured_wrongly_leaves_no_thread() -> None:
+    """A pipeline that tries again and again would run out of threads."""
+    before = threading.active_count()
+    with pytest.raises(errors.ConfigInvalid):
+        Client("127.0.0.1:1", max_beginning=0)
+    assert threading.active_count() <= before
 
 
 @on_one_loop
