@@ -51,9 +51,9 @@ class BankCalls(Calls):
 
         Raises:
             BankExists: Another bank has this name.
-            InvalidField: An argument has another form or is out of range.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.CreateBankRequest(
@@ -80,8 +80,8 @@ class BankCalls(Calls):
         Raises:
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is empty, or neither an id nor a name.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR, ADMIN.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.GetBankRequest(bank=bank)
@@ -108,10 +108,10 @@ class BankCalls(Calls):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR, ADMIN.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, ADMIN.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         request = pb.ListBanksRequest(state=int(state or 0))  # type: ignore[arg-type]
         banks = self._connection.items(
@@ -136,7 +136,7 @@ class BankCalls(Calls):
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
-        """Changes a bank. What is None stays as it is.
+        """Changes a bank. An argument that is None leaves its field as it is.
 
         Args:
             bank: Id or name of the bank.
@@ -160,9 +160,9 @@ class BankCalls(Calls):
             BankArchived: The bank is archived.
             BankExists: Another bank has the new name.
             EtagMismatch: The bank has changed since ``etag`` was read.
-            InvalidField: An argument has another form or is out of range.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.UpdateBankRequest(
@@ -198,9 +198,9 @@ class BankCalls(Calls):
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived already.
             EtagMismatch: The bank has changed since ``etag`` was read.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.ArchiveBankRequest(

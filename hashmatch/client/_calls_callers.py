@@ -58,9 +58,9 @@ class CallerCalls(Calls):
         Raises:
             CallerExists: Another caller has, or had, this name or these credentials.
             BankNotFound: A bank of ``banks`` does not exist.
-            InvalidField: An argument is missing, has another form or is out of range.
+            InvalidField: An argument is missing, malformed or out of range.
             RequestIdReused: ``request_id`` was used for another caller.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.CreateCallerRequest(
@@ -92,9 +92,10 @@ class CallerCalls(Calls):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is neither AUDITOR nor ADMIN.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has neither role AUDITOR nor
+                ADMIN.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         callers = self._connection.items(
             self._connection.access.ListCallers,
@@ -119,8 +120,8 @@ class CallerCalls(Calls):
 
         Raises:
             CallerNotFound: No caller has this id or name.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.RevokeCallerRequest(request_id=request_id or new_request_id(), caller=caller)
@@ -164,9 +165,9 @@ class CallerCalls(Calls):
 
         Raises:
             InvalidField: A text is too long, or the token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is not AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller lacks the role AUDITOR.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         request = pb.ListAuditRowsRequest(
             actor=actor,

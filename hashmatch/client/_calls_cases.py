@@ -29,9 +29,9 @@ class CaseCalls(Calls):
 
         Raises:
             CaseNotFound: No case has this id.
-            InvalidField: ``case_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR or may not see the bank of the case.
+            InvalidField: ``case_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, or may not see the bank of the case.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.GetCaseRequest(case_id=case_id)
@@ -60,10 +60,10 @@ class CaseCalls(Calls):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         request = pb.ListCasesRequest(
             state=int(state or 0),  # type: ignore[arg-type]
@@ -107,10 +107,10 @@ class CaseCalls(Calls):
             CaseNotFound: No case has this id.
             CaseDecided: The case is decided already.
             EtagMismatch: There is new evidence since ``etag`` was read.
-            InvalidField: The case is about an entry, or an argument has another form.
+            InvalidField: The case is about an entry, or an argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not REVIEWER or may not
-                see the banks of the case.
+            AccessDenied: The credentials are invalid, or the caller lacks the role REVIEWER, or may
+                not see the banks of the case.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.DecideCaseRequest(

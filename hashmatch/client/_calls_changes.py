@@ -21,8 +21,8 @@ class ChangeCalls(Calls):
     ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         """Follows the changes of the blocklist, without end.
 
-        A lost connection is made anew for as long as any call is tried, and the changes go on where
-        they were: none is lost and none comes twice.
+        A lost connection is re-established for as long as any call is retried, and the changes go
+        on where they were: none is lost and none comes twice.
 
         Args:
             after_revision: The revision whose successors are wanted; 0: every change.
@@ -38,9 +38,9 @@ class ChangeCalls(Calls):
                 anew and watch from the revision of the list.
             RevisionUnknown: The blocklist has not reached this revision, or is another one. List
                 the blocklist anew.
-            InvalidField: Both arguments were given, or one has another form.
-            AccessDenied: The credentials are invalid, or their caller is not AUDITOR or is limited
-                to some banks.
+            InvalidField: Both arguments were given, or one is malformed.
+            AccessDenied: The credentials are invalid, or the caller lacks the role AUDITOR, or is
+                limited to some banks.
             Unavailable: The server could not be reached for as long as the client's deadline.
         """
         request = pb.WatchChangesRequest(after_revision=after_revision, resume_token=resume_token)

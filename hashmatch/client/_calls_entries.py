@@ -54,24 +54,24 @@ class EntryCalls(Calls):
                 answer. 1 to 64 letters, digits, "-" and "_"; None: a new UUID.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The entry, `EntryState.ACTIVE` or `EntryState.PENDING`. ``reasons`` is not empty if only
             a part of the file could be hashed.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
+            OSError: The path cannot be opened, or reading the source failed.
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
-            MediaUnusable: No hash that the bank could match by comes of the file; ``metadata``
-                has the reason as ``media_reason``.
-            InvalidField: An argument has another form or is out of range.
+            MediaUnusable: The file gives no hash that the bank can match by; ``metadata`` has the
+                reason as ``media_reason``.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another entry.
             UploadMismatch: The source ended before the size that it had at the beginning.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, had no room (`Overloaded`, `SpoolFull`),
                 or did not answer, until the deadline.
         """
@@ -135,10 +135,11 @@ class EntryCalls(Calls):
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
             MediaUnusable: No hash is of a kind that the bank uses and rich enough to match by.
-            InvalidField: No hashes, hashes of another form, or another argument out of range.
+            InvalidField: There are no hashes, they are malformed, or another argument is out of
+                range.
             RequestIdReused: ``request_id`` was used for another entry.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.CreateEntryFromSignalsRequest(
@@ -167,9 +168,9 @@ class EntryCalls(Calls):
 
         Raises:
             EntryNotFound: No entry has this id.
-            InvalidField: ``entry_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR or may not see the bank of the entry.
+            InvalidField: ``entry_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, or may not see the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.GetEntryRequest(entry_id=entry_id)
@@ -201,10 +202,10 @@ class EntryCalls(Calls):
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is neither an id nor a name, or the token of ``cursor`` is not of
                 this list.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         request = pb.ListEntriesRequest(bank=bank, state=int(state or 0))  # type: ignore[arg-type]
         entries = self._connection.items(
@@ -236,9 +237,9 @@ class EntryCalls(Calls):
             EntryNotPending: The entry does not wait for approval.
             SecondPersonNeeded: The caller proposed the entry, and the bank needs two persons.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not approve this entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -265,9 +266,9 @@ class EntryCalls(Calls):
 
         Raises:
             EntryNotFound: No entry has this id.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not change the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -295,10 +296,10 @@ class EntryCalls(Calls):
         Raises:
             EntryNotFound: No entry has this id.
             EntryNotQuarantined: The entry is not quarantined.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not APPROVER or may not
-                change the bank of the entry.
+            AccessDenied: The credentials are invalid, or the caller lacks the role APPROVER, or may
+                not change the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.ReleaseEntryRequest(

@@ -28,10 +28,10 @@ class ExportCalls(Calls):
         since: datetime.datetime | None = None,
         resume_token: str = "",
     ) -> AsyncGenerator[ExportedEntry]:
-        """Reads the entries of a bank with their hashes. The audit trail records who did.
+        """Reads the entries of a bank with their hashes. The audit trail records the caller.
 
-        A lost connection is made anew for as long as any call is tried, and the export goes on
-        where it was: no entry is left out and none comes twice.
+        A lost connection is re-established for as long as any call is retried, and the export goes
+        on where it was: no entry is left out and none comes twice.
 
         Args:
             bank: Id or name of the bank.
@@ -50,8 +50,8 @@ class ExportCalls(Calls):
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is neither an id nor a name, or ``resume_token`` is not of an
                 export of this bank.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR, ADMIN or may not see the bank.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, ADMIN, or may not see the bank.
             Unavailable: The server could not be reached for as long as the client's deadline.
         """
         request = pb.ExportEntriesRequest(

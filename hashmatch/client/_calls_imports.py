@@ -45,7 +45,7 @@ class ImportCalls(Calls):
             source: The path of the list, its bytes, or a file opened for reading bytes, which is
                 read from its position on and stays open. A source that cannot seek is read once, so
                 that the call is not retried.
-            format: How the list is written. None: found out from its first line.
+            format: How the list is written. None: detected from its first line.
             kind: The kind of hashes whose kind the list does not say: 64 digits may be PDQ or
                 SHA256.
             dry_run: Nothing is imported; the answer says what would be.
@@ -59,22 +59,22 @@ class ImportCalls(Calls):
                 None: a new UUID.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The import: its counts, and up to 100,000 problems of lines. ``import_id`` is empty
             after a dry run.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
+            OSError: The path cannot be opened, or reading the source failed.
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
             ListReversed: The PDQ hashes are written in another order of their bytes or bits.
-            InvalidField: The source is no such list, or an argument has another form.
+            InvalidField: The source is not such a list, or an argument is malformed.
             RequestIdReused: ``request_id`` was used for another import.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         header = pb.ImportEntriesHeader(
@@ -110,9 +110,9 @@ class ImportCalls(Calls):
 
         Raises:
             ImportNotFound: No import has this id.
-            InvalidField: ``import_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the import.
+            InvalidField: ``import_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.GetImportRequest(import_id=import_id)
@@ -134,10 +134,10 @@ class ImportCalls(Calls):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or is limited to some banks.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or is limited to some banks.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         imports = self._connection.items(
             self._connection.blocklist.ListImports,
@@ -168,8 +168,8 @@ class ImportCalls(Calls):
             EntryNotPending: The import does not wait for approval.
             SecondPersonNeeded: The caller imported the list, and the bank needs two persons.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not approve this import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -196,8 +196,8 @@ class ImportCalls(Calls):
 
         Raises:
             ImportNotFound: No import has this id.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not change the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """

@@ -39,9 +39,9 @@ class PreviewCalls(Calls):
         Raises:
             EntryNotFound: No entry has this id.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form or is out of range.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the entry.
+            InvalidField: An argument is malformed or out of range.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.PreviewEntryRequest(entry_id=entry_id, screenings=screenings, benign=benign)
@@ -58,7 +58,7 @@ class PreviewCalls(Calls):
         benign: bool = True,
         timeout_seconds: float | None = None,
     ) -> Preview:
-        """Shows what the entries of an import would have matched, but for entries that were
+        """Shows what the entries of an import would have matched, except entries that were
         withdrawn one by one. Changes nothing. A server makes one preview at a time, in seconds;
         others wait for their turn.
 
@@ -77,9 +77,9 @@ class PreviewCalls(Calls):
         Raises:
             ImportNotFound: No import has this id.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form or is out of range.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the import.
+            InvalidField: An argument is malformed or out of range.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.PreviewImportRequest(import_id=import_id, screenings=screenings, benign=benign)

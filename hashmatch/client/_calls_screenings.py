@@ -42,19 +42,19 @@ class ScreeningCalls(Calls):
                 process may die between the call and the use of its answer.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The screening, stored by the server. Evidence is withheld from a caller that is neither
             REVIEWER nor AUDITOR.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
-            InvalidField: ``request_id`` has another form.
+            OSError: The path cannot be opened, or reading the source failed.
+            InvalidField: ``request_id`` is malformed.
             RequestIdReused: ``request_id`` was used for another upload.
             UploadMismatch: The source ended before the size that it had at the beginning.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, had no room (`Overloaded`, `SpoolFull`),
                 or did not answer, until the deadline.
         """
@@ -95,9 +95,10 @@ class ScreeningCalls(Calls):
             The screening, stored by the server; its coverage is marked ``by_caller``.
 
         Raises:
-            InvalidField: No hashes, hashes of another form, or another argument out of range.
+            InvalidField: There are no hashes, they are malformed, or another argument is out of
+                range.
             RequestIdReused: ``request_id`` was used for other hashes.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.ScreenSignalsRequest(
@@ -130,9 +131,9 @@ class ScreeningCalls(Calls):
 
         Raises:
             ScreeningNotFound: No screening has this id, or it is another caller's.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         request = pb.ConfirmScreeningRequest(
@@ -154,8 +155,8 @@ class ScreeningCalls(Calls):
 
         Raises:
             ScreeningNotFound: No screening has this id, or the caller may not see it.
-            InvalidField: ``screening_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of PIPELINE,
+            InvalidField: ``screening_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles PIPELINE,
                 REVIEWER, AUDITOR.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -184,10 +185,10 @@ class ScreeningCalls(Calls):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of PIPELINE,
+            AccessDenied: The credentials are invalid, or the caller has none of the roles PIPELINE,
                 REVIEWER, AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         request = pb.ListScreeningsRequest(
             verdict=int(verdict or 0),  # type: ignore[arg-type]

@@ -142,19 +142,19 @@ class Client(ThreadedClient):
                 process may die between the call and the use of its answer.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The screening, stored by the server. Evidence is withheld from a caller that is neither
             REVIEWER nor AUDITOR.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
-            InvalidField: ``request_id`` has another form.
+            OSError: The path cannot be opened, or reading the source failed.
+            InvalidField: ``request_id`` is malformed.
             RequestIdReused: ``request_id`` was used for another upload.
             UploadMismatch: The source ended before the size that it had at the beginning.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, had no room (`Overloaded`, `SpoolFull`),
                 or did not answer, until the deadline.
         """
@@ -188,9 +188,10 @@ class Client(ThreadedClient):
             The screening, stored by the server; its coverage is marked ``by_caller``.
 
         Raises:
-            InvalidField: No hashes, hashes of another form, or another argument out of range.
+            InvalidField: There are no hashes, they are malformed, or another argument is out of
+                range.
             RequestIdReused: ``request_id`` was used for other hashes.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -224,9 +225,9 @@ class Client(ThreadedClient):
 
         Raises:
             ScreeningNotFound: No screening has this id, or it is another caller's.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not PIPELINE.
+            AccessDenied: The credentials are invalid, or the caller lacks the role PIPELINE.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -246,8 +247,8 @@ class Client(ThreadedClient):
 
         Raises:
             ScreeningNotFound: No screening has this id, or the caller may not see it.
-            InvalidField: ``screening_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of PIPELINE,
+            InvalidField: ``screening_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles PIPELINE,
                 REVIEWER, AUDITOR.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -274,10 +275,10 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of PIPELINE,
+            AccessDenied: The credentials are invalid, or the caller has none of the roles PIPELINE,
                 REVIEWER, AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(
             self._client.list_screenings(verdict=verdict, since=since, cursor=cursor)
@@ -316,9 +317,9 @@ class Client(ThreadedClient):
 
         Raises:
             BankExists: Another bank has this name.
-            InvalidField: An argument has another form or is out of range.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -345,8 +346,8 @@ class Client(ThreadedClient):
         Raises:
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is empty, or neither an id nor a name.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR, ADMIN.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.get_bank(bank))
@@ -371,10 +372,10 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR, ADMIN.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, ADMIN.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(self._client.list_banks(state=state, since=since, cursor=cursor))
 
@@ -391,7 +392,7 @@ class Client(ThreadedClient):
         etag: str = "",
         request_id: str | None = None,
     ) -> Bank:
-        """Changes a bank. What is None stays as it is.
+        """Changes a bank. An argument that is None leaves its field as it is.
 
         Args:
             bank: Id or name of the bank.
@@ -415,9 +416,9 @@ class Client(ThreadedClient):
             BankArchived: The bank is archived.
             BankExists: Another bank has the new name.
             EtagMismatch: The bank has changed since ``etag`` was read.
-            InvalidField: An argument has another form or is out of range.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -451,9 +452,9 @@ class Client(ThreadedClient):
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived already.
             EtagMismatch: The bank has changed since ``etag`` was read.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.archive_bank(bank, etag=etag, request_id=request_id))
@@ -492,24 +493,24 @@ class Client(ThreadedClient):
                 answer. 1 to 64 letters, digits, "-" and "_"; None: a new UUID.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The entry, `EntryState.ACTIVE` or `EntryState.PENDING`. ``reasons`` is not empty if only
             a part of the file could be hashed.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
+            OSError: The path cannot be opened, or reading the source failed.
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
-            MediaUnusable: No hash that the bank could match by comes of the file; ``metadata``
-                has the reason as ``media_reason``.
-            InvalidField: An argument has another form or is out of range.
+            MediaUnusable: The file gives no hash that the bank can match by; ``metadata`` has the
+                reason as ``media_reason``.
+            InvalidField: An argument is malformed or out of range.
             RequestIdReused: ``request_id`` was used for another entry.
             UploadMismatch: The source ended before the size that it had at the beginning.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, had no room (`Overloaded`, `SpoolFull`),
                 or did not answer, until the deadline.
         """
@@ -564,10 +565,11 @@ class Client(ThreadedClient):
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
             MediaUnusable: No hash is of a kind that the bank uses and rich enough to match by.
-            InvalidField: No hashes, hashes of another form, or another argument out of range.
+            InvalidField: There are no hashes, they are malformed, or another argument is out of
+                range.
             RequestIdReused: ``request_id`` was used for another entry.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -594,9 +596,9 @@ class Client(ThreadedClient):
 
         Raises:
             EntryNotFound: No entry has this id.
-            InvalidField: ``entry_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR or may not see the bank of the entry.
+            InvalidField: ``entry_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, or may not see the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.get_entry(entry_id))
@@ -626,10 +628,10 @@ class Client(ThreadedClient):
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is neither an id nor a name, or the token of ``cursor`` is not of
                 this list.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(
             self._client.list_entries(bank=bank, state=state, since=since, cursor=cursor)
@@ -655,9 +657,9 @@ class Client(ThreadedClient):
             EntryNotPending: The entry does not wait for approval.
             SecondPersonNeeded: The caller proposed the entry, and the bank needs two persons.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not approve this entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -680,9 +682,9 @@ class Client(ThreadedClient):
 
         Raises:
             EntryNotFound: No entry has this id.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not change the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -706,10 +708,10 @@ class Client(ThreadedClient):
         Raises:
             EntryNotFound: No entry has this id.
             EntryNotQuarantined: The entry is not quarantined.
-            InvalidField: An argument has another form.
+            InvalidField: An argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not APPROVER or may not
-                change the bank of the entry.
+            AccessDenied: The credentials are invalid, or the caller lacks the role APPROVER, or may
+                not change the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.release_entry(entry_id, why=why, request_id=request_id))
@@ -719,8 +721,8 @@ class Client(ThreadedClient):
     ) -> Iterator[BlocklistChange | Checkpoint]:
         """Follows the changes of the blocklist, without end.
 
-        A lost connection is made anew for as long as any call is tried, and the changes go on where
-        they were: none is lost and none comes twice.
+        A lost connection is re-established for as long as any call is retried, and the changes go
+        on where they were: none is lost and none comes twice.
 
         Args:
             after_revision: The revision whose successors are wanted; 0: every change.
@@ -736,9 +738,9 @@ class Client(ThreadedClient):
                 anew and watch from the revision of the list.
             RevisionUnknown: The blocklist has not reached this revision, or is another one. List
                 the blocklist anew.
-            InvalidField: Both arguments were given, or one has another form.
-            AccessDenied: The credentials are invalid, or their caller is not AUDITOR or is limited
-                to some banks.
+            InvalidField: Both arguments were given, or one is malformed.
+            AccessDenied: The credentials are invalid, or the caller lacks the role AUDITOR, or is
+                limited to some banks.
             Unavailable: The server could not be reached for as long as the client's deadline.
         """
         return self._iterate(self._client.watch_changes(after_revision, resume_token=resume_token))
@@ -752,10 +754,10 @@ class Client(ThreadedClient):
         since: datetime.datetime | None = None,
         resume_token: str = "",
     ) -> Iterator[ExportedEntry]:
-        """Reads the entries of a bank with their hashes. The audit trail records who did.
+        """Reads the entries of a bank with their hashes. The audit trail records the caller.
 
-        A lost connection is made anew for as long as any call is tried, and the export goes on
-        where it was: no entry is left out and none comes twice.
+        A lost connection is re-established for as long as any call is retried, and the export goes
+        on where it was: no entry is left out and none comes twice.
 
         Args:
             bank: Id or name of the bank.
@@ -774,8 +776,8 @@ class Client(ThreadedClient):
             BankNotFound: No bank has this id or name.
             InvalidField: ``bank`` is neither an id nor a name, or ``resume_token`` is not of an
                 export of this bank.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR, ADMIN or may not see the bank.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, ADMIN, or may not see the bank.
             Unavailable: The server could not be reached for as long as the client's deadline.
         """
         return self._iterate(
@@ -808,7 +810,7 @@ class Client(ThreadedClient):
             source: The path of the list, its bytes, or a file opened for reading bytes, which is
                 read from its position on and stays open. A source that cannot seek is read once, so
                 that the call is not retried.
-            format: How the list is written. None: found out from its first line.
+            format: How the list is written. None: detected from its first line.
             kind: The kind of hashes whose kind the list does not say: 64 digits may be PDQ or
                 SHA256.
             dry_run: Nothing is imported; the answer says what would be.
@@ -822,22 +824,22 @@ class Client(ThreadedClient):
                 None: a new UUID.
             timeout_seconds: Deadline in seconds, retries included. None: the client's; 0: no
                 deadline, and one attempt.
-            progress: Called after each chunk with the number of bytes sent and the size in bytes,
-                0 if the size is unknown. Runs in the thread of the event loop: it must not block.
+            progress: Called after each chunk with the number of bytes sent and the size in bytes, 0
+                if the size is unknown. Runs in the thread of the event loop: it must not block.
 
         Returns:
             The import: its counts, and up to 100,000 problems of lines. ``import_id`` is empty
             after a dry run.
 
         Raises:
-            OSError: The path cannot be opened, or the source not be read to its end.
+            OSError: The path cannot be opened, or reading the source failed.
             BankNotFound: No bank has this id or name.
             BankArchived: The bank is archived.
             ListReversed: The PDQ hashes are written in another order of their bytes or bits.
-            InvalidField: The source is no such list, or an argument has another form.
+            InvalidField: The source is not such a list, or an argument is malformed.
             RequestIdReused: ``request_id`` was used for another import.
-            AccessDenied: The credentials are invalid, or their caller is not CURATOR or may not
-                change this bank.
+            AccessDenied: The credentials are invalid, or the caller lacks the role CURATOR, or may
+                not change this bank.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -868,9 +870,9 @@ class Client(ThreadedClient):
 
         Raises:
             ImportNotFound: No import has this id.
-            InvalidField: ``import_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the import.
+            InvalidField: ``import_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.get_import(import_id))
@@ -890,10 +892,10 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or is limited to some banks.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or is limited to some banks.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(self._client.list_imports(since=since, cursor=cursor))
 
@@ -917,8 +919,8 @@ class Client(ThreadedClient):
             EntryNotPending: The import does not wait for approval.
             SecondPersonNeeded: The caller imported the list, and the bank needs two persons.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not approve this import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -941,8 +943,8 @@ class Client(ThreadedClient):
 
         Raises:
             ImportNotFound: No import has this id.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is neither CURATOR nor
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller has neither role CURATOR nor
                 APPROVER, or may not change the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
@@ -974,9 +976,9 @@ class Client(ThreadedClient):
         Raises:
             EntryNotFound: No entry has this id.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form or is out of range.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the entry.
+            InvalidField: An argument is malformed or out of range.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the entry.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -993,7 +995,7 @@ class Client(ThreadedClient):
         benign: bool = True,
         timeout_seconds: float | None = None,
     ) -> Preview:
-        """Shows what the entries of an import would have matched, but for entries that were
+        """Shows what the entries of an import would have matched, except entries that were
         withdrawn one by one. Changes nothing. A server makes one preview at a time, in seconds;
         others wait for their turn.
 
@@ -1012,9 +1014,9 @@ class Client(ThreadedClient):
         Raises:
             ImportNotFound: No import has this id.
             BankArchived: The bank is archived.
-            InvalidField: An argument has another form or is out of range.
-            AccessDenied: The credentials are invalid, or their caller is none of CURATOR, APPROVER,
-                AUDITOR or may not see the bank of the import.
+            InvalidField: An argument is malformed or out of range.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles CURATOR,
+                APPROVER, AUDITOR, or may not see the bank of the import.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -1034,9 +1036,9 @@ class Client(ThreadedClient):
 
         Raises:
             CaseNotFound: No case has this id.
-            InvalidField: ``case_id`` is empty, or no id.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR or may not see the bank of the case.
+            InvalidField: ``case_id`` is empty or not an id.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR, or may not see the bank of the case.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.get_case(case_id))
@@ -1063,10 +1065,10 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is none of REVIEWER, CURATOR,
-                APPROVER, AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has none of the roles REVIEWER,
+                CURATOR, APPROVER, AUDITOR.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(
             self._client.list_cases(state=state, case_type=case_type, since=since, cursor=cursor)
@@ -1101,10 +1103,10 @@ class Client(ThreadedClient):
             CaseNotFound: No case has this id.
             CaseDecided: The case is decided already.
             EtagMismatch: There is new evidence since ``etag`` was read.
-            InvalidField: The case is about an entry, or an argument has another form.
+            InvalidField: The case is about an entry, or an argument is malformed.
             RequestIdReused: ``request_id`` was used for another call.
-            AccessDenied: The credentials are invalid, or their caller is not REVIEWER or may not
-                see the banks of the case.
+            AccessDenied: The credentials are invalid, or the caller lacks the role REVIEWER, or may
+                not see the banks of the case.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -1146,9 +1148,9 @@ class Client(ThreadedClient):
         Raises:
             CallerExists: Another caller has, or had, this name or these credentials.
             BankNotFound: A bank of ``banks`` does not exist.
-            InvalidField: An argument is missing, has another form or is out of range.
+            InvalidField: An argument is missing, malformed or out of range.
             RequestIdReused: ``request_id`` was used for another caller.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(
@@ -1178,9 +1180,10 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: The token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is neither AUDITOR nor ADMIN.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller has neither role AUDITOR nor
+                ADMIN.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(self._client.list_callers(since=since, cursor=cursor))
 
@@ -1198,8 +1201,8 @@ class Client(ThreadedClient):
 
         Raises:
             CallerNotFound: No caller has this id or name.
-            InvalidField: An argument has another form.
-            AccessDenied: The credentials are invalid, or their caller is not ADMIN.
+            InvalidField: An argument is malformed.
+            AccessDenied: The credentials are invalid, or the caller lacks the role ADMIN.
             Unavailable: The server could not be reached, or did not answer, until the deadline.
         """
         return self._run(self._client.revoke_caller(caller, request_id=request_id))
@@ -1238,9 +1241,9 @@ class Client(ThreadedClient):
 
         Raises:
             InvalidField: A text is too long, or the token of ``cursor`` is not of this list.
-            AccessDenied: The credentials are invalid, or their caller is not AUDITOR.
-            Unavailable: The server could not be reached, or did not answer, until the deadline of
-                a page.
+            AccessDenied: The credentials are invalid, or the caller lacks the role AUDITOR.
+            Unavailable: The server could not be reached, or did not answer, until the deadline of a
+                page.
         """
         return self._iterate(
             self._client.list_audit_rows(actor=actor, subject=subject, since=since, cursor=cursor)
