@@ -29,7 +29,7 @@ client, or `tools/sync_client.py`, and generate this file anew.
 from __future__ import annotations
 '''
 
-# What is said of the synchronous client in place of the first paragraph of the asynchronous one.
+# First paragraph of the class's docstring; the others are those of the asynchronous client.
 _SUMMARY: Final = "One connection to a server, safe for use by several threads."
 
 # Methods that are not forwarded: the name that each gets, and its body.
@@ -86,30 +86,34 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                said = f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+                renamed = f" as {alias.asname}" if alias.asname else ""
                 origin = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
-                yield alias.asname or alias.name.split(".")[0], f"{origin}import {said}"
+                name = alias.asname or alias.name.split(".")[0]
+                yield name, f"{origin}import {alias.name}{renamed}"
 
 
 def _decorators(function: _Function) -> set[str]:
-    return {ast.unparse(each) for each in function.decorator_list}
+    return {ast.unparse(decorator) for decorator in function.decorator_list}
 
 
 def _arguments(function: _Function) -> str:
-    """The arguments of a call that passes on all that the function got."""
+    """Returns the arguments of a call that passes on every argument of a method."""
     arguments = function.args
     if arguments.vararg or arguments.kwarg:
         raise TypeError(f"{function.name}: arguments without names cannot be passed on")
-    named = [each.arg for each in (*arguments.posonlyargs, *arguments.args)][1:]
-    return ", ".join(named + [f"{each.arg}={each.arg}" for each in arguments.kwonlyargs])
+    if _ASYNC_ITERATOR.search(ast.unparse(arguments)):
+        raise TypeError(f"{function.name}: an asynchronous argument cannot be passed on")
+    by_place = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)][1:]
+    by_name = [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
+    return ", ".join(by_place + by_name)
 
 
 def _names(function: _Function) -> Iterator[str]:
     """Yields the names that a signature needs when it is evaluated."""
     for node in (function.args, function.returns, *function.decorator_list):
-        for each in ast.walk(node) if node is not None else ():
-            if isinstance(each, ast.Name):
-                yield each.id
+        for part in ast.walk(node) if node is not None else ():
+            if isinstance(part, ast.Name):
+                yield part.id
 
 
 def _forward(function: _Function, client: str) -> tuple[str, str]:
@@ -135,7 +139,7 @@ def _method(function: _Function, source: _Source, client: str) -> str:
     if unknown:
         raise TypeError(f"{function.name}: cannot forward a method that is {', '.join(unknown)}")
     first = function.body[0]
-    begin = min([function.lineno, *(each.lineno for each in function.decorator_list)]) - 1
+    begin = min(node.lineno for node in (function, *function.decorator_list)) - 1
     if "overload" in _decorators(function):
         name, body = function.name, ""
         signature = source.lines[begin : function.end_lineno]
@@ -186,11 +190,11 @@ def generated(root: Path, module: str, client: str) -> str:
     seen: set[str] = set()
     sources = list(_classes(_Source(root, module, client)))
     for source in sources:
-        functions = [each for each in source.functions if each.name not in seen]
+        functions = [function for function in source.functions if function.name not in seen]
         for function in functions:
             methods.append(_method(function, source, client))
             needed |= set(_statements(set(_names(function)), source))
-        seen |= {each.name for each in functions}
+        seen |= {function.name for function in functions}
     text = "\n".join(
         [
             _HEAD,

@@ -184,6 +184,10 @@ def test_signatures_are_copied_as_they_are_written(toy: Any, tmp_path: Path) -> 
     ("method", "problem"),
     [
         ('    async def lost(self, *names: str) -> None:\n        """Returns."""', "without names"),
+        (
+            '    async def lost(self, a: AsyncIterator[bytes]) -> None:\n        """Returns."""',
+            "asynchronous argument",
+        ),
         ('    def lost(self) -> int:\n        """Returns."""', "neither asynchronous"),
         ('    @cached\n    async def lost(self) -> int:\n        """Returns."""', "cached"),
         ("    async def lost(self) -> int:\n        return 1", "no docstring"),
