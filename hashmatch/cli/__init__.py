@@ -1,6 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 something failed, 2 wrong usage; ``screen --exit-code``
-adds 10 (REVIEW), 11 (INCONCLUSIVE) and 12 (BLOCK).
-"""
+"""The command line. What commands print and how they end: ``docs/commands.md``."""
 
 from hashmatch.cli.root import app, main
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import typer
-from rich.text import Text
-
-from hashmatch.cli import options
-from hashmatch.cli.options import AsJson
-from hashmatch.cli.output import (
-    Context,
-    failed,
-    plain,
-    print_json,
-    progress_bar,
-    stderr,
-    stdout,
-    table,
-)
-from hashmatch.errors import HashmatchError
+from hashmatch.cli.command import naming
+from hashmatch.cli.options import arg, opt, server_part
+from hashmatch.cli.output import Output
 from hashmatch.model.records import DEFAULT_THRESHOLDS
 from hashmatch.model.verdicts import Kind
 
 __all__ = ["calibrate"]
+
+_PLOT: Final = "SVG file to draw the curve to: wrong matches by threshold."
 
 _SHOWN: Final = (0, 16, 24, 31, 36, 42, 47, 52, 57, 63)
 _BAR: Final = 30
@@ -38,40 +28,32 @@ _FEW_MEDIA: Final = 100
 
 
 def calibrate(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="An SVG to write.", show_default=False)
-    ] = None,
+    out: Output,
+    folder: Annotated[Path, arg("Folder of clean media, as many as you have.", "DIR")],
+    plot: Annotated[Path | None, opt(_PLOT, "none", "--plot", metavar="PATH")] = None,
     hashes: Annotated[
-        int, typer.Option(min=1, help="Hashes of the blocklist that figures are for.")
+        int, opt("Hashes of the blocklist that figures are for.", min=1)
     ] = 10_000_000,
-    wrong: Annotated[
-        float, typer.Option(min=1e-9, help="Wrong matches allowed in a million uploads.")
-    ] = 1.0,
-    as_json: AsJson = False,
+    wrong: Annotated[float, opt("Wrong matches allowed per million uploads.", min=1e-9)] = 1.0,
 ) -> None:
-    """Measure how near unrelated media come, and propose a threshold.
+    """Measure how similar unrelated media are, and propose a threshold.
 
     DIR holds clean media of your own, some dozens or more, as different as what is uploaded. They
     are decoded in this process, not in a sandbox. Exit code 1: too few, or none that can be read.
     """
-    shared = options.of(context, None, as_json)
-    try:
-        calibration = options.server_part("engine.policy.calibration")
-        media = _hashed(shared, calibration, sorted(_files(folder)))
-        with progress_bar(len(media), "compare") as advance:
-            found = calibration.calibrate(media, DEFAULT_THRESHOLDS[Kind.PDQ_PATCH], advance)
-        told = _told(found, hashes, wrong)
-        if plot:
+    calibration = server_part("engine.policy.calibration")
+    media = _hashed(out, calibration, sorted(_files(folder)))
+    with out.progress.task("compare", len(media)) as update:
+        done = itertools.count(1)
+        found = calibration.calibrate(
+            media, DEFAULT_THRESHOLDS[Kind.PDQ_PATCH], lambda: update(next(done), None)
+        )
+    told = _told(found, hashes, wrong)
+    if plot:
+        with naming(plot):
             plot.write_text(_svg(told))
-    except (HashmatchError, OSError) as error:
-        failed(error, shared)
-        raise typer.Exit(1) from None
-    if shared.json:
-        print_json(told)
-    else:
-        _print(told)
+    out.write(told)
+    _print(out, told)
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -80,18 +62,17 @@ def _files(folder: Path) -> Iterable[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _hashed(context: Context, calibration: Any, files: list[Path]) -> list[Any]:
-    look = options.server_part("decoding.worker.local").look
+def _hashed(out: Output, calibration: Any, files: list[Path]) -> list[Any]:
+    look = server_part("decoding.worker.local").look
     kinds = (Kind.PDQ, Kind.PDQ_PATCH)
     media = []
-    with progress_bar(len(files), "hash") as advance:
-        for file in files:
+    for file in out.counted(files, "hash"):
+        with naming(file):
             upload, entry = look(file, kinds, turns=True), look(file, kinds, as_entry=True)
-            advance()
-            if entry.done.coverage.frames_hashed:
-                media.append(calibration.Media(file.name, upload.signals, entry.signals))
-            elif not context.json:
-                stderr.print(Text(f"{plain(file.name)}: left out, nothing in it can be hashed"))
+        if entry.done.coverage.frames_hashed:
+            media.append(calibration.Media(file.name, upload.signals, entry.signals))
+        else:
+            out.note(f"{file.name}: left out, nothing in it can be hashed")
     return media
 
 
@@ -101,50 +82,48 @@ def _told(found: Any, hashes: int, wrong: float) -> dict[str, Any]:
         "media": found.media,
         "frames": found.frames,
         "pairs": found.pairs,
-        "nearestBits": found.nearest,
-        "listHashes": hashes,
-        "wrongPerMillion": [found.wrong_per_million(each, hashes) for each in bits],
-        "allowedPerMillion": wrong,
-        "proposedThreshold": found.threshold(wrong, hashes),
+        "nearest_bits": found.nearest,
+        "list_hashes": hashes,
+        "wrong_per_million": [found.wrong_per_million(each, hashes) for each in bits],
+        "allowed_per_million": wrong,
+        "proposed_threshold": found.threshold(wrong, hashes),
         "alike": found.alike,
-        "squaresHeld": found.held,
-        "squaresBlocked": found.blocked,
+        "squares_held": found.held,
+        "squares_blocked": found.blocked,
     }
 
 
-def _print(told: dict[str, Any]) -> None:
-    stdout.print(
+def _print(out: Output, told: dict[str, Any]) -> None:
+    out.say(
         f"{told['media']} media, {told['frames']} frames, {told['pairs']:.2g} unrelated pairs; "
-        f"the nearest is {told['nearestBits']} bits apart"
+        f"the nearest is {told['nearest_bits']} bits apart"
     )
-    stdout.print(f"Wrong matches of a million clean uploads, {told['listHashes']:,} hashes:")
-    shown = table("pdq", "wrong", "")
-    for bits in _SHOWN:
-        value = told["wrongPerMillion"][bits]
-        shown.add_row(f"{bits}", f"{value:.1e}", "█" * round(_BAR * _height(value)))
-    stdout.print(shown)
-    stdout.print(
-        f"Proposed: --kind pdq:{told['proposedThreshold']} "
-        f"(fewer than {told['allowedPerMillion']:g} in a million)"
+    out.say(f"Wrong matches of a million clean uploads, {told['list_hashes']:,} hashes:")
+    values = [(bits, told["wrong_per_million"][bits]) for bits in _SHOWN]
+    rows = [(f"{bits}", f"{each:.1e}", "█" * round(_BAR * _height(each))) for bits, each in values]
+    out.table(("pdq", "wrong", ""), rows)
+    out.say(
+        f"Proposed: --kind pdq:{told['proposed_threshold']} "
+        f"(fewer than {told['allowed_per_million']:g} in a million)"
     )
     if told["media"] < _FEW_MEDIA:
-        stdout.print(
+        out.say(
             f"Only {told['media']} media: do not go beyond what is set by default for that",
             style="yellow",
         )
-    stdout.print(
-        f"Squares: {len(told['squaresBlocked'])} pairs of files would block each other, "
-        f"{len(told['squaresHeld'])} be held for review"
+    out.say(
+        f"Squares: {len(told['squares_blocked'])} pairs of files would block each other, "
+        f"{len(told['squares_held'])} be held for review"
     )
     for what, pairs in (
-        ("block each other", told["squaresBlocked"]),
-        ("hold each other", told["squaresHeld"]),
+        ("block each other", told["squares_blocked"]),
+        ("hold each other", told["squares_held"]),
         ("show the same, left out", told["alike"]),
     ):
         for one, other in pairs[:_MOST_PAIRS]:
-            stdout.print(Text(f"  {what}: {plain(one)}, {plain(other)}"), soft_wrap=True)
-    stdout.print(
-        "Assumed: pairs are independent, the blocklist is of media like these, and what\n"
+            out.say(f"  {what}: {one}, {other}", wrap=False)
+    out.say(
+        "Assumed: pairs are independent, the blocklist is of media like these, and what "
         "is nearer than all but five pairs here is as rare as in a normal distribution.",
         style="dim",
     )
@@ -159,7 +138,7 @@ def _height(value: float) -> float:
 def _svg(told: dict[str, Any]) -> str:
     """The curve: threshold across, wrong matches of a million uploads up, by decades."""
     left, top, width, height = 60, 20, 520, 260
-    values = told["wrongPerMillion"]
+    values = told["wrong_per_million"]
 
     def place(bits: float, value: float) -> str:
         across = left + width * bits / (len(values) - 1)
@@ -177,9 +156,9 @@ def _svg(told: dict[str, Any]) -> str:
         lines.append(
             f'<text x="{x:.1f}" y="{top + height + 16}" text-anchor="middle">{bits}</text>'
         )
-    across = left + width * told["proposedThreshold"] / (len(values) - 1)
+    across = left + width * told["proposed_threshold"] / (len(values) - 1)
     lines.append(f'<path d="M{across:.1f},{top}v{height}" stroke="#c33" stroke-dasharray="4"/>')
-    title = f"Wrong matches of a million clean uploads, {told['listHashes']:,} hashes"
+    title = f"Wrong matches of a million clean uploads, {told['list_hashes']:,} hashes"
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="330" '
         'font-family="sans-serif" font-size="11">'
@@ -187,5 +166,5 @@ def _svg(told: dict[str, Any]) -> str:
         f'<polyline points="{curve}" fill="none" stroke="#246" stroke-width="2"/>'
         f'<text x="{left}" y="14">{title}</text>'
         f'<text x="{left + width / 2}" y="{top + height + 34}" text-anchor="middle">'
-        f"PDQ threshold in bits; proposed: {told['proposedThreshold']}</text></svg>\n"
+        f"PDQ threshold in bits; proposed: {told['proposed_threshold']}</text></svg>\n"
     )

@@ -2,130 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from hashmatch.cli import options
-from hashmatch.cli.options import After, AsJson, Limit, Server, Since
-from hashmatch.cli.output import (
-    Context,
-    listed,
-    message_json,
-    print_details,
-    print_json,
-    stdout,
-    table,
-)
-from hashmatch.client import Cursor
-from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
-from hashmatch.wire.cases import case_to_wire
+from hashmatch.cli.command import command
+from hashmatch.cli.options import Page, arg, choice, opt
+from hashmatch.cli.output import Output
+from hashmatch.cli.views import CASE
+from hashmatch.client import Client
+from hashmatch.model.cases import CaseDecision, CaseState, CaseType
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Cases: what a person has to decide.", no_args_is_help=True)
+app = typer.Typer(help="Cases: decisions that wait for a person.", no_args_is_help=True)
 
-CaseId = Annotated[str, typer.Argument(metavar="ID", help="Id of the case.")]
+_TYPE: Final = (
+    "Why there is a case. review: an upload is held; reopened: an entry that it matches was "
+    "withdrawn; flood: an entry blocks far more than others. One of"
+)
+_UPHOLD: Final = "Uphold: keep blocked. Overturn: allow publishing."
+_WHY: Final = "The reason, kept in the case and the audit trail."
+_ETAG: Final = "The etag that case show printed: refused if there is new evidence since."
 
-_ABOUT = {
-    CaseType.REVIEW: "held for review",
-    CaseType.REOPENED: "A matching entry was withdrawn",
-    CaseType.FLOOD: "blocks far more than others",
-}
-
-
-@app.command("list")
-def list_(
-    context: typer.Context,
-    state: Annotated[str, typer.Option(help="open, decided or all.")] = "open",
-    case_type: Annotated[
-        str | None, typer.Option("--type", help="Only review, reopened or flood.")
-    ] = None,
-    since: Since = None,
-    limit: Limit = 100,
-    after: After = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """List cases, newest first; those that are open, unless told otherwise."""
-    shared = options.of(context, server, as_json)
-    wanted = None if state == "all" else options.named(CaseState, state)
-    of_type = None if case_type is None else options.named(CaseType, case_type)
-    instant, cursor = options.since_instant(since), Cursor(after, limit)
-    with options.connected(shared) as client:
-        cases = client.list_cases(state=wanted, case_type=of_type, since=instant, cursor=cursor)
-        _print(listed(cases, "cases", cursor, shared), shared)
+CaseId = Annotated[str, arg("Id of the case.", "ID")]
 
 
-@app.command("show")
-def show(
-    context: typer.Context, case_id: CaseId, server: Server = None, as_json: AsJson = False
-) -> None:
-    """Show one case."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        case = client.get_case(case_id)
-    if shared.json:
-        print_json({"case": message_json(case_to_wire(case))})
-        return
-    print_details(
-        (
-            ("case", case.case_id),
-            ("about", case.screening_id or case.entry_id),
-            ("why", _ABOUT[case.type]),
-            ("state", _standing(case)),
-            ("opened", f"{case.open_time:%Y-%m-%d %H:%M:%S} UTC"),
-            ("decided", f"{case.decide_time:%Y-%m-%d %H:%M:%S} UTC" if case.decide_time else ""),
-            ("by", case.decided_by),
-            ("said", case.why),
-            ("etag", case.etag),
-        )
-    )
-
-
-@app.command("decide")
-def decide(
-    context: typer.Context,
-    case_id: CaseId,
-    uphold: Annotated[
-        bool | None,
-        typer.Option(
-            "--uphold/--overturn",
-            help="Uphold: keep blocked. Overturn: allow publishing.",
-            show_default=False,
-        ),
-    ] = None,
-    why: Annotated[str, typer.Option(help="Kept with the case and in the audit trail.")] = "",
-    etag: Annotated[
-        str,
-        typer.Option(
-            help="The etag that case show printed; refused if there is new evidence since."
-        ),
-    ] = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Decide the case of a screening. That of an entry: entry release, or entry withdraw."""
-    shared = options.of(context, server, as_json)
+def _check_decision(uphold: bool | None, **_: Any) -> None:
     if uphold is None:
         raise typer.BadParameter("Choose --uphold or --overturn")
+
+
+@command(app, "list", examples=("case list", "case list --type reopened --since 7d"))
+def list_(
+    out: Output,
+    client: Client,
+    page: Page,
+    state: Annotated[CaseState | None, choice(CaseState, "Cases in this state", all=None)] = "open",  # type: ignore[assignment]
+    case_type: Annotated[CaseType | None, choice(CaseType, _TYPE, "all", "--type")] = None,
+) -> None:
+    """List cases, newest first."""
+    cases = client.list_cases(
+        state=state, case_type=case_type, since=page.since, cursor=page.cursor
+    )
+    out.rows(CASE, cases, page.cursor)
+
+
+@command(app, "show")
+def show(out: Output, client: Client, case_id: CaseId) -> None:
+    """Show one case."""
+    out.record(CASE, client.get_case(case_id))
+
+
+@command(
+    app,
+    "decide",
+    check=_check_decision,
+    examples=('case decide cas_01JABC --overturn --why "a toy"',),
+)
+def decide(
+    out: Output,
+    client: Client,
+    case_id: CaseId,
+    uphold: Annotated[bool | None, opt(_UPHOLD, False, "--uphold/--overturn")] = None,
+    why: Annotated[str, opt(_WHY, metavar="TEXT")] = "",
+    etag: Annotated[str, opt(_ETAG)] = "",
+) -> None:
+    """Decide the case of a screening. For that of an entry: entry release, or entry withdraw."""
     decision = CaseDecision.UPHELD if uphold else CaseDecision.OVERTURNED
-    with options.connected(shared) as client:
-        _print([client.decide_case(case_id, decision, why=why, etag=etag)], shared)
-
-
-def _standing(case: Case) -> str:
-    return "open" if case.decision is None else case.decision.name.lower()
-
-
-def _print(cases: Iterable[Case], context: Context) -> None:
-    rows = table("CASE", "STATE", "ABOUT", "OPENED (UTC)")
-    for case in cases:
-        if context.json:
-            print_json({"case": message_json(case_to_wire(case))})
-        rows.add_row(
-            case.case_id, _standing(case), _ABOUT[case.type], f"{case.open_time:%m-%d %H:%M}"
-        )
-    if not context.json:
-        stdout.print(rows)
+    out.row(CASE, client.decide_case(case_id, decision, why=why, etag=etag))

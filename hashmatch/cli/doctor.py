@@ -10,12 +10,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import typer
-from rich.text import Text
-
-from hashmatch.cli import options
-from hashmatch.cli.options import AsJson, Server
-from hashmatch.cli.output import Context, plain, print_json, stdout
+from hashmatch.cli.command import Connection
+from hashmatch.cli.output import Output
 from hashmatch.client import Client
 from hashmatch.errors import AccessDenied, HashmatchError
 from hashmatch.model.callers import Role
@@ -52,31 +48,28 @@ class _Check:
     hint: str = ""
 
 
-def doctor(context: typer.Context, server: Server = None, as_json: AsJson = False) -> None:
-    """Check what is installed, reachable and loaded. Exit code 1 if something is amiss."""
-    shared = options.of(context, server, as_json)
-    all_ok = True
-    for check in _checks(shared):
-        all_ok = all_ok and check.ok
-        if shared.json:
-            print_json(asdict(check))
-            continue
-        line = Text("ok    " if check.ok else "amiss ", style="green" if check.ok else "bold red")
-        line.append(f"{check.check}: {plain(check.detail)}", style="default")
+def doctor(out: Output, connection: Connection) -> None:
+    """Check what is installed, whether the server can be reached, and what it has loaded.
+
+    Exit code 1 if anything is wrong; each such line says what to do.
+    """
+    for check in _checks(connection):
+        out.write(asdict(check))
+        mark = ("ok    ", "green") if check.ok else ("amiss ", "bold red")
+        out.say(mark, f"{check.check}: {check.detail}")
         if check.hint:
-            line.append(f"\n      -> {check.hint}", style="bold")
-        stdout.print(line)
-    if not all_ok:
-        raise typer.Exit(1)
+            out.say(f"      -> {check.hint}", style="bold")
+        if not check.ok:
+            out.code = 1
 
 
-def _checks(context: Context) -> Iterator[_Check]:
+def _checks(connection: Connection) -> Iterator[_Check]:
     yield _Check("hashmatch", True, importlib.metadata.version("hashmatch"))
     yield _Check("python", True, f"{platform.python_version()} on {platform.machine()}")
     yield _installed()
     if importlib.util.find_spec("pyseccomp"):
         yield _sandbox()
-    with Client(context.server, timeout_seconds=5.0) as client:
+    with Client(connection.server, timeout_seconds=5.0) as client:
         banks: list[Bank] | None = None
         try:
             caller = client.get_self()
@@ -102,7 +95,7 @@ def _checks(context: Context) -> Iterator[_Check]:
             return
         yield _Check("server", True, "answers")
         roles = ", ".join(role.name.lower() for role in sorted(caller.roles))
-        yield _Check("access", True, f"{caller.name or 'nobody is asked who he is'} ({roles})")
+        yield _Check("access", True, f"{caller.name or 'authentication is off'} ({roles})")
         yield _Check(
             "health",
             client.is_ready(),

@@ -2,261 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
-from rich.text import Text
 
-from hashmatch.cli import options, previews
-from hashmatch.cli.options import (
-    After,
-    AsJson,
-    CategoryName,
-    Language,
-    LegalBasis,
-    Limit,
-    Note,
-    Server,
-    Severity,
-    Since,
-    Source,
-)
-from hashmatch.cli.output import (
-    Context,
-    failed,
-    listed,
-    message_json,
-    plain,
-    print_details,
-    print_json,
-    stderr,
-    stdout,
-    table,
-    upload_progress,
-    waiting,
-)
-from hashmatch.client import Cursor
+from hashmatch.cli import previews
+from hashmatch.cli.command import command
+from hashmatch.cli.options import Expires, Page, Why, arg, choice, opt
+from hashmatch.cli.output import Output, plain
+from hashmatch.cli.views import ENTRY
+from hashmatch.client import Client
 from hashmatch.errors import Conflict, UploadMismatch
-from hashmatch.model.records import Entry
+from hashmatch.model.records import Entry, Provenance
 from hashmatch.model.verdicts import EntryState
-from hashmatch.wire.records import entry_to_wire
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Entries: what must not be published.", no_args_is_help=True)
+app = typer.Typer(
+    help="Entries: videos, images and hashes that must not be published.", no_args_is_help=True
+)
+
+_REFERENCE: Final = "Your own name for the entry, where there is one file."
+_PENDING: Final = "It waits for approval, so that it can be previewed first."
+
+EntryId = Annotated[str, arg("Id of the entry.", "ID")]
 
 
-@app.command("add")
-def entry_add(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Videos and images, an entry of each.")],
-    bank: Annotated[str, typer.Option(help="Id or name of the bank.")],
-    reference: Annotated[
-        str | None, typer.Option(help="What to call it, for one file.  [default: its name]")
-    ] = None,
-    label: Annotated[str, typer.Option(help="What it is.  [default: the bank's label]")] = "",
-    source: Source = "",
-    legal_basis: LegalBasis = "",
-    category: CategoryName = None,
-    severity: Severity = 0,
-    note: Note = "",
-    language: Language = "",
-    expires: Annotated[
-        str, typer.Option(help="Out of use from then on: RFC 3339, or 12h, 90d from now.")
-    ] = "",
-    pending: Annotated[
-        bool, typer.Option("--pending", help="Wait for approval, to be previewed before.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one file.")] = 600.0,
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make entries of files. The files are hashed and not kept."""
-    shared = options.of(context, server, as_json)
+def _check_reference(files: list[Path], reference: str | None, **_: Any) -> None:
     if reference is not None and len(files) > 1:
         raise typer.BadParameter("--reference is for one file")
-    provenance = options.provenance(source, legal_basis, category, severity, note, language)
-    expire_time = options.future(expires) if expires else None
+
+
+@command(
+    app,
+    "add",
+    check=_check_reference,
+    examples=(
+        "entry add --bank known-abuse clip.mp4 photo.jpg",
+        'entry add --bank known-abuse --reference "case 7" --pending clip.mp4',
+    ),
+)
+def entry_add(
+    out: Output,
+    client: Client,
+    files: Annotated[list[Path], arg("Videos and images; each makes one entry.")],
+    bank: Annotated[str, opt("Id or name of the bank.")],
+    provenance: Provenance,
+    reference: Annotated[str | None, opt(_REFERENCE, "the file's name", metavar="TEXT")] = None,
+    label: Annotated[str, opt("What it shows.", "the bank's label", metavar="TEXT")] = "",
+    expires: Expires = None,
+    pending: Annotated[bool, opt(_PENDING, False, "--pending")] = False,
+    timeout: Annotated[float, opt("Seconds for each file.", min=0.1)] = 600.0,
+) -> None:
+    """Add files to a bank. They are hashed and not kept."""
     added: list[Entry] = []
-    failures = 0
-    with options.connected(shared) as client:
-        try:
-            for file in files:
-                try:
-                    with upload_progress(file.name) as progress:
-                        entry = client.add_entry(
-                            bank,
-                            file,
-                            reference=reference or plain(file.name)[-256:],
-                            label=label,
-                            provenance=provenance,
-                            expire_time=expire_time,
-                            pending=pending,
-                            timeout_seconds=timeout,
-                            progress=progress,
-                        )
-                except (Conflict, UploadMismatch, OSError) as error:
-                    # What is wrong with one file does not stop the others.
-                    failed(error, shared, file=str(file))
-                    failures += 1
-                    continue
-                if shared.json:
-                    print_json({"file": str(file), "entry": message_json(entry_to_wire(entry))})
+    try:
+        for file in files:
+            try:
+                with out.progress.task(file.name, in_bytes=True) as progress:
+                    entry = client.add_entry(
+                        bank,
+                        file,
+                        reference=reference or plain(file.name)[-256:],
+                        label=label,
+                        provenance=provenance,
+                        expire_time=expires,
+                        pending=pending,
+                        timeout_seconds=timeout,
+                        progress=progress,
+                    )
+            except (Conflict, UploadMismatch, OSError) as error:
+                # What is wrong with one file does not stop the others.
+                out.failed(error, file=str(file))
+            else:
+                out.write({"file": str(file), "entry": ENTRY.json(entry)})
                 added.append(entry)
-        finally:
-            if not shared.json and added:
-                _print_entries(added, shared)
-    if failures:
-        raise typer.Exit(1)
+    finally:
+        if added and not out.json:
+            out.rows(ENTRY, added)
 
 
-@app.command("list")
+@command(app, "list", examples=("entry list --bank known-abuse --state pending",))
 def entry_list(
-    context: typer.Context,
-    bank: Annotated[str, typer.Option(help="Only of this bank, by id or name.")] = "",
-    state: Annotated[
-        str | None, typer.Option(help="Only pending, active, withdrawn or expired ones.")
-    ] = None,
-    since: Since = None,
-    limit: Limit = 100,
-    after: After = "",
-    server: Server = None,
-    as_json: AsJson = False,
+    out: Output,
+    client: Client,
+    page: Page,
+    bank: Annotated[str, opt("Entries of this bank, by id or name.", "all banks")] = "",
+    state: Annotated[EntryState | None, choice(EntryState, "Entries in this state", "all")] = None,
 ) -> None:
     """List entries, newest first. Their hashes are not shown."""
-    shared = options.of(context, server, as_json)
-    wanted = None if state is None else options.named(EntryState, state)
-    instant, cursor = options.since_instant(since), Cursor(after, limit)
-    with options.connected(shared) as client:
-        entries = client.list_entries(bank=bank, state=wanted, since=instant, cursor=cursor)
-        _print_entries(listed(entries, "entries", cursor, shared), shared)
+    entries = client.list_entries(bank=bank, state=state, since=page.since, cursor=page.cursor)
+    out.rows(ENTRY, entries, page.cursor)
 
 
-@app.command("show")
-def entry_show(
-    context: typer.Context,
-    entry_id: Annotated[str, typer.Argument(metavar="ID")],
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one entry: where it stands, why it is there, and who put it there."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        entry = client.get_entry(entry_id)
-    _print_entries([entry], shared)
-    if shared.json:
-        return
-    said = entry.provenance
-    print_details(
-        (
-            (
-                "made",
-                f"{entry.create_time:%Y-%m-%d %H:%M:%S} UTC by {entry.proposed_by or 'nobody'}",
-            ),
-            ("approved by", entry.approved_by),
-            (
-                "quarantined",
-                f"since {entry.quarantine_time:%Y-%m-%d %H:%M} UTC"
-                if entry.quarantine_time
-                else "",
-            ),
-            (
-                "expires",
-                f"{entry.expire_time:%Y-%m-%d %H:%M} UTC" if entry.expire_time else "never",
-            ),
-            ("source", said.source),
-            ("legal basis", said.legal_basis),
-            ("category", said.category.name.lower().replace("_", "-") if said.category else ""),
-            ("severity", f"{said.severity} of 4" if said.severity else ""),
-            ("note", " / ".join(said.note.splitlines())),
-            ("language", said.language),
-        )
-    )
+@command(app, "show")
+def entry_show(out: Output, client: Client, entry_id: EntryId) -> None:
+    """Show one entry: its state, why it is listed, and who added it."""
+    out.record(ENTRY, client.get_entry(entry_id))
 
 
-@app.command("approve")
-def entry_approve(
-    context: typer.Context,
-    entry_id: Annotated[str, typer.Argument(metavar="ID")],
-    why: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring an entry into use that waits: another's, or one's own in a bank of one person."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        _print_entries([client.approve_entry(entry_id, why=why)], shared)
+@command(app, "approve")
+def entry_approve(out: Output, client: Client, entry_id: EntryId, why: Why = "") -> None:
+    """Bring a pending entry into use. In a two-person bank another person has to do it."""
+    out.row(ENTRY, client.approve_entry(entry_id, why=why))
 
 
-@app.command("preview")
+@command(app, "preview", examples=("entry preview ent_01JABC --screenings 5000",))
 def entry_preview(
-    context: typer.Context,
-    entry_id: Annotated[str, typer.Argument(metavar="ID")],
+    out: Output,
+    client: Client,
+    entry_id: EntryId,
     screenings: previews.Screenings = 1000,
     benign: previews.Benign = True,
     timeout: previews.Timeout = 600.0,
-    server: Server = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Show what an entry would have matched, before it does: uploads of late, and harmless ones."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client, waiting("comparing"):
-        preview = client.preview_entry(
-            entry_id, screenings=screenings, benign=benign, timeout_seconds=timeout
-        )
-    previews.print_preview(preview, shared)
+    """Show which recent uploads and harmless entries an entry would match."""
+    preview = client.preview_entry(
+        entry_id, screenings=screenings, benign=benign, timeout_seconds=timeout
+    )
+    previews.print_preview(out, preview)
 
 
-@app.command("withdraw")
-def entry_withdraw(
-    context: typer.Context,
-    entry_id: Annotated[str, typer.Argument(metavar="ID")],
-    why: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take an entry out of use, at once and everywhere; decline one that waits."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        _print_entries([client.withdraw_entry(entry_id, why=why)], shared)
+@command(app, "withdraw")
+def entry_withdraw(out: Output, client: Client, entry_id: EntryId, why: Why = "") -> None:
+    """Take an entry out of use on all servers at once, or decline a pending one."""
+    out.row(ENTRY, client.withdraw_entry(entry_id, why=why))
 
 
-@app.command("release")
-def entry_release(
-    context: typer.Context,
-    entry_id: Annotated[str, typer.Argument(metavar="ID")],
-    why: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """End an entry's quarantine: it is right, and blocks again."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        _print_entries([client.release_entry(entry_id, why=why)], shared)
-
-
-def _print_entries(entries: Iterable[Entry], context: Context) -> None:
-    rows = table("ENTRY", "REFERENCE", "BANK", "STATE", "HASHES")
-    partial: list[Text] = []
-    for entry in entries:
-        if context.json:
-            print_json({"entry": message_json(entry_to_wire(entry))})
-        hashes = " ".join(f"{each.kind.name.lower()}:{each.usable}" for each in entry.kinds)
-        rows.add_row(
-            entry.ref.entry_id,
-            plain(entry.ref.reference),
-            plain(entry.ref.bank_name),
-            entry.state.name.lower(),
-            hashes,
-        )
-        for reason in entry.reasons:
-            line = Text("partial: ", style="bold yellow")
-            line.append(f"{plain(entry.ref.reference)}: only a part of it is listed, ", "default")
-            partial.append(line.append(f"{plain(reason.detail)} ({reason.code.name})", "default"))
-    if context.json:
-        return
-    stdout.print(rows)
-    for line in partial:
-        stderr.print(line)
+@command(app, "release")
+def entry_release(out: Output, client: Client, entry_id: EntryId, why: Why = "") -> None:
+    """End the quarantine of an entry that is right: it blocks again."""
+    out.row(ENTRY, client.release_entry(entry_id, why=why))

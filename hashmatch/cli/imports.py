@@ -2,233 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.text import Text
 
-from hashmatch.cli import options, previews
-from hashmatch.cli.options import (
-    After,
-    AsJson,
-    CategoryName,
-    Language,
-    LegalBasis,
-    Limit,
-    Note,
-    Server,
-    Severity,
-    Since,
-    Source,
-)
-from hashmatch.cli.output import (
-    Context,
-    failed,
-    listed,
-    message_json,
-    plain,
-    print_json,
-    stderr,
-    stdout,
-    table,
-    upload_progress,
-    waiting,
-)
-from hashmatch.client import Cursor
+from hashmatch.cli import previews
+from hashmatch.cli.command import command, naming
+from hashmatch.cli.options import Page, Why, arg, choice, opt
+from hashmatch.cli.output import Output
+from hashmatch.cli.views import IMPORT
+from hashmatch.client import Client
 from hashmatch.model.imports import Format, Import
+from hashmatch.model.records import Provenance
 from hashmatch.model.verdicts import Kind
-from hashmatch.wire.imports import import_to_wire
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Import lists of hashes.", no_args_is_help=True)
+app = typer.Typer(help="Imports: lists of hashes that came from others.", no_args_is_help=True)
 
 _SHOWN_PROBLEMS: Final = 20
 
-Why = Annotated[str, typer.Option(help="Why, for the audit trail.")]
-ImportId = Annotated[str, typer.Argument(metavar="ID")]
+_FILE: Final = (
+    "A list: CSV with a header, JSON lines, one hash a line, text of vPDQ, JSON of ThreatExchange."
+)
+_KIND: Final = "Kind of the hashes where neither the list nor their length says it"
+_PENDING: Final = "Its entries wait for approval, so that they can be previewed first."
+_REQUEST: Final = "Id of your own: a run that failed continues if it is repeated with it."
+_ALL: Final = f"Print every invalid line, not only the first {_SHOWN_PROBLEMS}."
+
+ImportId = Annotated[str, arg("Id of the import.", "ID")]
 
 
-@app.command("add")
+@command(
+    app,
+    "add",
+    examples=(
+        "import add partner.csv --bank known-abuse --dry-run",
+        'import add partner.csv --bank known-abuse --source "a partner"',
+    ),
+)
 def add(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV, JSON lines, hashes, vPDQ's text, JSON.")],
-    bank: Annotated[str, typer.Option(help="Id or name of the bank.")],
+    out: Output,
+    client: Client,
+    file: Annotated[Path, arg(_FILE)],
+    bank: Annotated[str, opt("Id or name of the bank.")],
+    provenance: Provenance,
     form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="csv, jsonl, hashes, vpdq or threatexchange.  [default: found out]",
-            show_default=False,
-        ),
+        Format | None, choice(Format, "How the list is written", "detected", "--format")
     ] = None,
-    kind: Annotated[
-        str | None, typer.Option(help="pdq, phash, sha256 …, where the list does not say.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would come of it.")
-    ] = False,
-    pending: Annotated[
-        bool, typer.Option("--pending", help="Wait for approval, to be previewed before.")
-    ] = False,
-    reference: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
-    label: Annotated[str, typer.Option(help="Of lines that have none.")] = "",
-    source: Source = "",
-    legal_basis: LegalBasis = "",
-    category: CategoryName = None,
-    severity: Severity = 0,
-    note: Note = "",
-    language: Language = "",
-    request_id: Annotated[
-        str, typer.Option(help="That of a run that broke off: goes on with it.")
-    ] = "",
-    all_problems: Annotated[
-        bool, typer.Option("--all-problems", help="Tell every line that is broken.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for all of it.")] = 3600.0,
-    server: Server = None,
-    as_json: AsJson = False,
+    kind: Annotated[Kind | None, choice(Kind, _KIND, "detected")] = None,
+    dry_run: Annotated[bool, opt("Only check the list and count.", False, "--dry-run")] = False,
+    pending: Annotated[bool, opt(_PENDING, False, "--pending")] = False,
+    reference: Annotated[str, opt("Reference of lines that have none.", metavar="TEXT")] = "",
+    label: Annotated[str, opt("Label of lines that have none.", metavar="TEXT")] = "",
+    request_id: Annotated[str, opt(_REQUEST, metavar="ID")] = "",
+    all_problems: Annotated[bool, opt(_ALL, False, "--all-problems")] = False,
+    timeout: Annotated[float, opt("Seconds for the whole list.", min=0.1)] = 3600.0,
 ) -> None:
-    """Make entries of a list. Invalid lines are reported and skipped.
+    """Add the hashes of a list to a bank. Invalid lines are reported and skipped.
 
-    What the bank has already stays as it is, so a list may be imported again. Exit code 1 if any
-    line is broken.
+    Hashes that the bank has already stay as they are, so a list may be imported again. Exit code 1
+    if any line is invalid.
     """
-    shared = options.of(context, server, as_json)
-    provenance = options.provenance(source, legal_basis, category, severity, note, language)
-    chosen = None if form is None else options.named(Format, form)
-    of_kind = None if kind is None else options.named(Kind, kind)
-    with options.connected(shared) as client:
-        try:
-            with upload_progress(file.name) as progress:
-                made = client.import_entries(
-                    bank,
-                    file,
-                    format=chosen,
-                    kind=of_kind,
-                    dry_run=dry_run,
-                    pending=pending,
-                    reference=reference,
-                    label=label,
-                    provenance=provenance,
-                    request_id=request_id or None,
-                    timeout_seconds=timeout,
-                    progress=progress,
-                )
-        except OSError as error:
-            failed(error, shared, file=str(file))
-            raise typer.Exit(1) from None
-    _print([made], shared)
-    if not shared.json:
-        _print_problems(file.name, made, len(made.problems) if all_problems else _SHOWN_PROBLEMS)
-    if made.broken:
-        raise typer.Exit(1)
+    with naming(file), out.progress.task(file.name, in_bytes=True) as progress:
+        made = client.import_entries(
+            bank,
+            file,
+            format=form,
+            kind=kind,
+            dry_run=dry_run,
+            pending=pending,
+            reference=reference,
+            label=label,
+            provenance=provenance,
+            request_id=request_id or None,
+            timeout_seconds=timeout,
+            progress=progress,
+        )
+    out.row(IMPORT, made)
+    _print_problems(out, made, len(made.problems) if all_problems else _SHOWN_PROBLEMS, file.name)
+    out.code = 1 if made.broken else 0
 
 
-@app.command("list")
-def list_(
-    context: typer.Context,
-    since: Since = None,
-    limit: Limit = 100,
-    after: After = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
+@command(app, "list")
+def list_(out: Output, client: Client, page: Page) -> None:
     """List imports, newest first."""
-    shared = options.of(context, server, as_json)
-    instant, cursor = options.since_instant(since), Cursor(after, limit)
-    with options.connected(shared) as client:
-        imports = client.list_imports(since=instant, cursor=cursor)
-        _print(listed(imports, "imports", cursor, shared), shared)
+    out.rows(IMPORT, client.list_imports(since=page.since, cursor=page.cursor), page.cursor)
 
 
-@app.command("show")
-def show(
-    context: typer.Context, import_id: ImportId, server: Server = None, as_json: AsJson = False
-) -> None:
-    """Show one import, and every line of it that was broken."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        made = client.get_import(import_id)
-    _print([made], shared)
-    if not shared.json:
-        _print_problems("", made, len(made.problems))
+@command(app, "show")
+def show(out: Output, client: Client, import_id: ImportId) -> None:
+    """Show one import and its invalid lines."""
+    made = client.get_import(import_id)
+    out.row(IMPORT, made)
+    _print_problems(out, made, len(made.problems))
 
 
-@app.command("approve")
-def approve(
-    context: typer.Context,
-    import_id: ImportId,
-    why: Why = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring all its entries into use: another's, or one's own in a bank of one person."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        _print([client.approve_import(import_id, why=why)], shared)
+@command(app, "approve")
+def approve(out: Output, client: Client, import_id: ImportId, why: Why = "") -> None:
+    """Bring its pending entries into use. In a two-person bank another person has to do it."""
+    out.row(IMPORT, client.approve_import(import_id, why=why))
 
 
-@app.command("preview")
+@command(app, "preview")
 def preview(
-    context: typer.Context,
+    out: Output,
+    client: Client,
     import_id: ImportId,
     screenings: previews.Screenings = 1000,
     benign: previews.Benign = True,
     timeout: previews.Timeout = 600.0,
-    server: Server = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Show what its entries would have matched, before they do: uploads of late, harmless ones."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client, waiting("comparing"):
-        found = client.preview_import(
-            import_id, screenings=screenings, benign=benign, timeout_seconds=timeout
-        )
-    previews.print_preview(found, shared)
+    """Show which recent uploads and harmless entries its entries would match."""
+    made = client.preview_import(
+        import_id, screenings=screenings, benign=benign, timeout_seconds=timeout
+    )
+    previews.print_preview(out, made)
 
 
-@app.command("withdraw")
-def withdraw(
-    context: typer.Context,
-    import_id: ImportId,
-    why: Why = "",
-    server: Server = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take all its entries out of use, at once and everywhere."""
-    shared = options.of(context, server, as_json)
-    with options.connected(shared) as client:
-        _print([client.withdraw_import(import_id, why=why)], shared)
+@command(app, "withdraw")
+def withdraw(out: Output, client: Client, import_id: ImportId, why: Why = "") -> None:
+    """Take all its entries out of use on all servers at once."""
+    out.row(IMPORT, client.withdraw_import(import_id, why=why))
 
 
-def _print(imports: Iterable[Import], context: Context) -> None:
-    rows = table("IMPORT", "BANK", "STATE", "ADDED", "DUPLICATE", "WITHDRAWN", "INVALID")
-    rows.columns[2].no_wrap = True
-    for made in imports:
-        if context.json:
-            print_json({"import": message_json(import_to_wire(made))})
-        rows.add_row(
-            made.import_id or "dry run",
-            plain(made.bank_name),
-            made.state.name.lower() if made.import_id else "",
-            f"{made.created}",
-            f"{made.known}",
-            f"{made.withdrawn_before}",
-            f"{made.broken}",
-        )
-    if not context.json:
-        stdout.print(rows)
-
-
-def _print_problems(name: str, made: Import, most: int) -> None:
+def _print_problems(out: Output, made: Import, most: int, name: str = "") -> None:
     for each in made.problems[:most]:
-        line = Text(f"{plain(name)} line {each.line}: ".lstrip(), style="bold")
-        stdout.print(line.append(f"{plain(each.problem)} ({each.code.name})", style="default"))
+        line = f"{name} line {each.line}: ".lstrip()
+        out.say((line, "bold"), f"{each.problem} ({each.code.name})")
     if made.broken > most:
-        stderr.print(
+        out.note(
             f"{made.broken} lines are invalid; --all-problems or import show lists all",
             style="dim",
         )

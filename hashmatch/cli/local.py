@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.text import Text
 
-from hashmatch.cli import options
-from hashmatch.cli.options import AsJson
-from hashmatch.cli.output import (
-    Context,
-    failed,
-    plain,
-    print_json,
-    promised,
-    stderr,
-    stdout,
-    table,
-)
+from hashmatch.cli.command import naming
+from hashmatch.cli.options import arg, opt, server_part
+from hashmatch.cli.output import Output
+from hashmatch.cli.views import promised
 from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Kind
 
@@ -29,124 +19,95 @@ __all__ = ["hash_files", "storyboard"]
 
 _SEED_DIGITS: Final = 32  # 128 bits, see `decoding.channel`.
 
-Seed = Annotated[
-    str,
-    typer.Option(metavar="HEX", help="Choose frames as a run with this seed, from --json, did."),
-]
-AsEntry = Annotated[
-    bool, typer.Option("--entry", help="As closely as an entry is hashed, not as an upload.")
-]
+
+def _seed(text: str) -> int:
+    if len(text) != _SEED_DIGITS or not set(text) <= set(string.hexdigits):
+        raise typer.BadParameter(f"{_SEED_DIGITS} hexadecimal digits are needed")
+    return int(text, 16)
+
+
+_SEED: Final = "Choose the same frames as an earlier run, whose seed --json printed."
+_ENTRY: Final = "Look at as many frames as of an entry, not of an upload."
+
+Seed = Annotated[int | None, opt(_SEED, "random", parser=_seed, metavar="HEX")]
+AsEntry = Annotated[bool, opt(_ENTRY, False, "--entry")]
 
 
 def hash_files(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", show_default=False)],
+    out: Output,
+    files: Annotated[list[Path], arg("Videos and images to hash.", "FILE...")],
     as_entry: AsEntry = False,
     turns: Annotated[
-        bool, typer.Option("--turns", help="Every turn and mirror of a frame too.")
+        bool, opt("Hash every rotation and mirror image of a frame too.", False, "--turns")
     ] = False,
-    phash: Annotated[bool, typer.Option("--phash", help="pHash besides PDQ.")] = False,
-    seed: Seed = "",
-    as_json: AsJson = False,
+    phash: Annotated[bool, opt("Compute pHash besides PDQ.", False, "--phash")] = False,
+    seed: Seed = None,
 ) -> None:
-    """Hash files here: their hashes, what was looked at, and where the time went.
+    """Hash files without a server: their hashes, what was looked at, and where the time went.
 
     Files are decoded in this process, not in a sandbox: use it on files that you trust. Hashes of
     prohibited media are secrets.
     """
-    shared = options.of(context, None, as_json)
     kinds = (Kind.PDQ, Kind.PHASH) if phash else (Kind.PDQ,)
-    number = _seed(seed)
-    failures = 0
-    for file in files:
-        found = _looked(shared, file, kinds, as_entry=as_entry, turns=turns, seed=number)
-        if found is None:
-            failures += 1
-        elif shared.json:
-            print_json({"file": str(file), **found.to_json()})
+    look = server_part("decoding.worker.local").look
+    for file in out.counted(files, "hash"):
+        try:
+            found = look(file, kinds, as_entry=as_entry, turns=turns, seed=seed)
+        except (HashmatchError, OSError) as error:
+            out.failed(error, file=str(file))
         else:
-            _print(file, found)
-    if failures:
-        raise typer.Exit(1)
+            out.write({"file": str(file), **found.to_json()})
+            _print(out, file, found)
 
 
 def storyboard(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")],
+    out: Output,
+    file: Annotated[Path, arg("A video or an image.", "FILE")],
+    output: Annotated[Path, opt("The PNG file to write.", True, "--output", "-o", metavar="PATH")],
     as_entry: AsEntry = False,
-    seed: Seed = "",
-    as_json: AsJson = False,
+    seed: Seed = None,
 ) -> None:
     """Draw the frames that are looked at on a time line, and why they were chosen.
 
     The file is decoded in this process, not in a sandbox: use it on files that you trust.
     """
-    shared = options.of(context, None, as_json)
-    number = _seed(seed)
-    found = _looked(shared, file, (Kind.PDQ,), as_entry=as_entry, pictures=True, seed=number)
-    if found is None:
-        raise typer.Exit(1)
-    try:
-        options.server_part("decoding.media.storyboard").draw(
+    look = server_part("decoding.worker.local").look
+    with naming(file), out.progress.task(file.name):
+        found = look(file, (Kind.PDQ,), as_entry=as_entry, pictures=True, seed=seed)
+    with naming(output):
+        server_part("decoding.media.storyboard").draw(
             output, found.chosen, found.key_ms, found.done.coverage.duration_content_ms
         )
-    except OSError as error:
-        failed(error, shared, file=str(output))
-        raise typer.Exit(1) from None
-    about = {"file": str(output), "frames": len(found.chosen), "key_frames": len(found.key_ms)}
-    if shared.json:
-        print_json(about)
-    else:
-        stdout.print(
-            Text(f"{plain(str(output))}: {len(found.chosen)} frames were chosen"), soft_wrap=True
-        )
+    frames = len(found.chosen)
+    out.write({"file": str(output), "frames": frames, "key_frames": len(found.key_ms)})
+    out.say(f"{output}: {frames} frames were chosen", wrap=False)
 
 
-def _looked(context: Context, file: Path, kinds: tuple[Kind, ...], **how: Any) -> Any | None:
-    """A `decoding.worker.local.Look`; None if there is none, and why was printed."""
-    try:
-        look: Callable[..., Any] = options.server_part("decoding.worker.local").look
-        with stderr.status(f"looking at {plain(file.name)}"):
-            return look(file, kinds, **how)
-    except (HashmatchError, OSError) as error:
-        failed(error, context, file=str(file))
-        return None
-
-
-def _seed(text: str) -> int | None:
-    """Of an option; None if it was not given."""
-    if not text:
-        return None
-    if len(text) != _SEED_DIGITS or not set(text) <= set(string.hexdigits):
-        raise typer.BadParameter(f"--seed: {_SEED_DIGITS} hexadecimal digits are needed")
-    return int(text, 16)
-
-
-def _print(file: Path, found: Any) -> None:
+def _print(out: Output, file: Path, found: Any) -> None:
     coverage, media, costs = found.done.coverage, found.done.media, found.tally.costs
-    line = Text(plain(str(file)), style="bold")
-    line.append(f"  {media.format} {media.width}x{media.height}", style="default")
-    stdout.print(line)
-    gap = f"largest gap {coverage.largest_gap_ms / 1000:.2f} s"
-    stdout.print(
+    out.say((str(file), "bold"), f"  {media.format} {media.width}x{media.height}")
+    out.say(
         f"  {coverage.duration_content_ms / 1000:.2f} s, {coverage.frames_decoded} frames decoded, "
-        f"{coverage.frames_hashed} hashed, {gap}"
+        f"{coverage.frames_hashed} hashed, largest gap {coverage.largest_gap_ms / 1000:.2f} s"
     )
     for name, value in promised(coverage).items():
-        stdout.print(f"  {name}: {value}")
-    parts = (
-        ("read", costs.demux_s),
-        ("decode", costs.decode_s),
-        ("scale", costs.scale_s),
-        ("hash", costs.hash_s),
-    )
-    stdout.print("  " + ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in parts))
+        out.say(f"  {name}: {value}")
+    parts = {
+        "read": costs.demux_s,
+        "decode": costs.decode_s,
+        "scale": costs.scale_s,
+        "hash": costs.hash_s,
+    }
+    out.say("  " + ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in parts.items()))
     for reason in found.done.reasons:
-        stdout.print(Text(f"  {reason.code.name}: {plain(reason.detail)}"))
-    made = table("time", "hash", "q")
-    for each in found.signals:
-        for digest, quality, pts_ms in zip(each.digests, each.quality, each.pts_ms, strict=True):
-            when = each.kind.name if each.kind.exact else f"{pts_ms / 1000:.2f} s"
-            made.add_row(when, digest.tobytes().hex(), "" if each.kind.exact else f"{quality}")
-    stdout.print(made)
+        out.say(f"  {reason.code.name}: {reason.detail}")
+    rows = [
+        (
+            each.kind.name if each.kind.exact else f"{pts_ms / 1000:.2f} s",
+            digest.tobytes().hex(),
+            "" if each.kind.exact else f"{quality}",
+        )
+        for each in found.signals
+        for digest, quality, pts_ms in zip(each.digests, each.quality, each.pts_ms, strict=True)
+    ]
+    out.table(("time", "hash", "q"), rows, ("time", "hash"))

@@ -1,287 +1,182 @@
-"""What commands print: JSON for machines, text that fits 80 columns for people."""
+"""What commands print: JSON lines for programs, text that fits 80 columns for people.
+
+A command says both; `Output` prints the one that was asked for. Texts come from outside (labels,
+references, file names, names of callers): each is shown as it is, never as markup, and whatever
+could steer a terminal is replaced.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hashmatch.cli import progress
 from hashmatch.client import Cursor
 from hashmatch.errors import HashmatchError
-from hashmatch.model.records import NOT_KNOWN_MS, Coverage, Evidence, Screening, Segment
-from hashmatch.model.verdicts import Turn, Verdict
 
-__all__ = [
-    "VERDICT_STYLES",
-    "Context",
-    "counting",
-    "describe",
-    "failed",
-    "listed",
-    "message_json",
-    "more",
-    "plain",
-    "print_json",
-    "print_screening",
-    "progress_bar",
-    "promised",
-    "stderr",
-    "stdout",
-    "table",
-    "upload_progress",
-    "waiting",
-]
+__all__ = ["Output", "Part", "View", "message_json", "plain", "stderr", "stdout"]
 
 T = TypeVar("T")
 
-_LATE_SECONDS = 2.0
+# A piece of a line: a text, or a text and its style.
+Part = str | tuple[str, str]
 
-# Names, labels and subjects come from outside: nothing in a text is markup, or stands for an emoji.
 stdout = Console(highlight=False, markup=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-VERDICT_STYLES = {
-    Verdict.NO_MATCH: "green",
-    Verdict.REVIEW: "yellow",
-    Verdict.INCONCLUSIVE: "magenta",
-    Verdict.BLOCK: "bold red",
-}
-
-
-@dataclass(slots=True)
-class Context:
-    """What holds for every command."""
-
-    server: str | None = None
-    json: bool = False
-
-    def merged(self, server: str | None, as_json: bool) -> Context:
-        """With the options of one command, which go before those given ahead of it."""
-        return Context(server or self.server, as_json or self.json)
-
 
 def message_json(message: Message) -> dict[str, Any]:
-    """A message as protobuf JSON, with fields that are empty."""
-    return MessageToDict(message, always_print_fields_with_no_presence=True)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One object on one line, in ASCII: a text from outside could steer a terminal, and a file's
-    name need not be Unicode.
-    """
-    typer.echo(json.dumps(value))
-    sys.stdout.flush()
+    """A message as protobuf JSON: fields as they are named in the protos, empty ones too."""
+    return MessageToDict(
+        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+    )
 
 
 def plain(text: str) -> str:
-    """A text from outside without what could steer a terminal."""
+    """``text`` with U+FFFD in place of each character that cannot be seen: those of control,
+    of the direction of text, of surrogates.
+    """
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
 
 
-def failed(error: Exception, context: Context, **about: str) -> None:
-    """Prints an error: what was wrong, and its reason for programs. ``about`` says of what."""
-    reason = error.reason if isinstance(error, HashmatchError) else "FILE_UNREADABLE"
-    message = str(error) if isinstance(error, HashmatchError) else _os_error(error)
-    if context.json:
-        print_json({**about, "error": {"reason": reason, "message": message}})
-        return
-    line = Text("error: ", style="bold red")
-    for value in about.values():
-        line.append(f"{plain(value)}: ", style="bold")
-    line.append(f"{plain(message)} ({reason})", style="default")
-    stderr.print(line)
+@dataclass(frozen=True)
+class View(Generic[T]):
+    """How records of one type are shown.
 
-
-def _os_error(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def listed(items: Iterable[T], what: str, cursor: Cursor, context: Context) -> Iterator[T]:
-    """The items of a list that ``cursor`` pages, counted where it takes a while; then tells how to
-    get the rest, if there is one.
+    ``name`` is the key of the record in JSON, and ``json`` makes its value. ``columns`` make the
+    cells of its row by their headings; columns in ``whole`` (ids, instants) are never folded.
+    ``details`` give it by names and values, of which empty values are left out; ``notes`` are
+    lines on stderr below the table.
     """
-    with counting(what, cursor.limit, quiet=context.json and sys.stdout.isatty()) as count:
-        for number, item in enumerate(items, 1):
-            yield item
-            count(number)
-    more(context, after=cursor.token)
+
+    name: str
+    json: Callable[[T], dict[str, Any]]
+    columns: Mapping[str, Callable[[T], str]]
+    whole: Collection[str] = ()
+    details: Callable[[T], Mapping[str, str]] = field(default=lambda _: {})
+    notes: Callable[[T], Iterable[tuple[Part, ...]]] = field(default=lambda _: ())
 
 
-def more(context: Context, **tokens: str) -> None:
-    """Tells by which option the rest of a list is got, if there is one; beside the list itself."""
-    for option, token in tokens.items():
-        if token and context.json:
-            typer.echo(json.dumps({"more": {option: token}}), err=True)
-        elif token:
-            stderr.print(f"there may be more: --{option} {token}", style="dim", soft_wrap=True)
+class Output:
+    """The output of one command. ``code`` is its exit code so far."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        """``quiet``: without progress; JSON is without it too."""
+        self.json = as_json
+        self.code = 0
+        self.is_beside = False  # Where stdout is a list, JSON goes to stderr.
+        self.progress = progress.Progress(
+            stderr, enabled=not (as_json or quiet), late_seconds=progress.LATE_SECONDS
+        )
+
+    def write(self, value: Mapping[str, Any]) -> None:
+        """With ``--json``: one object on one line, in ASCII, as a file's name need not be
+        Unicode.
+        """
+        if self.json:
+            stream = sys.stderr if self.is_beside else sys.stdout
+            stream.write(f"{json.dumps(value)}\n")
+            stream.flush()
+
+    def say(self, *parts: Part, style: str = "", wrap: bool = True) -> None:
+        """For people: a line, folded at the width of the terminal unless it is to be copied."""
+        self._print(stdout, *parts, style=style, wrap=wrap)
+
+    def note(self, *parts: Part, style: str = "", wrap: bool = True) -> None:
+        """For people: a line on stderr, beside the answer."""
+        self._print(stderr, *parts, style=style, wrap=wrap)
+
+    def _print(self, console: Console, *parts: Part, style: str, wrap: bool) -> None:
+        if not self.json:
+            self.progress.hide()
+            console.print(_text(parts), style=style or None, soft_wrap=not wrap)
+
+    def table(
+        self, columns: Iterable[str], rows: Iterable[Iterable[str]], whole: Collection[str] = ()
+    ) -> None:
+        """For people: a table, whose cells are folded but for those of the columns in ``whole``."""
+        if self.json:
+            return
+        made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        made.show_header = any(columns)
+        for column in columns:
+            made.add_column(column, overflow="fold", no_wrap=column in whole)
+        for row in rows:
+            made.add_row(*(Text(plain(cell)) for cell in row))
+        self.progress.hide()
+        stdout.print(made)
+
+    def details(self, values: Mapping[str, str]) -> None:
+        """For people: names and values, without values that are empty."""
+        self.table(("", ""), [(name, value) for name, value in values.items() if value])
+
+    def row(self, view: View[T], record: T) -> None:
+        """One record, in a table for people."""
+        self.rows(view, [record])
+
+    def rows(self, view: View[T], records: Iterable[T], cursor: Cursor | None = None) -> None:
+        """Records as they come, in one table for people. ``cursor`` pages the list: if there is
+        more of it, the token of the next page comes last.
+        """
+        shown = []
+        with self.progress.task(view.name, cursor.limit if cursor else 0) as update:
+            for number, record in enumerate(records, 1):
+                self.write({view.name: view.json(record)})
+                shown.append(record)
+                update(number, None)
+        cells = ([cell(record) for cell in view.columns.values()] for record in shown)
+        self.table(view.columns, cells, view.whole)
+        for note in (note for record in shown for note in view.notes(record)):
+            self.note(*note)
+        if cursor is not None:
+            self.more(cursor.token)
+
+    def record(self, view: View[T], record: T) -> None:
+        """One record with all that is known of it."""
+        self.write({view.name: view.json(record)})
+        self.details(view.details(record))
+        for note in view.notes(record):
+            self.note(*note)
+
+    def more(self, token: str, option: str = "--after") -> None:
+        """Says by which token and option the rest of a list is asked for, if there is one."""
+        if token:
+            self.write({"next_page_token": token})
+            self.note(f"there may be more: {option} {token}", style="dim", wrap=False)
+
+    def failed(self, error: Exception, **about: str) -> None:
+        """Prints an error: what was wrong, and its reason for programs; the exit code becomes 1.
+        ``about`` says of what, as the ``file``.
+        """
+        self.code = 1
+        reason = error.reason if isinstance(error, HashmatchError) else "FILE_UNREADABLE"
+        message = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        self.write({**about, "error": {"reason": reason, "message": message}})
+        names = ((f"{value}: ", "bold") for value in about.values())
+        self.note(("error: ", "bold red"), *names, f"{message} ({reason})")
+
+    def counted(self, items: Collection[T], what: str) -> Iterator[T]:
+        """Goes through ``items``, and shows how many are done."""
+        with self.progress.task(what, len(items)) as update:
+            for number, item in enumerate(items):
+                update(number, None)
+                yield item
 
 
-class _PlainTable(Table):
-    """A table whose cells may come from outside."""
-
-    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """A row; texts are shown as they are, without what could steer a terminal."""
-        shown = (Text(plain(each)) if isinstance(each, str) else each for each in cells)
-        super().add_row(*shown, **options)
-
-
-def table(*columns: str) -> Table:
-    """An empty table in the style of all of them."""
-    made = _PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for place, column in enumerate(columns):
-        made.add_column(column, overflow="fold", no_wrap=place == 0)  # Ids are copied whole.
-    return made
-
-
-def print_details(details: Iterable[tuple[str, str]]) -> None:
-    """One thing for people: names and values, which are shown as they are; not those that are
-    empty.
-    """
-    rows = table("", "")
-    for name, value in details:
-        if value:
-            rows.add_row(name, plain(value))
-    stdout.print(rows)
-
-
-def print_screening(name: str, screening: Screening) -> None:
-    """A screening for people: the verdict, why, and which seconds show which."""
-    line = Text(plain(name), style="bold")
-    line.append(f"  {screening.verdict.name}", style=VERDICT_STYLES[screening.verdict])
-    took = "" if screening.evidence_withheld else f"  {screening.elapsed_ms / 1000:.2f} s"
-    line.append(f"{took}  {screening.screening_id}", style="dim")
-    stdout.print(line)
-    for reason in screening.reasons:
-        stdout.print(Text(f"  {reason.code.name}: {plain(reason.detail)}"))
-    for evidence in screening.evidence:
-        stdout.print(Text(f"  - {describe(evidence)}"))
-    for evidence in screening.unacted:
-        why = evidence.effect.name.lower()
-        stdout.print(Text(f"  - without effect ({why}): {describe(evidence)}"), style="dim")
-
-
-def promised(coverage: Coverage) -> dict[str, str]:
-    """What coverage promises, in words by a name for each."""
-    unseen_ms, miss = coverage.longest_unseen_ms, coverage.miss_per_million
-    if not coverage.complete or unseen_ms == NOT_KNOWN_MS:
-        return {"promised": "nothing is known of what lies between the frames"}
-    return {
-        "seen": f"{coverage.seen_permille / 10:.1f} % of the running time",
-        "unseen": f"at most {unseen_ms / 1000:.2f} s in one piece",
-        "missed": f"a tenth of the running time: at most {miss} times in a million",
-    }
-
-
-def describe(evidence: Evidence) -> str:
-    """Evidence in words."""
-    where = plain(
-        f"{evidence.entry.reference or evidence.entry.entry_id} ({evidence.entry.bank_name})"
-    )
-    if evidence.kind.exact:
-        return f"the very file of {where}, by {evidence.kind.name}"
-    turned = (
-        "" if evidence.turn is Turn.NONE else f", {evidence.turn.name.lower().replace('_', ' ')}"
-    )
-    stretches = "; ".join(_stretch(each) for each in evidence.segments)
-    score = "" if evidence.score is None else f", score {evidence.score}"
-    return (
-        f"{stretches} of {where}, by {evidence.kind.name} at "
-        f"{evidence.distance} of {evidence.threshold} bits{score}{turned}"
-    )
-
-
-def _stretch(segment: Segment) -> str:
-    media = _range(segment.media_start_ms, segment.media_end_ms)
-    return f"{media} shows {_range(segment.entry_start_ms, segment.entry_end_ms)}"
-
-
-def _range(start_ms: int, end_ms: int) -> str:
-    start = f"{start_ms / 1000:.1f}"
-    return f"{start} s" if start_ms == end_ms else f"{start}-{end_ms / 1000:.1f} s"
-
-
-@contextlib.contextmanager
-def progress_bar(total: int, what: str) -> Iterator[Any]:
-    """A bar over a number of things, on a terminal only; gives a function that advances it."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal or total < 2,
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-
-
-@contextlib.contextmanager
-def counting(what: str, total: int = 0, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Counts things of a ``total``, 0 if it is not known, on a terminal only; gives a function that
-    is told how many there are.
-    """
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=quiet or not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda number: progress.update(task, completed=number)
-
-
-@contextlib.contextmanager
-def upload_progress(what: str) -> Iterator[Any]:
-    """A bar over the bytes of one upload, on a terminal only; gives what a client takes."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TaskProgressColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task(plain(what))
-        yield lambda sent, total: progress.update(task, completed=sent, total=total or None)
-
-
-@contextlib.contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Says that something goes on, on a terminal only, once it has taken two seconds."""
-    status = stderr.status(Text(what))
-    late = threading.Timer(_LATE_SECONDS, status.start)
-    if stderr.is_terminal:
-        late.start()
-    try:
-        yield
-    finally:
-        late.cancel()
-        if stderr.is_terminal:
-            late.join()
-        status.stop()
+def _text(parts: Iterable[Part]) -> Text:
+    line = Text()
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        line.append(plain(text), style or None)
+    return line

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-import typer
-from rich.text import Text
-
-from hashmatch.cli.output import (
-    VERDICT_STYLES,
-    Context,
-    describe,
-    message_json,
-    plain,
-    print_json,
-    stderr,
-    stdout,
-    table,
-)
-from hashmatch.model.previews import Preview, PreviewTally
+from hashmatch.cli.options import opt
+from hashmatch.cli.output import Output, Part, message_json
+from hashmatch.cli.views import described, verdict
+from hashmatch.model.previews import Preview
 from hashmatch.model.records import Evidence
 from hashmatch.model.verdicts import Effect, Verdict
 from hashmatch.wire.previews import preview_to_wire
 
 __all__ = ["Benign", "Screenings", "Timeout", "print_preview"]
 
-Screenings = Annotated[
-    int, typer.Option(min=0, max=10_000, help="How many of the newest to compare it with.")
-]
-Benign = Annotated[
-    bool, typer.Option("--benign/--no-benign", help="Compare it with negative banks as well.")
-]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for all of it.")]
+_SCREENINGS: Final = "Number of screenings to compare it with, the newest first."
+_BENIGN: Final = "Whether to compare it with entries of negative banks (--action overrule) too."
+
+Screenings = Annotated[int, opt(_SCREENINGS, min=0, max=10_000)]
+Benign = Annotated[bool, opt(_BENIGN, True, "--benign/--no-benign")]
+Timeout = Annotated[float, opt("Seconds for the whole comparison.", min=0.1)]
 
 _ROWS: Final = {
     "compared": "compared",
@@ -43,46 +31,48 @@ _ROWS: Final = {
 }
 
 
-def print_preview(preview: Preview, context: Context) -> None:
-    """What an entry or an import would have done."""
-    if context.json:
-        print_json({"preview": message_json(preview_to_wire(preview))})
-        return
-    rows = table("", "SCREENINGS", "BENIGN")
-    for name, counted in _ROWS.items():
-        both = (f"{getattr(each, counted)}" for each in (preview.screenings, preview.benign))
-        rows.add_row(name, *both)
-    rows.add_row("newly held", f"{preview.screenings.newly_held}", "", style="bold")
-    if preview.screenings.newly_passed:
-        rows.add_row("no longer held", f"{preview.screenings.newly_passed}", "", style="bold red")
-    stdout.print(rows)
-    for each in preview.screening_samples:
-        line = Text(each.screening_id, style="bold")
-        line.append(f"  {each.create_time:%Y-%m-%d %H:%M}  ", style="dim")
-        line.append(each.verdict.name, style=VERDICT_STYLES[each.verdict])
-        _print_sample(line, each.would_be, each.evidence)
-    for benign in preview.benign_samples:
-        ref = benign.entry
-        line = Text(plain(ref.reference or ref.entry_id), style="bold")
-        line.append(f"  benign ({plain(ref.bank_name)})", style="default")
-        _print_sample(line, benign.would_be, benign.evidence)
+def print_preview(out: Output, preview: Preview) -> None:
+    """Prints what an entry or an import would have done."""
+    out.write({"preview": message_json(preview_to_wire(preview))})
+    screenings, benign = preview.screenings, preview.benign
+    rows = [
+        (name, *(f"{getattr(each, counted)}" for each in (screenings, benign)))
+        for name, counted in _ROWS.items()
+    ]
+    rows.append(("newly held", f"{screenings.newly_held}", ""))
+    if screenings.newly_passed:
+        rows.append(("no longer held", f"{screenings.newly_passed}", ""))
+    out.table(("", "SCREENINGS", "BENIGN"), rows)
+    for screening in preview.screening_samples:
+        out.say(
+            (screening.screening_id, "bold"),
+            (f"  {screening.create_time:%Y-%m-%d %H:%M}  ", "dim"),
+            verdict(screening.verdict),
+            *_would_be(screening.would_be),
+        )
+        _print_evidence(out, screening.evidence)
+    for other in preview.benign_samples:
+        ref = other.entry
+        out.say(
+            (ref.reference or ref.entry_id, "bold"),
+            f"  benign ({ref.bank_name})",
+            *_would_be(other.would_be),
+        )
+        _print_evidence(out, other.evidence)
     if not preview.kinds:
-        stderr.print("none of its hashes can match anything in this bank", style="bold yellow")
-    for what, tally in (("screenings", preview.screenings), ("benign", preview.benign)):
-        _print_gaps(what, tally)
+        out.note("none of its hashes can match anything in this bank", style="bold yellow")
+    for what, tally in (("screenings", screenings), ("benign", benign)):
+        for kind, count in sorted(tally.missing.items()):
+            out.note(
+                f"{what}: {count} could not be compared by {kind.name.lower()}", style="yellow"
+            )
 
 
-def _print_sample(line: Text, would_be: Verdict, evidence: tuple[Evidence, ...]) -> None:
-    led_to = would_be.name if would_be is not Verdict.NO_MATCH else "nothing"
-    line.append("  would be ", style="default").append(led_to, style=VERDICT_STYLES[would_be])
-    stdout.print(line)
+def _would_be(led_to: Verdict) -> tuple[Part, ...]:
+    return "  would be ", verdict(led_to, "nothing" if led_to is Verdict.NO_MATCH else "")
+
+
+def _print_evidence(out: Output, evidence: tuple[Evidence, ...]) -> None:
     for each in evidence:
         without = "" if each.effect is Effect.ACTS else f" ({each.effect.name.lower()})"
-        stdout.print(Text(f"  - {describe(each)}{without}"))
-
-
-def _print_gaps(what: str, tally: PreviewTally) -> None:
-    for kind, count in sorted(tally.missing.items()):
-        stderr.print(
-            f"{what}: {count} could not be compared by {kind.name.lower()}", style="yellow"
-        )
+        out.say(f"  - {described(each)}{without}")

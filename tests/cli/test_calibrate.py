@@ -35,12 +35,12 @@ def test_a_threshold_is_proposed_and_drawn(clean: Path, tmp_path: Path) -> None:
     ElementTree.parse(plot)
     told = run("calibrate", clean, "--json", "--hashes", "1000").object
     assert told["media"] == 4
-    assert len(told["wrongPerMillion"]) == 64
-    assert told["squaresBlocked"] == []
-    proposed = told["proposedThreshold"]
-    assert told["wrongPerMillion"][proposed] < 1
+    assert len(told["wrong_per_million"]) == 64
+    assert told["squares_blocked"] == []
+    proposed = told["proposed_threshold"]
+    assert told["wrong_per_million"][proposed] < 1
     fewer = run("calibrate", clean, "--json", "--wrong", "1e-6").object
-    assert fewer["proposedThreshold"] < proposed
+    assert fewer["proposed_threshold"] < proposed
 
 
 def test_what_cannot_be_calibrated_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -11,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,19 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from hashmatch import cli
-from hashmatch.cli import output
+from hashmatch.cli.command import ExitCode
 from hashmatch.cli.list_files import ListFile
-from hashmatch.cli.screening import EXIT_CODES
 from hashmatch.client import Client
 from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import BankPolicy
 from hashmatch.model.verdicts import Action, Activation, BankMode, EntryState, Kind, Verdict
 from hashmatch.wire.signals import signals_to_wire
-from tests.conftest import RunningServer
+from tests.conftest import ROOT, RunningServer
 from tests.support import clip, image, new_id, reencoded, signals
 
 NOWHERE = "127.0.0.1:1"
@@ -99,6 +95,17 @@ class Done:
     def objects(self) -> list[dict[str, Any]]:
         """What it printed, as JSON, one object a line."""
         return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Those of a list."""
+        return [each for each in self.objects if "next_page_token" not in each]
+
+    @property
+    def token(self) -> str:
+        """What asks for the next page of it; empty if there is none."""
+        *_, last = [{}, *self.objects]
+        return str(last.get("next_page_token", ""))
 
     @property
     def object(self) -> dict[str, Any]:
@@ -226,16 +233,12 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 
 def test_exit_codes_are_those_that_are_documented() -> None:
     """A script that follows the documentation would publish what was blocked."""
-    assert EXIT_CODES == {
-        Verdict.NO_MATCH: 0,
-        Verdict.REVIEW: 10,
-        Verdict.INCONCLUSIVE: 11,
-        Verdict.BLOCK: 12,
-    }
-    documented = cli.__doc__ or ""
-    for verdict, code in EXIT_CODES.items():
-        if code:
-            assert f"{code} ({verdict.name})" in documented
+    page = (ROOT / "docs" / "commands.md").read_text()
+    documented = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE))
+    assert documented == {f"{int(code)}": code.name for code in ExitCode}
+    told = " ".join(run("--help").out.split())
+    for verdict in (Verdict.REVIEW, Verdict.INCONCLUSIVE, Verdict.BLOCK):
+        assert f"{int(ExitCode[verdict.name])} {verdict.name}" in told
 
 
 # Banks and entries
@@ -249,11 +252,11 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     bank = made.object["bank"]
     assert (bank["name"], bank["action"], bank["label"]) == (name, "ACTION_REVIEW", "a label")
     assert bank["kinds"] == [
-        {"kind": "KIND_PDQ", "maxDistance": 31},
-        {"kind": "KIND_SHA256", "maxDistance": 0},
-        {"kind": "KIND_PDQ_PATCH", "maxDistance": 40},
+        {"kind": "KIND_PDQ", "max_distance": 31},
+        {"kind": "KIND_SHA256", "max_distance": 0},
+        {"kind": "KIND_PDQ_PATCH", "max_distance": 40},
     ]
-    assert bank["activeEntries"] == "0"
+    assert bank["active_entries"] == "0"
     again = run("bank", "create", name, "--action", "review", "--json")
     assert again.code == 1
     assert again.object["error"]["reason"] == "BANK_EXISTS"
@@ -261,7 +264,7 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     changed = run("bank", "update", name, "--action", "BLOCK", *kinds, "--json")
     assert changed.object["bank"]["action"] == "ACTION_BLOCK"
     assert changed.object["bank"]["label"] == "a label"
-    assert {each["kind"]: each["maxDistance"] for each in changed.object["bank"]["kinds"]} == {
+    assert {each["kind"]: each["max_distance"] for each in changed.object["bank"]["kinds"]} == {
         "KIND_PDQ": 20,
         "KIND_PHASH": 8,
         "KIND_MD5": 0,
@@ -272,7 +275,7 @@ def test_a_bank_from_its_making_to_its_end() -> None:
     assert [each["bank"] for each in run("bank", "list", "--json").objects].count(
         changed.object["bank"]
     ) == 1
-    renamed = run("bank", "update", bank["bankId"], "--name", f"{name}-2", "--json")
+    renamed = run("bank", "update", bank["bank_id"], "--name", f"{name}-2", "--json")
     assert renamed.object["bank"]["name"] == f"{name}-2"
     archived = run("bank", "archive", f"{name}-2", "--json")
     assert archived.object["bank"]["state"] == "BANK_STATE_ARCHIVED"
@@ -290,10 +293,10 @@ def test_a_bank_that_is_tried_before_it_acts(files: Path) -> None:
     made = run("bank", "create", name, "--action", "block", "--shadow", "--json").object["bank"]
     assert made["policy"] == {
         "mode": "BANK_MODE_SHADOW",
-        "trafficPercent": 100,
-        "blockScore": 14,
-        "reviewScore": 0,
-        "floodLimit": 1000,
+        "traffic_percent": 100,
+        "block_score": 14,
+        "review_score": 0,
+        "flood_limit": 1000,
     }
     run("entry", "add", "--bank", name, files / "known.mkv")
     told = run("screen", files / "known.mkv")
@@ -304,13 +307,13 @@ def test_a_bank_that_is_tried_before_it_acts(files: Path) -> None:
     changed = run("bank", "update", name, "--traffic", "0", *scores, "--json").object["bank"]
     assert changed["policy"] == {
         "mode": "BANK_MODE_SHADOW",
-        "trafficPercent": 0,
-        "blockScore": 20,
-        "reviewScore": 5,
-        "floodLimit": 7,
+        "traffic_percent": 0,
+        "block_score": 20,
+        "review_score": 5,
+        "flood_limit": 7,
     }
     live = run("bank", "update", name, "--live", "--json").object["bank"]["policy"]
-    assert (live["mode"], live["trafficPercent"]) == ("BANK_MODE_LIVE", 0)
+    assert (live["mode"], live["traffic_percent"]) == ("BANK_MODE_LIVE", 0)
     assert "active, 0 %" in run("bank", "list").out
     assert run("bank", "update", name, "--traffic", "101").code == 2
     assert run("bank", "archive", name).code == 0
@@ -322,10 +325,10 @@ def test_a_case_from_its_making_to_its_end(files: Path) -> None:
     run("bank", "create", name, "--action", "review")
     run("entry", "add", "--bank", name, files / "known.mkv")
     held = run("screen", files / "known.mkv", "--json").object["screening"]
-    case_id = held["caseId"]
+    case_id = held["case_id"]
     assert case_id in run("case", "list").out
     assert "held for review" in run("case", "show", case_id).out
-    assert f"{case_id}, open" in run("screening", "show", held["screeningId"]).out
+    assert f"{case_id}, open" in run("screening", "show", held["screening_id"]).out
     assert run("case", "list", "--type", "flood", "--json").objects == []
     assert run("case", "list", "--state", "nothing").code == 2
     assert run("case", "decide", case_id).code == 2
@@ -337,9 +340,9 @@ def test_a_case_from_its_making_to_its_end(files: Path) -> None:
     )
     assert case_id not in run("case", "list").out
     assert case_id in run("case", "list", "--state", "all", "--since", "1h").out
-    shown = run("screening", "show", held["screeningId"])
+    shown = run("screening", "show", held["screening_id"])
     assert f"{case_id}, overturned" in shown.out
-    entry = run("entry", "list", "--bank", name, "--json").object["entry"]["ref"]["entryId"]
+    entry = run("entry", "list", "--bank", name, "--json").object["entry"]["ref"]["entry_id"]
     refused = run("entry", "release", entry, "--json")
     assert refused.object["error"]["reason"] == "ENTRY_NOT_QUARANTINED"
     run("bank", "archive", name)
@@ -362,10 +365,10 @@ def test_an_entry_from_its_making_to_its_end(bank: str, files: Path) -> None:
     }
     listed = run("entry", "list", "--bank", bank, "--json")
     assert [each["entry"]["ref"]["reference"] for each in listed.objects] == ["case 7", "hashes"]
-    assert len(run("entry", "list", "--bank", bank, "--limit", "1", "--json").objects) == 1
+    assert len(run("entry", "list", "--bank", bank, "--limit", "1", "--json").rows) == 1
     table = run("entry", "list", "--bank", bank)
-    assert entry["ref"]["entryId"] in table.out
-    gone = run("entry", "withdraw", entry["ref"]["entryId"], "--json")
+    assert entry["ref"]["entry_id"] in table.out
+    gone = run("entry", "withdraw", entry["ref"]["entry_id"], "--json")
     assert gone.object["entry"]["state"] == "ENTRY_STATE_WITHDRAWN"
     left = run("entry", "list", "--bank", bank, "--state", "active", "--json")
     assert [each["entry"]["ref"]["reference"] for each in left.objects] == ["hashes"]
@@ -379,10 +382,10 @@ def test_changes_are_told(bank: str, files: Path) -> None:
     assert seen.code == 0
     *changed, last = seen.objects
     assert last["checkpoint"]["revision"] == changed[-1]["change"]["revision"]
-    assert changed[-1]["change"]["entry"]["ref"]["bankName"] == bank
+    assert changed[-1]["change"]["entry"]["ref"]["bank_name"] == bank
     revision = last["checkpoint"]["revision"]
     run("entry", "add", "--bank", bank, "--reference", "case 8", files / "known.mkv")
-    for since in (["--after", revision], ["--resume", last["resumeToken"]]):
+    for since in (["--after", revision], ["--resume", last["resume_token"]]):
         new, end = run("changes", *since, "--json").objects
         assert new["change"]["type"] == "CHANGE_TYPE_ENTRY_CREATED"
         assert new["change"]["entry"]["ref"]["reference"] == "case 8"
@@ -428,7 +431,7 @@ def test_changes_are_followed(bank: str, server: RunningServer, client: Client) 
     )
     command = [sys.executable, "-c", code, "changes", "--follow", "--json"]
     with subprocess.Popen(
-        [*command, "--resume", end["resumeToken"], "--server", server.address],
+        [*command, "--resume", end["resume_token"], "--server", server.address],
         stdout=subprocess.PIPE,
     ) as following:
         assert following.stdout is not None
@@ -518,7 +521,7 @@ def test_screenings_are_told_as_json(bank: str, files: Path, client: Client) -> 
     references = [each["entry"]["reference"] for each in blocked["screening"]["evidence"]]
     assert references[0] == "the clip"  # Surest first.
     segment = blocked["screening"]["evidence"][0]["segments"][0]
-    assert int(segment["media"]["endMs"]) > int(segment["media"]["startMs"]) >= 0
+    assert int(segment["media"]["end_ms"]) > int(segment["media"]["start_ms"]) >= 0
     assert clean["screening"]["verdict"] == "VERDICT_NO_MATCH"
     assert clean["screening"]["evidence"] == []
     assert missing["error"]["reason"] == "FILE_UNREADABLE"
@@ -570,13 +573,13 @@ def test_standard_input_is_screened(bank: str, files: Path) -> None:
     told = json.loads(done.stdout)
     assert told["file"] == "-"
     assert told["screening"]["verdict"] == "VERDICT_NO_MATCH"
-    assert told["screening"]["media"]["sizeBytes"] == str(len(image(1)))
+    assert told["screening"]["media"]["size_bytes"] == str(len(image(1)))
 
 
 def test_a_screening_is_shown_and_confirmed(bank: str, files: Path, client: Client) -> None:
     """Nobody could look up afterwards why something was blocked."""
     screened = run("screen", files / "clean.png", "--json").object["screening"]
-    screening_id = screened["screeningId"]
+    screening_id = screened["screening_id"]
     shown = run("screening", "show", screening_id, "--json").object["screening"]
     # As it was stored: times to the millisecond and what it took to the microsecond.
     assert {**shown, "elapsed": ""} == {**screened, "elapsed": ""}
@@ -599,16 +602,16 @@ def test_a_screening_is_shown_and_confirmed(bank: str, files: Path, client: Clie
 def test_screenings_are_listed(bank: str, files: Path) -> None:
     """Nobody could find a screening without its id."""
     made = [
-        run("screen", files / name, "--json").object["screening"]["screeningId"]
+        run("screen", files / name, "--json").object["screening"]["screening_id"]
         for name in ("clean.png", "broken.png", "clean.png")
     ]
-    listed = run("screening", "list", "--json", "--limit", "3").objects
-    assert [each["screening"]["screeningId"] for each in listed] == made[::-1]
+    listed = run("screening", "list", "--json", "--limit", "3").rows
+    assert [each["screening"]["screening_id"] for each in listed] == made[::-1]
     inconclusive = run("screening", "list", "--json", "--verdict", "inconclusive").objects
-    assert inconclusive[0]["screening"]["screeningId"] == made[1]
+    assert inconclusive[0]["screening"]["screening_id"] == made[1]
     for since in ("30m", "12h", "7d", "2020-01-01", "2020-01-01T00:00:00Z"):
         done = run("screening", "list", "--since", since, "--limit", "1", "--json")
-        assert done.object["screening"]["screeningId"] == made[-1]
+        assert done.rows[0]["screening"]["screening_id"] == made[-1]
     assert run("screening", "list", "--since", "2100-01-01", "--json").objects == []
     table = run("screening", "list", "--limit", "3")
     assert table.code == 0
@@ -620,12 +623,12 @@ def test_screenings_are_listed(bank: str, files: Path) -> None:
 
 
 LISTS = {
-    ("bank", "list"): ("bank", "bankId"),
+    ("bank", "list"): ("bank", "bank_id"),
     ("entry", "list"): ("entry", "ref"),
-    ("import", "list"): ("import", "importId"),
-    ("caller", "list"): ("caller", "callerId"),
+    ("import", "list"): ("import", "import_id"),
+    ("caller", "list"): ("caller", "caller_id"),
     ("audit", "log"): ("row", "row"),
-    ("screening", "list"): ("screening", "screeningId"),
+    ("screening", "list"): ("screening", "screening_id"),
 }
 
 
@@ -648,8 +651,8 @@ def test_every_list_is_paged_alike(command: tuple[str, str]) -> None:
     def page(*more: str) -> tuple[list[Any], str]:
         done = run(*command, "--json", *more)
         assert done.code == 0
-        rest = json.loads(done.err)["more"]["after"] if done.err else ""
-        return [each[about][key] for each in done.objects], rest
+        assert done.err == ""
+        return [each[about][key] for each in done.rows], done.token
 
     whole, _ = page("--limit", "1000")
     assert len(whole) >= 3
@@ -668,7 +671,7 @@ def test_every_list_is_paged_alike(command: tuple[str, str]) -> None:
 @pytest.mark.parametrize("command", [*LISTS, ("changes",)], ids=" ".join)
 def test_every_list_begins_at_an_instant(command: tuple[str, ...]) -> None:
     """A report of today would hold what was made last year."""
-    assert len(run(*command, "--json", "--since", "1h", "--limit", "3").objects) >= 3
+    assert len(run(*command, "--json", "--since", "1h", "--limit", "3").rows) >= 3
     for since in ("2100-01-01", "2100-01-01T00:00:00Z"):
         done = run(*command, "--json", "--since", since, "--limit", "1")
         assert [each for each in done.objects if "checkpoint" not in each] == []
@@ -680,12 +683,12 @@ def test_every_list_begins_at_an_instant(command: tuple[str, ...]) -> None:
 @pytest.mark.usefixtures("_listed")
 @pytest.mark.parametrize(
     ("command", "key"),
-    [("bank", "createTime"), ("entry", "createTime"), ("import", "createTime")],
+    [("bank", "create_time"), ("entry", "create_time"), ("import", "create_time")],
 )
 def test_what_was_made_at_the_instant_is_in(command: str, key: str) -> None:
     """The first of the day would be in no day's list."""
-    made = [each[command][key] for each in run(command, "list", "--json").objects[:3]]
-    since = run(command, "list", "--json", "--since", made[1]).objects
+    made = [each[command][key] for each in run(command, "list", "--json").rows[:3]]
+    since = run(command, "list", "--json", "--since", made[1]).rows
     assert [each[command][key] for each in since][:2] == made[:2]
     assert all(each[command][key] >= made[1] for each in since)
 
@@ -695,10 +698,9 @@ def test_changes_are_told_a_few_at_a_time() -> None:
     """A script could not take them in parts."""
     whole = [each for each in run("changes", "--json").objects if "change" in each]
     first = run("changes", "--json", "--limit", "2")
-    assert first.objects == whole[:2]
-    token = json.loads(first.err)["more"]["resume"]
-    second = run("changes", "--json", "--limit", "1", "--resume", token)
-    assert second.objects == whole[2:3]
+    assert first.rows == whole[:2]
+    second = run("changes", "--json", "--limit", "1", "--resume", first.token)
+    assert second.rows == whole[2:3]
 
 
 # Exports
@@ -994,19 +996,6 @@ def test_states_and_kinds_are_all_known_to_the_options() -> None:
         )
         assert done.object["bank"]["kinds"][0]["kind"] == f"KIND_{kind.name}"
         run("bank", "archive", name)
-
-
-def test_what_takes_long_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a preview would take it for stuck; or a log would fill with its dots."""
-    for terminal, late, told in ((True, 0.05, True), (True, 3600.0, False), (False, 0.05, False)):
-        monkeypatch.setattr(output, "_LATE_SECONDS", late)
-        shown = io.StringIO()
-        monkeypatch.setattr(output, "stderr", Console(file=shown, force_terminal=terminal))
-        with output.waiting("comparing"):
-            until = time.monotonic() + (60 if told else 0.2)
-            while "comparing" not in shown.getvalue() and time.monotonic() < until:
-                time.sleep(0.01)
-        assert ("comparing" in shown.getvalue()) is told
 
 
 # The last: its bank makes the list of banks wide.

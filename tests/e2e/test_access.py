@@ -550,10 +550,10 @@ def test_the_command_line_says_what_is_withheld(guarded: Guarded, tmp_path: Path
 
     pipeline = guarded.tokens[Role.PIPELINE]
     screened = json.loads(run(pipeline, "screen", "--json", str(file)).stdout)["screening"]
-    shown = run(pipeline, "screening", "show", screened["screeningId"])
+    shown = run(pipeline, "screening", "show", screened["screening_id"])
     assert "a reviewer sees the rest" in shown.stdout
     assert "coverage" not in shown.stdout
-    full = run(guarded.tokens[Role.REVIEWER], "screening", "show", screened["screeningId"])
+    full = run(guarded.tokens[Role.REVIEWER], "screening", "show", screened["screening_id"])
     assert "complete" in full.stdout
     # The file is another way to give a token; and who has none is told so in one line.
     (tmp_path / "token").write_text(pipeline + "\n")

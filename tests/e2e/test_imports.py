@@ -428,7 +428,7 @@ def test_the_commands(server: RunningServer, tmp_path: Path) -> None:
     made = json.loads(run(*add, "--json", "--source", "a partner", code=1))["import"]
     assert (made["created"], made["broken"]) == ("30", f"{len(wrong)}")
     assert len(made["problems"]) == len(wrong)
-    import_id = made["importId"]
+    import_id = made["import_id"]
     assert import_id in run("import", "list")
     assert run("import", "show", import_id).count("line ") == len(wrong)
     assert "withdrawn" in run("import", "withdraw", import_id, "--why", "a test")

@@ -252,17 +252,17 @@ def test_the_commands(staff: Staff, tmp_path_factory: pytest.TempPathFactory) ->
         return done.stdout
 
     add = ["entry", "add", "--bank", bank, "--pending", "--json", str(folder / "clip.mkv")]
-    entry_id = json.loads(run(*add))["entry"]["ref"]["entryId"]
+    entry_id = json.loads(run(*add))["entry"]["ref"]["entry_id"]
     shown = run("entry", "preview", entry_id)
     assert "NO_MATCH  would be BLOCK" in shown
     assert "newly held" in shown
     told = json.loads(run("entry", "preview", entry_id, "--screenings", "5", "--json"))["preview"]
-    assert told["screenings"]["newlyHeld"] == "1"
+    assert told["screenings"]["newly_held"] == "1"
     listed = ["import", "add", str(folder / "list.txt"), "--bank", bank, "--kind", "pdq"]
-    import_id = json.loads(run(*listed, "--pending", "--json"))["import"]["importId"]
+    import_id = json.loads(run(*listed, "--pending", "--json"))["import"]["import_id"]
     shown = run("import", "preview", import_id)
     assert "would be BLOCK" in shown
     assert f"benign ({harmless})" in shown.replace("\n", " ")
     assert "would be nothing" in shown
     without = json.loads(run("import", "preview", import_id, "--no-benign", "--json"))["preview"]
-    assert without["benignSamples"] == []
+    assert without["benign_samples"] == []
