@@ -10,7 +10,7 @@ import typer
 from hashmatch.cli.command import command
 from hashmatch.cli.options import Page, PolicyEdit, arg, choice, opt
 from hashmatch.cli.output import Output
-from hashmatch.cli.views import BANK
+from hashmatch.cli.views import BANK, kinds
 from hashmatch.client import Client
 from hashmatch.model.records import DEFAULT_THRESHOLDS, BankPolicy
 from hashmatch.model.verdicts import Action, Activation, Kind
@@ -54,14 +54,11 @@ _ACTIVATION: Final = (
     "one-person: an entry takes effect when it is added; two-person: when another person has "
     "approved it. One of"
 )
-_KINDS: Final = ", ".join(
-    kind.name.lower() + ("" if kind.exact else f":{bits}")
-    for kind, bits in DEFAULT_THRESHOLDS.items()
-)
 
 BankName = Annotated[str, arg("Id or name of the bank.", "BANK")]
 Kinds = Annotated[
-    list[Threshold] | None, opt(_KIND, _KINDS, "--kind", parser=_threshold, metavar="KIND[:BITS]")
+    list[Threshold] | None,
+    opt(_KIND, kinds(DEFAULT_THRESHOLDS), "--kind", parser=_threshold, metavar="KIND[:BITS]"),
 ]
 Persons = Annotated[Activation | None, choice(Activation, _ACTIVATION, "one-person")]
 
@@ -144,5 +141,5 @@ def bank_archive(out: Output, client: Client, bank: BankName) -> None:
     out.row(BANK, client.archive_bank(bank))
 
 
-def _thresholds(kinds: list[Threshold] | None) -> dict[Kind, int] | None:
-    return {each.kind: each.bits for each in kinds or ()} or None
+def _thresholds(chosen: list[Threshold] | None) -> dict[Kind, int] | None:
+    return {each.kind: each.bits for each in chosen or ()} or None

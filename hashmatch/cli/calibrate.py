@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,9 +30,7 @@ def calibrate(
     out: Output,
     folder: Annotated[Path, arg("Folder of clean media, as many as you have.", "DIR")],
     plot: Annotated[Path | None, opt(_PLOT, "none", "--plot", metavar="PATH")] = None,
-    hashes: Annotated[
-        int, opt("Hashes of the blocklist that figures are for.", min=1)
-    ] = 10_000_000,
+    hashes: Annotated[int, opt("Number of hashes on the blocklist.", min=1)] = 10_000_000,
     wrong: Annotated[float, opt("Wrong matches allowed per million uploads.", min=1e-9)] = 1.0,
 ) -> None:
     """Measure how similar unrelated media are, and propose a threshold.
@@ -42,7 +39,10 @@ def calibrate(
     are decoded in this process, not in a sandbox. Exit code 1: too few, or none that can be read.
     """
     calibration = server_part("engine.policy.calibration")
-    media = _hashed(out, calibration, sorted(_files(folder)))
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "not a folder", str(folder))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    media = _hashed(out, calibration, files)
     with out.progress.task("compare", len(media)) as update:
         done = itertools.count(1)
         found = calibration.calibrate(
@@ -54,12 +54,6 @@ def calibrate(
             plot.write_text(_svg(told))
     out.write(told)
     _print(out, told)
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    if not folder.is_dir():
-        raise NotADirectoryError(20, "not a folder", str(folder))
-    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _hashed(out: Output, calibration: Any, files: list[Path]) -> list[Any]:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import enum
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -102,6 +102,7 @@ def command(
                 groups[parameter.name] = kind
             else:
                 own.append(_keyword(parameter, kind))
+        opened = [each for each, kind in groups.items() if kind in (AsyncClient, Client)]
         # Options of all commands come last.
         makers = sorted(
             dict.fromkeys([*(_GROUPS[kind] for kind in groups.values()), _Shown]),
@@ -123,20 +124,21 @@ def command(
             ready = {Output: out, Connection: Connection(server)}
             needed = {part: ready.get(kind) or made[_GROUPS[kind]] for part, kind in groups.items()}
             with _ending(out), out.progress.running(context.command_path.partition(" ")[2]):
-                if AsyncClient in groups.values():
-                    asyncio.run(_with_async_client(function, server, groups, needed | given))
-                elif Client in groups.values():
+                if inspect.iscoroutinefunction(function):
+                    asyncio.run(_run_async(function, server, opened, needed | given))
+                elif opened:
                     with Client(server, timeout_seconds=_CALL_SECONDS) as client:
                         if not client.is_ready():
                             raise _not_ready(client.server)
-                        function(**_with(client, groups, needed | given))
+                        function(**needed | given | dict.fromkeys(opened, client))
                 else:
                     function(**needed, **given)
             if out.code:
                 raise typer.Exit(out.code)
 
         _describe(framed, function, [*own, *(each for some in grouped.values() for each in some)])
-        app.command(name, epilog=_epilog(examples))(framed)
+        shown = "\n".join(["Examples:", *(f"  $ hashmatch {each}" for each in examples)])
+        app.command(name, epilog=shown if examples else None)(framed)
         return function
 
     return add
@@ -169,18 +171,9 @@ def _ending(out: Output) -> Iterator[None]:
         out.failed(error, file=str(error.filename))
 
 
-async def _with_async_client(
-    function: Callable[..., Awaitable[None]],
-    server: str | None,
-    groups: dict[str, Any],
-    given: dict[str, Any],
-) -> None:
+async def _run_async(function: Any, server: str | None, opened: list[str], given: Any) -> None:
     async with AsyncClient(server, timeout_seconds=_CALL_SECONDS) as client:
-        await function(**_with(client, groups, given))
-
-
-def _with(client: Any, groups: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    return given | {name: client for name, kind in groups.items() if kind is type(client)}
+        await function(**given | dict.fromkeys(opened, client))
 
 
 def _not_ready(server: str) -> Unreachable:
@@ -202,9 +195,7 @@ def _keyword(parameter: inspect.Parameter, kind: Any) -> inspect.Parameter:
     return parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
 
 
-def _describe(
-    framed: Any, function: Callable[..., Any], parameters: list[inspect.Parameter]
-) -> None:
+def _describe(framed: Any, function: Any, parameters: list[inspect.Parameter]) -> None:
     """Says of ``framed`` what typer reads: parameters, and the docstring as the help."""
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     every = [context, *parameters]
@@ -212,9 +203,3 @@ def _describe(
     framed.__annotations__ = {each.name: each.annotation for each in every}
     framed.__doc__ = function.__doc__
     framed.__name__ = function.__name__
-
-
-def _epilog(examples: tuple[str, ...]) -> str | None:
-    if not examples:
-        return None
-    return "Examples:\n" + "\n".join(f"  $ hashmatch {example}" for example in examples)

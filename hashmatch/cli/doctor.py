@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from hashmatch.cli.command import Connection
 from hashmatch.cli.output import Output
@@ -20,22 +21,26 @@ from hashmatch.model.verdicts import BankState
 
 __all__ = ["doctor"]
 
-# Modules of hashmatch[server], each with the package that brings it.
+# Modules of hashmatch[server], each with the package that brings it where that is called otherwise.
 _SERVER_PARTS = {
-    "alembic": "alembic",
-    "av": "av",
+    each: each for each in ("alembic", "av", "imagehash", "joserfc", "numba", "numpy", "pyseccomp")
+} | {
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
-    "imagehash": "imagehash",
-    "joserfc": "joserfc",
-    "numba": "numba",
-    "numpy": "numpy",
     "PIL": "pillow",
     "pydantic_settings": "pydantic-settings",
-    "pyseccomp": "pyseccomp",
     "sqlalchemy": "sqlalchemy",
     "structlog": "structlog",
 }
+
+_NO_ACCESS: Final = (
+    "set HASHMATCH_TOKEN or HASHMATCH_TOKEN_FILE to your token; an admin makes one by 'hashmatch "
+    "caller create'"
+)
+_NO_SERVER: Final = "start it by 'hashmatch serve', or name it by --server or HASHMATCH_SERVER"
+_NOT_READY: Final = "wait, then look at the server's log"
+_NO_ENTRY: Final = "hashmatch bank create NAME --action block; hashmatch entry add --bank NAME FILE"
+_NOT_CONFINED: Final = "workers cannot be confined: libseccomp is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +82,18 @@ def _checks(connection: Connection) -> Iterator[_Check]:
                 banks = list(client.list_banks())
         except AccessDenied:
             yield _Check("server", True, "answers")
-            yield _Check(
-                "access",
-                False,
-                "the server does not know you",
-                "set HASHMATCH_TOKEN or HASHMATCH_TOKEN_FILE to your token; an admin makes one by "
-                "'hashmatch caller create'",
-            )
+            yield _Check("access", False, "the server does not know you", _NO_ACCESS)
             return
         except HashmatchError as error:
-            yield _Check(
-                "server",
-                False,
-                str(error),
-                "start it by 'hashmatch serve', or name it by --server or HASHMATCH_SERVER",
-            )
+            yield _Check("server", False, str(error), _NO_SERVER)
             return
         yield _Check("server", True, "answers")
-        roles = ", ".join(role.name.lower() for role in sorted(caller.roles))
-        yield _Check("access", True, f"{caller.name or 'authentication is off'} ({roles})")
-        yield _Check(
-            "health",
-            client.is_ready(),
-            "ready" if client.is_ready() else "not ready: starting or stopping",
-            "" if client.is_ready() else "wait, then look at the server's log",
-        )
+        held = ", ".join(role.name.lower() for role in sorted(caller.roles))
+        yield _Check("access", True, f"{caller.name or 'authentication is off'} ({held})")
+        if client.is_ready():
+            yield _Check("health", True, "ready")
+        else:
+            yield _Check("health", False, "not ready: starting or stopping", _NOT_READY)
     if banks is not None:  # A pipeline may not see them.
         yield _blocklist(banks)
 
@@ -113,12 +105,8 @@ def _installed() -> _Check:
     if len(missing) == len(_SERVER_PARTS):
         return _Check("installed", True, "the client (hashmatch[server] would add the server)")
     if missing:
-        return _Check(
-            "installed",
-            False,
-            f"the server without {', '.join(missing)}",
-            f"{sys.executable} -m pip install 'hashmatch[server]'",
-        )
+        hint = f"{sys.executable} -m pip install 'hashmatch[server]'"
+        return _Check("installed", False, f"the server without {', '.join(missing)}", hint)
     versions = ", ".join(
         f"{package} {importlib.metadata.version(package)}" for package in ("av", "pillow", "numba")
     )
@@ -129,12 +117,7 @@ def _sandbox() -> _Check:
     try:
         importlib.import_module("pyseccomp")
     except (OSError, RuntimeError):  # What it raises without the library.
-        return _Check(
-            "sandbox",
-            False,
-            "workers cannot be confined: libseccomp is missing",
-            "install libseccomp2",
-        )
+        return _Check("sandbox", False, _NOT_CONFINED, "install libseccomp2")
     return _Check("sandbox", True, "workers can be confined")
 
 
@@ -144,8 +127,5 @@ def _blocklist(banks: list[Bank]) -> _Check:
     if entries:
         return _Check("blocklist", True, f"{entries} active entries in {len(active)} active banks")
     return _Check(
-        "blocklist",
-        False,
-        "no active entry, so every screening is INCONCLUSIVE",
-        "hashmatch bank create NAME --action block; hashmatch entry add --bank NAME FILE",
+        "blocklist", False, "no active entry, so every screening is INCONCLUSIVE", _NO_ENTRY
     )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,12 +16,9 @@ from hashmatch.cli.command import check_ready, naming
 from hashmatch.cli.list_files import ListFile, ListFolder, Saved
 from hashmatch.cli.options import SINCE, arg, choice, opt
 from hashmatch.cli.output import Output, stderr
-from hashmatch.cli.progress import Update
 from hashmatch.client import AsyncClient
 from hashmatch.lists.writer import ListWriter, Tally
-from hashmatch.model.exports import ExportedEntry
 from hashmatch.model.imports import Format
-from hashmatch.model.records import Bank
 from hashmatch.model.verdicts import EntryState, Kind
 
 __all__ = ["check", "export"]
@@ -63,7 +58,7 @@ async def export(
     out: Output,
     client: AsyncClient,
     bank: Annotated[str, arg("Id or name of the bank.")],
-    form: Annotated[Format, choice(Format, "How the list is written", False, "--format")],
+    form: Annotated[Format, choice(Format, "Form of the list", False, "--format")],
     kind: Annotated[
         list[Kind] | None, choice(Kind, "Hashes of this kind. Repeatable", "all")
     ] = None,
@@ -82,8 +77,8 @@ async def export(
     """
     await check_ready(client)
     out.is_beside = output is None
-    given = _Given(bank, form, frozenset(kind or ()), state, since, output)
-    tally = await _export(out, client, given)
+    with contextlib.nullcontext() if output is None else naming(output):
+        tally = await _export(out, client, bank, form, frozenset(kind or ()), state, since, output)
     # Standard output is the list itself, or free for what is said of it.
     out.write({"export": {"output": str(output or ""), **tally.as_json()}})
     where = "" if output is None else f" to {output}"
@@ -94,36 +89,6 @@ async def export(
     ):
         for name, number in counts.items():
             out.note(f"{what}: {number} {names[name]}", style="yellow")
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What to export, how and where to. ``since`` is as it was typed: "7d ago" of the run that
-    continues is not that of the run that began.
-    """
-
-    bank: str
-    form: Format
-    kinds: frozenset[Kind]
-    state: EntryState | None
-    since: str | None
-    output: Path | None
-
-    @property
-    def instant(self) -> datetime | None:
-        """The instant of ``since``."""
-        return None if self.since is None else options.since(self.since)
-
-
-class _Output(Protocol):
-    """Where a list goes."""
-
-    saved: Saved | None
-
-    def write(self, text: str, name: str, *, more: bool = False) -> None: ...
-    def keep(self, resume_token: str, tally: Mapping[str, Any]) -> None: ...
-    def finish(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class _Stdout:
@@ -137,72 +102,65 @@ class _Stdout:
     def keep(self, *_: object) -> None:
         sys.stdout.buffer.flush()
 
-    def finish(self) -> None:
-        sys.stdout.buffer.flush()
-
-    def close(self) -> None:
-        pass
+    finish = close = keep
 
 
-async def _export(out: Output, client: AsyncClient, given: _Given) -> Tally:
-    bank = await client.get_bank(given.bank)
-    kinds, since = given.kinds, given.instant
-    if given.form is Format.HASHES and not kinds and len(bank.thresholds) == 1:
-        kinds = frozenset(bank.thresholds)
-    writer = ListWriter(given.form, kinds)
-    with contextlib.closing(_opened(given, bank, since)) as output:
+async def _export(
+    out: Output,
+    client: AsyncClient,
+    bank_name: str,
+    form: Format,
+    wanted: frozenset[Kind],
+    state: EntryState | None,
+    since: str | None,
+    path: Path | None,
+) -> Tally:
+    bank = await client.get_bank(bank_name)
+    asked = {
+        "bank": bank.bank_id,
+        "format": form.name,
+        "kinds": [kind.name for kind in sorted(wanted)],
+        "state": state.name if state else "",
+        "since": since,  # As it was typed: what 7d ago was is kept with the file.
+    }
+    instant = None if since is None else options.since(since)
+    # A bank of one kind has no other that a list of bare hashes could be of.
+    of_one = form is Format.HASHES and not wanted and len(bank.thresholds) == 1
+    writer = ListWriter(form, frozenset(bank.thresholds) if of_one else wanted)
+    with contextlib.closing(_opened(path, form, asked, instant)) as output:
         token = ""
         if (saved := output.saved) is not None:
-            writer = ListWriter(given.form, kinds, Tally(**saved.tally))
-            token = saved.resume_token
-            since = datetime.fromisoformat(saved.since) if saved.since else None
+            writer.tally, token = Tally(**saved.tally), saved.resume_token
+            instant = datetime.fromisoformat(saved.since) if saved.since else None
             stderr.print(f"going on after {writer.tally.entries} entries", style="dim")
         elif begin := writer.begin():
             output.write(begin, "")
+        kinds = writer.kinds if writer.kinds < frozenset(Kind) else ()
         parts = client.export_entries(
-            bank.bank_id,
-            state=given.state,
-            kinds=writer.kinds if writer.kinds < frozenset(Kind) else (),
-            since=since,
-            resume_token=token,
+            bank.bank_id, state=state, kinds=kinds, since=instant, resume_token=token
         )
-        of_all = given.state is EntryState.ACTIVE and since is None
+        of_all = state is EntryState.ACTIVE and instant is None
+        kept = time.monotonic()
         with out.progress.task("entries", bank.active_entries if of_all else 0) as update:
-            await _write(parts, writer, output, update)
+            async for part in parts:
+                name = f"{part.entry.ref.entry_id}.txt"
+                output.write(writer.add(part), name, more=part.continues)
+                if part.continues:
+                    continue
+                update(writer.tally.entries, None)
+                if time.monotonic() - kept > _KEEP_SECONDS:
+                    output.keep(part.resume_token, writer.tally.as_json())
+                    kept = time.monotonic()
         if end := writer.end():
             output.write(end, "")
         output.finish()
     return writer.tally
 
 
-async def _write(
-    parts: AsyncIterator[ExportedEntry],
-    writer: ListWriter,
-    output: _Output,
-    update: Update,
-) -> None:
-    kept = time.monotonic()
-    async for part in parts:
-        name = f"{part.entry.ref.entry_id}.txt"
-        output.write(writer.add(part), name, more=part.continues)
-        if part.continues:
-            continue
-        update(writer.tally.entries, None)
-        if time.monotonic() - kept > _KEEP_SECONDS:
-            output.keep(part.resume_token, writer.tally.as_json())
-            kept = time.monotonic()
-
-
-def _opened(given: _Given, bank: Bank, since: datetime | None) -> _Output:
-    if given.output is None:
+def _opened(
+    path: Path | None, form: Format, asked: dict[str, Any], since: datetime | None
+) -> ListFile | ListFolder | _Stdout:
+    if path is None:
         return _Stdout()
-    asked = {
-        "bank": bank.bank_id,
-        "format": given.form.name,
-        "kinds": [kind.name for kind in sorted(given.kinds)],
-        "state": given.state.name if given.state else "",
-        "since": given.since,
-    }
-    form = ListFolder if given.form is Format.VPDQ else ListFile
-    with naming(given.output):
-        return form(given.output, asked, since.isoformat() if since else None)
+    opened = ListFolder if form is Format.VPDQ else ListFile
+    return opened(path, asked, since.isoformat() if since else None)

@@ -49,7 +49,7 @@ def add(
     bank: Annotated[str, opt("Id or name of the bank.")],
     provenance: Provenance,
     form: Annotated[
-        Format | None, choice(Format, "How the list is written", "detected", "--format")
+        Format | None, choice(Format, "Form of the list", "detected", "--format")
     ] = None,
     kind: Annotated[Kind | None, choice(Kind, _KIND, "detected")] = None,
     dry_run: Annotated[bool, opt("Only check the list and count.", False, "--dry-run")] = False,

@@ -6,11 +6,10 @@ says how far it is for sure; what was written after that is cut off when a run g
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -186,16 +185,10 @@ def _saved(left: Mapping[str, Any] | None) -> Saved | None:
 
 
 def _replace(path: Path, value: object) -> None:
-    with _replacing(path) as file:
-        file.write(json.dumps(value).encode())
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
     new = path.with_name(f"{path.name}.new")
     with _opened(new) as file:
         file.truncate(0)
-        yield file
+        file.write(json.dumps(value).encode())
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)

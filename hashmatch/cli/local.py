@@ -37,9 +37,7 @@ def hash_files(
     out: Output,
     files: Annotated[list[Path], arg("Videos and images to hash.", "FILE...")],
     as_entry: AsEntry = False,
-    turns: Annotated[
-        bool, opt("Hash every rotation and mirror image of a frame too.", False, "--turns")
-    ] = False,
+    turns: Annotated[bool, opt("Hash rotated and mirrored frames too.", False, "--turns")] = False,
     phash: Annotated[bool, opt("Compute pHash besides PDQ.", False, "--phash")] = False,
     seed: Seed = None,
 ) -> None:
@@ -92,13 +90,9 @@ def _print(out: Output, file: Path, found: Any) -> None:
     )
     for name, value in promised(coverage).items():
         out.say(f"  {name}: {value}")
-    parts = {
-        "read": costs.demux_s,
-        "decode": costs.decode_s,
-        "scale": costs.scale_s,
-        "hash": costs.hash_s,
-    }
-    out.say("  " + ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in parts.items()))
+    seconds = (costs.demux_s, costs.decode_s, costs.scale_s, costs.hash_s)
+    parts = zip(("read", "decode", "scale", "hash"), seconds, strict=True)
+    out.say("  " + ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in parts))
     for reason in found.done.reasons:
         out.say(f"  {reason.code.name}: {reason.detail}")
     rows = [

@@ -93,6 +93,8 @@ _BLOCK: Final = (
     "Lowest score of evidence for BLOCK; below it, REVIEW. At 14 one clean upload in a million is "
     "blocked."
 )
+_TRAFFIC: Final = "Percentage of uploads whose verdict the bank may change."
+_REVIEW: Final = "Lowest score of evidence, 0 to 100, that changes a verdict."
 _FLOOD: Final = (
     "Different files that one entry may block in an hour before it is quarantined, if others block "
     "far fewer; 0: no limit."
@@ -160,15 +162,9 @@ def _percentage(text: str, default: int) -> Any:
 
 def policy_edit(
     shadow: Annotated[bool | None, opt(_SHADOW, "live", "--shadow/--live")] = None,
-    traffic: Annotated[
-        int | None,
-        _percentage("Percentage of uploads whose verdict may change.", _DEFAULT.traffic_percent),
-    ] = None,
+    traffic: Annotated[int | None, _percentage(_TRAFFIC, _DEFAULT.traffic_percent)] = None,
     block_score: Annotated[int | None, _percentage(_BLOCK, _DEFAULT.block_score)] = None,
-    review_score: Annotated[
-        int | None,
-        _percentage("Lowest score of evidence that changes a verdict.", _DEFAULT.review_score),
-    ] = None,
+    review_score: Annotated[int | None, _percentage(_REVIEW, _DEFAULT.review_score)] = None,
     flood_limit: Annotated[
         int | None, opt(_FLOOD, f"{_DEFAULT.flood_limit}", min=0, max=1_000_000)
     ] = None,

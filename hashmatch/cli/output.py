@@ -119,7 +119,8 @@ class Output:
 
     def details(self, values: Mapping[str, str]) -> None:
         """For people: names and values, without values that are empty."""
-        self.table(("", ""), [(name, value) for name, value in values.items() if value])
+        if shown := [(name, value) for name, value in values.items() if value]:
+            self.table(("", ""), shown)
 
     def row(self, view: View[T], record: T) -> None:
         """One record, in a table for people."""

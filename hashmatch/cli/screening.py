@@ -115,10 +115,8 @@ def repeat(
     told = {"problem": found.problem} if found.problem else {**came, "frames": frames}
     out.write({"screening_id": screening_id, "file": str(file), **told})
     hashes = "the same hashes" if found.same_hashes else "other hashes"
-    what = (
-        f"{'the same' if is_same else 'other'} frames, {hashes}: "
-        f"now {frames['decoded']} frames decoded, {frames['hashed']} hashed"
-    )
+    what = f"{'the same' if is_same else 'other'} frames, {hashes}: now "
+    what += f"{frames['decoded']} frames decoded, {frames['hashed']} hashed"
     if not found.same_look:
         what += "; by other software than then, which may rightly see others"
     mark = ("ok    ", "green") if is_same else ("amiss ", "bold red")

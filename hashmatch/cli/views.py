@@ -21,28 +21,16 @@ from hashmatch.model.records import (
     Screening,
     Segment,
 )
-from hashmatch.model.verdicts import Activation, BankMode, Effect, Turn, Verdict
+from hashmatch.model.verdicts import Activation, BankMode, Effect, Kind, Turn, Verdict
 from hashmatch.wire.callers import audit_row_to_wire, known_caller_to_wire, self_to_wire
 from hashmatch.wire.cases import case_to_wire
 from hashmatch.wire.imports import import_to_wire
 from hashmatch.wire.records import bank_to_wire, entry_to_wire, screening_to_wire
 
 __all__ = [
-    "AUDIT_ROW",
-    "BANK",
-    "CALLER",
-    "CASE",
-    "ENTRY",
-    "IMPORT",
-    "SCREENING",
-    "SELF",
-    "described",
-    "promised",
-    "roles",
-    "screening_lines",
-    "utc",
-    "verdict",
-]
+    "AUDIT_ROW", "BANK", "CALLER", "CASE", "ENTRY", "IMPORT", "SCREENING", "SELF", "described",
+    "kinds", "promised", "screening_lines", "verdict",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -64,7 +52,7 @@ def _wire(to_wire: Callable[[T], Any]) -> Callable[[T], dict[str, Any]]:
     return lambda record: message_json(to_wire(record))
 
 
-def utc(instant: datetime | None, otherwise: str = "") -> str:
+def _utc(instant: datetime | None, otherwise: str = "") -> str:
     """An instant to the second, or ``otherwise`` if there is none."""
     return otherwise if instant is None else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -89,10 +77,10 @@ def _bank_state(bank: Bank) -> str:
     return f"{_name(bank.state)}{persons}" + ("" if part == 100 else f", {part} %")
 
 
-def _thresholds(bank: Bank) -> str:
+def kinds(thresholds: Mapping[Kind, int]) -> str:
+    """Kinds of hashes with the most bits that may differ, as options name them."""
     return " ".join(
-        kind.name.lower() if kind.exact else f"{kind.name.lower()}:{most}"
-        for kind, most in bank.thresholds.items()
+        kind.name.lower() + ("" if kind.exact else f":{bits}") for kind, bits in thresholds.items()
     )
 
 
@@ -103,7 +91,7 @@ def _bank_details(bank: Bank) -> Mapping[str, str]:
         "id": bank.bank_id,
         "label": bank.label,
         "action": _name(bank.action),
-        "kinds": _thresholds(bank),
+        "kinds": kinds(bank.thresholds),
         "entries": f"{bank.active_entries} active",
         "state": _name(bank.state),
         "activation": _name(bank.activation),
@@ -112,8 +100,8 @@ def _bank_details(bank: Bank) -> Mapping[str, str]:
         "block score": f"{policy.block_score}",
         "review score": f"{policy.review_score}",
         "flood limit": f"{policy.flood_limit}" if policy.flood_limit else "none",
-        "created": utc(bank.create_time),
-        "updated": utc(bank.update_time),
+        "created": _utc(bank.create_time),
+        "updated": _utc(bank.update_time),
         "etag": bank.etag,
     }
 
@@ -125,7 +113,7 @@ BANK: Final = View[Bank](
     {
         "NAME": lambda bank: bank.name,
         "ACTION": lambda bank: _name(bank.action),
-        "KINDS": _thresholds,
+        "KINDS": lambda bank: kinds(bank.thresholds),
         "ENTRIES": lambda bank: f"{bank.active_entries}",
         "STATE": _bank_state,
         "LABEL": lambda bank: bank.label,
@@ -150,10 +138,10 @@ def _entry_details(entry: Entry) -> Mapping[str, str]:
         "bank": entry.ref.bank_name,
         "state": _name(entry.state),
         "hashes": _entry_hashes(entry),
-        "created": f"{utc(entry.create_time)} by {entry.proposed_by or 'an unknown caller'}",
+        "created": f"{_utc(entry.create_time)} by {entry.proposed_by or 'an unknown caller'}",
         "approved by": entry.approved_by,
-        "quarantined": f"since {utc(entry.quarantine_time)}" if entry.quarantine_time else "",
-        "expires": utc(entry.expire_time, "never"),
+        "quarantined": f"since {_utc(entry.quarantine_time)}" if entry.quarantine_time else "",
+        "expires": _utc(entry.expire_time, "never"),
         "source": why.source,
         "legal basis": why.legal_basis,
         "category": _name(why.category) if why.category else "",
@@ -226,8 +214,8 @@ CASE: Final = View[Case](
         "about": case.screening_id or case.entry_id,
         "why": _ABOUT[case.type],
         "state": _decision(case),
-        "opened": utc(case.open_time),
-        "decided": utc(case.decide_time),
+        "opened": _utc(case.open_time),
+        "decided": _utc(case.decide_time),
         "by": case.decided_by,
         "reason": case.why,
         "etag": case.etag,
@@ -237,13 +225,13 @@ CASE: Final = View[Case](
 # Callers and what they did
 
 
-def roles(held: Iterable[Role]) -> str:
+def _roles(held: Iterable[Role]) -> str:
     """Roles by name."""
     return " ".join(_name(role) for role in sorted(held))
 
 
 def _caller_roles(caller: KnownCaller) -> str:
-    return roles(caller.roles) + ("" if caller.banks is None else f" ({len(caller.banks)} banks)")
+    return _roles(caller.roles) + ("" if caller.banks is None else f" ({len(caller.banks)} banks)")
 
 
 CALLER: Final = View[KnownCaller](
@@ -268,7 +256,7 @@ SELF: Final = View[Caller](
     details=lambda caller: {
         "name": caller.name or "none, as authentication is off",
         "id": caller.caller_id,
-        "roles": roles(caller.roles),
+        "roles": _roles(caller.roles),
     },
 )
 
@@ -324,8 +312,8 @@ def _screening_details(screening: Screening) -> Mapping[str, str]:
     decision = "open" if screening.decision is None else _name(screening.decision)
     return {
         "case": f"{screening.case_id}, {decision}" if screening.case_id else "",
-        "screened": utc(screening.create_time),
-        "judged": f"{utc(screening.judge_time)}, judgement {screening.judgement}",
+        "screened": _utc(screening.create_time),
+        "judged": f"{_utc(screening.judge_time)}, judgement {screening.judgement}",
         "revision": f"{screening.blocklist_revision} of the blocklist",
         "media": f"{media.size_bytes} bytes, {media.width} x {media.height} pixels",
         "coverage": "complete" if coverage.complete else "not complete",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.test_cli import run
+from hashmatch.decoding.worker import local
+from tests.cli.commands import run
 
 CLIPS = ("pan_astronaut.mp4", "pan_coffee.mp4", "pan_rocket.webm", "mandelbrot.mp4")
 
@@ -23,8 +25,12 @@ def clean(tmp_path: Path, media: Path) -> Path:
     return folder
 
 
-def test_a_threshold_is_proposed_and_drawn(clean: Path, tmp_path: Path) -> None:
+def test_a_threshold_is_proposed_and_drawn(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An operator would have to guess, or to trust a figure from elsewhere."""
+    # Three times the same files: they are decoded once.
+    monkeypatch.setattr(local, "look", functools.cache(local.look))
     plot = tmp_path / "plot.svg"
     done = run("calibrate", clean, "--plot", plot)
     assert done.code == 0
