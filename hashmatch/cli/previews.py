@@ -10,7 +10,7 @@ from hashmatch.cli.views import described, verdict
 from hashmatch.model.previews import Preview
 from hashmatch.model.records import Evidence
 from hashmatch.model.verdicts import Effect, Verdict
-from hashmatch.wire.previews import preview_to_wire
+from hashmatch.wire.records import preview_to_wire
 
 __all__ = ["Benign", "Screenings", "Timeout", "print_preview"]
 

@@ -22,10 +22,16 @@ from hashmatch.model.records import (
     Segment,
 )
 from hashmatch.model.verdicts import Activation, BankMode, Effect, Kind, Turn, Verdict
-from hashmatch.wire.callers import audit_row_to_wire, known_caller_to_wire, self_to_wire
-from hashmatch.wire.cases import case_to_wire
-from hashmatch.wire.imports import import_to_wire
-from hashmatch.wire.records import bank_to_wire, entry_to_wire, screening_to_wire
+from hashmatch.wire.records import (
+    audit_row_to_wire,
+    bank_to_wire,
+    case_to_wire,
+    entry_to_wire,
+    import_to_wire,
+    known_caller_to_wire,
+    screening_to_wire,
+    self_to_wire,
+)
 
 __all__ = [
     "AUDIT_ROW", "BANK", "CALLER", "CASE", "ENTRY", "IMPORT", "SCREENING", "SELF", "described",

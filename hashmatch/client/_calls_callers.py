@@ -10,12 +10,12 @@ from hashmatch.client._paging import Cursor, created_since
 from hashmatch.model.callers import Caller, KnownCaller, Role, hash_of_token
 from hashmatch.model.records import AuditRow
 from hashmatch.v1 import access_service_pb2 as pb
-from hashmatch.wire.callers import (
+from hashmatch.wire.records import (
     audit_row_from_wire,
     caller_from_wire,
     known_caller_from_wire,
+    timestamp,
 )
-from hashmatch.wire.records import timestamp
 
 __all__ = ["CallerCalls"]
 

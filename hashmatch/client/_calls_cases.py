@@ -9,8 +9,7 @@ from hashmatch.client._connection import Calls, new_request_id
 from hashmatch.client._paging import Cursor
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.v1 import review_service_pb2 as pb
-from hashmatch.wire.cases import case_from_wire
-from hashmatch.wire.records import timestamp
+from hashmatch.wire.records import case_from_wire, timestamp
 
 __all__ = ["CaseCalls"]
 

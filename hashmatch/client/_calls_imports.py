@@ -12,8 +12,7 @@ from hashmatch.model.imports import Format, Import
 from hashmatch.model.records import Provenance
 from hashmatch.model.verdicts import Kind
 from hashmatch.v1 import blocklist_service_pb2 as pb
-from hashmatch.wire.imports import import_from_wire
-from hashmatch.wire.records import provenance_to_wire
+from hashmatch.wire.records import import_from_wire, provenance_to_wire
 
 __all__ = ["ImportCalls"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashmatch.client._connection import Calls
 from hashmatch.model.previews import Preview
 from hashmatch.v1 import blocklist_service_pb2 as pb
-from hashmatch.wire.previews import preview_from_wire
+from hashmatch.wire.records import preview_from_wire
 
 __all__ = ["PreviewCalls"]
 

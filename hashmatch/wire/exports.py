@@ -1,19 +1,44 @@
-"""Exported entries, as clients read them."""
+"""Exported entries. Hashes go out as columns and come in one by one, so this is written by hand.
+
+The client imports this module and has no numpy: arrays are not named here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from hashmatch.errors import Internal
 from hashmatch.model.exports import BEST_QUALITY, ExportedEntry, Hash
+from hashmatch.model.records import Entry
 from hashmatch.model.verdicts import Kind, Part, Turn
 from hashmatch.model.views import FULL, view_code
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import common_pb2
-from hashmatch.wire.enums import known
-from hashmatch.wire.records import entry_from_wire
+from hashmatch.wire.enums import known, to_wire
+from hashmatch.wire.records import entry_from_wire, entry_to_wire, view_to_wire
 
-__all__ = ["exported_from_wire"]
+__all__ = ["exported_from_wire", "exported_to_wire"]
+
+
+def exported_to_wire(
+    entry: Entry, signals: Iterable[Any], continues: bool, resume_token: str
+) -> pb.ExportedEntry:
+    """An entry and some of its ``signals`` (`model.signals.Signals`) as a message, without columns
+    that say what their absence says too.
+    """
+    message = pb.ExportedEntry(
+        entry=entry_to_wire(entry), continues=continues, resume_token=resume_token
+    )
+    for each in signals:
+        columns = message.signals.add(kind=to_wire(each.kind), digests=each.digests.tobytes())
+        if (each.quality != BEST_QUALITY).any():
+            columns.quality = each.quality.tobytes()
+        if each.pts_ms.any():
+            columns.pts_ms.extend(each.pts_ms.tolist())
+        if (each.view != FULL).any():
+            columns.views.extend(view_to_wire(view) for view in each.view.tolist())
+    return message
 
 
 def exported_from_wire(message: pb.ExportedEntry) -> ExportedEntry:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
 from hashmatch.errors import InvalidField
-from hashmatch.model.exports import BEST_QUALITY
-from hashmatch.model.signals import MAX_SIGNALS, Signals, part_of, turn_of, view_code
+from hashmatch.model.signals import MAX_SIGNALS, Signals, view_code
 from hashmatch.model.verdicts import Kind, Part, Turn
-from hashmatch.model.views import FULL
 from hashmatch.v1 import common_pb2 as pb
 from hashmatch.wire.enums import from_wire, to_wire
+from hashmatch.wire.records import view_to_wire
 
-__all__ = ["brief_to_wire", "signals_from_wire", "signals_to_wire"]
+__all__ = ["signals_from_wire", "signals_to_wire"]
 
 
 def signals_to_wire(signals: Signals) -> pb.Signals:
@@ -24,26 +23,7 @@ def signals_to_wire(signals: Signals) -> pb.Signals:
         digests=signals.digests.tobytes(),
         quality=signals.quality.tobytes(),
         pts_ms=signals.pts_ms.tolist(),
-        views=_views(signals),
-    )
-
-
-def brief_to_wire(signals: Signals) -> pb.Signals:
-    """Likewise, without columns that say what their absence says too."""
-    message = pb.Signals(kind=to_wire(signals.kind), digests=signals.digests.tobytes())
-    if (signals.quality != BEST_QUALITY).any():
-        message.quality = signals.quality.tobytes()
-    if signals.pts_ms.any():
-        message.pts_ms.extend(signals.pts_ms.tolist())
-    if (signals.view != FULL).any():
-        message.views.extend(_views(signals))
-    return message
-
-
-def _views(signals: Signals) -> Iterator[pb.View]:
-    return (
-        pb.View(part=to_wire(part_of(view)), turn=to_wire(turn_of(view)))
-        for view in signals.view.tolist()
+        views=map(view_to_wire, signals.view.tolist()),
     )
 
 

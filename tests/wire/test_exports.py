@@ -12,11 +12,11 @@ from hashmatch.errors import Internal
 from hashmatch.model.exports import Hash
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import Kind
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import common_pb2
-from hashmatch.wire.exports import exported_from_wire
-from hashmatch.wire.records import entry_to_wire
-from hashmatch.wire.signals import brief_to_wire, signals_from_wire
+from hashmatch.wire.exports import exported_from_wire, exported_to_wire
+from hashmatch.wire.signals import signals_from_wire
 from tests.support import ENTRIES, PATIENT, any_signals, same_signals
 
 
@@ -24,11 +24,8 @@ from tests.support import ENTRIES, PATIENT, any_signals, same_signals
 @given(ENTRIES, any_signals(), st.booleans())
 def test_hashes_come_as_they_went(entry: Entry, signals: Signals, continues: bool) -> None:
     """A partner would get another hash, or one of another second."""
-    brief = brief_to_wire(signals)
-    assert same_signals(signals_from_wire([brief]), [signals])
-    message = pb.ExportedEntry(
-        entry=entry_to_wire(entry), signals=[brief], continues=continues, resume_token="on"
-    )
+    message = exported_to_wire(entry, [signals], continues, "on")
+    assert same_signals(signals_from_wire(message.signals), [signals])
     read = exported_from_wire(pb.ExportedEntry.FromString(message.SerializeToString()))
     assert (read.entry, read.continues, read.resume_token) == (entry, continues, "on")
     columns: list[Any] = [
@@ -39,6 +36,14 @@ def test_hashes_come_as_they_went(entry: Entry, signals: Signals, continues: boo
     ]
     expected = [Hash(signals.kind, *each) for each in zip(*columns, strict=True)]
     assert list(read.hashes) == expected
+
+
+@PATIENT
+@given(ENTRIES)
+def test_columns_that_say_nothing_are_left_out(entry: Entry) -> None:
+    """Of a million hashes of images each would take three times the room."""
+    [of_file] = exported_to_wire(entry, [Signals.of_file(Kind.MD5, bytes(16))], False, "").signals
+    assert {field.name for field, _ in of_file.ListFields()} == {"kind", "digests"}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.usecases.callers import Callers
 from hashmatch.v1 import access_service_pb2 as pb
 from hashmatch.v1 import access_service_pb2_grpc as pb_grpc
-from hashmatch.wire.callers import audit_row_to_wire, known_caller_to_wire, self_to_wire
 from hashmatch.wire.enums import from_wire
+from hashmatch.wire.records import audit_row_to_wire, known_caller_to_wire, self_to_wire
 
 __all__ = ["AccessService"]
 

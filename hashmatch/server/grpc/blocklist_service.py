@@ -25,17 +25,23 @@ from hashmatch.usecases.previews import DEFAULT_SCREENINGS, MOST_SCREENINGS, Pre
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import blocklist_service_pb2_grpc as pb_grpc
 from hashmatch.wire.enums import from_wire, optional_from_wire
-from hashmatch.wire.imports import import_to_wire
-from hashmatch.wire.previews import preview_to_wire
-from hashmatch.wire.records import bank_to_wire, entry_to_wire, watched_to_wire
-from hashmatch.wire.signals import brief_to_wire, signals_from_wire
+from hashmatch.wire.exports import exported_to_wire
+from hashmatch.wire.records import (
+    bank_to_wire,
+    entry_to_wire,
+    import_to_wire,
+    preview_to_wire,
+    provenance_from_wire,
+    watched_to_wire,
+)
+from hashmatch.wire.signals import signals_from_wire
 
 __all__ = ["BlocklistService"]
 
 _LONGEST_LABEL: Final = 64
 _LONGEST_REFERENCE: Final = 256
 _LONGEST_NOTE: Final = 2000
-_LONGEST_LANGUAGE: Final = 35
+_LONGEST_OF_PROVENANCE: Final = {"note": _LONGEST_NOTE, "language": 35}
 _LONGEST_TOKEN: Final = 64
 _MOST_SEVERE: Final = 4
 
@@ -346,12 +352,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
 def _exported(parts: Sequence[EntryPart]) -> pb.ExportEntriesResponse:
     return pb.ExportEntriesResponse(
         entries=[
-            pb.ExportedEntry(
-                entry=entry_to_wire(each.entry),
-                signals=[brief_to_wire(signals) for signals in each.signals],
-                continues=each.continues,
-                resume_token=each.resume_token,
-            )
+            exported_to_wire(each.entry, each.signals, each.continues, each.resume_token)
             for each in parts
         ]
     )
@@ -385,11 +386,9 @@ def _new_entry(
 def _provenance(said: pb.Provenance) -> Provenance:
     if said.severity > _MOST_SEVERE:
         raise InvalidField("severity", f"{said.severity} is not within 0 and {_MOST_SEVERE}")
-    return Provenance(
-        source=fields.text("source", said.source, _LONGEST_REFERENCE),
-        legal_basis=fields.text("legal_basis", said.legal_basis, _LONGEST_REFERENCE),
-        category=optional_from_wire(Category, said.category, "category"),
-        severity=said.severity,
-        note=fields.paragraphs("note", said.note, _LONGEST_NOTE),
-        language=fields.text("language", said.language, _LONGEST_LANGUAGE),
-    )
+    optional_from_wire(Category, said.category, "category")
+    for field, value in said.ListFields():
+        if isinstance(value, str):
+            check = fields.paragraphs if field.name == "note" else fields.text
+            check(field.name, value, _LONGEST_OF_PROVENANCE.get(field.name, _LONGEST_REFERENCE))
+    return provenance_from_wire(said)

@@ -193,9 +193,7 @@ def thresholds(messages: Iterable[blocklist_pb.KindThreshold]) -> dict[Kind, int
 def policy(message: blocklist_pb.BankPolicy) -> BankPolicy:
     """A bank's policy."""
     optional_from_wire(BankMode, message.mode, "policy.mode")
-    for name, most in _MOST_OF_POLICY.items():
-        if getattr(message, name) > most:
-            raise InvalidField(
-                f"policy.{name}", f"{getattr(message, name)} is not within 0 and {most}"
-            )
+    for field, value in message.ListFields():
+        if field.name != "mode" and value > (most := _MOST_OF_POLICY[field.name]):
+            raise InvalidField(f"policy.{field.name}", f"{value} is not within 0 and {most}")
     return policy_from_wire(message)

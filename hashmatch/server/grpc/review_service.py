@@ -10,8 +10,8 @@ from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.usecases.cases import Cases
 from hashmatch.v1 import review_service_pb2 as pb
 from hashmatch.v1 import review_service_pb2_grpc as pb_grpc
-from hashmatch.wire.cases import case_to_wire
 from hashmatch.wire.enums import from_wire, optional_from_wire
+from hashmatch.wire.records import case_to_wire
 
 __all__ = ["ReviewService"]
 
