@@ -9,7 +9,7 @@ from hashmatch.model import ids
 from hashmatch.model.callers import KnownCaller, Role, hash_of_token
 from hashmatch.model.commands import NewCaller, Request
 from hashmatch.model.records import AuditReport
-from hashmatch.server.grpc.fields import caller_name
+from hashmatch.server.grpc import fields
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.database import Database
@@ -25,7 +25,9 @@ def recover_admin(settings: Settings, name: str, token: str) -> KnownCaller:
         if not database.is_postgresql:
             database.check()  # A wrong folder would get a store of its own.
         database.migrate()
-        new = NewCaller(caller_name(name), frozenset({Role.ADMIN}), secret=hash_of_token(token))
+        new = NewCaller(
+            fields.name(name, ids.CALLER), frozenset({Role.ADMIN}), secret=hash_of_token(token)
+        )
         return CallerStore(database).create(Request(ids.new_id(ids.CALLER), ""), new)
 
 

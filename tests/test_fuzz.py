@@ -61,8 +61,8 @@ def test_what_was_found_once_is_no_fault_again(path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "part"),
     [
-        ("answers", "hashmatch.wire.records.coverage_from_wire"),
-        ("answers", "hashmatch.wire.records.bank_from_wire"),
+        ("answers", "hashmatch.model.records.Coverage.__init__"),
+        ("answers", "hashmatch.model.records.Bank.__init__"),
         ("answers", "hashmatch.wire.exports.view_code"),
         ("channel", "hashmatch.decoding.channel.lengths"),
         ("channel", "hashmatch.decoding.channel.unframe"),

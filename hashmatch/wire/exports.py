@@ -10,7 +10,6 @@ from typing import Any
 
 from hashmatch.errors import Internal
 from hashmatch.model.exports import BEST_QUALITY, ExportedEntry, Hash
-from hashmatch.model.records import Entry
 from hashmatch.model.verdicts import Kind, Part, Turn
 from hashmatch.model.views import FULL, view_code
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -21,24 +20,26 @@ from hashmatch.wire.records import entry_from_wire, entry_to_wire, view_to_wire
 __all__ = ["exported_from_wire", "exported_to_wire"]
 
 
-def exported_to_wire(
-    entry: Entry, signals: Iterable[Any], continues: bool, resume_token: str
-) -> pb.ExportedEntry:
-    """An entry and some of its ``signals`` (`model.signals.Signals`) as a message, without columns
-    that say what their absence says too.
+def exported_to_wire(parts: Iterable[Any]) -> pb.ExportEntriesResponse:
+    """Each a `usecases.exports.EntryPart`, as one message, without columns that say what their
+    absence says too.
     """
-    message = pb.ExportedEntry(
-        entry=entry_to_wire(entry), continues=continues, resume_token=resume_token
-    )
-    for each in signals:
-        columns = message.signals.add(kind=to_wire(each.kind), digests=each.digests.tobytes())
-        if (each.quality != BEST_QUALITY).any():
-            columns.quality = each.quality.tobytes()
-        if each.pts_ms.any():
-            columns.pts_ms.extend(each.pts_ms.tolist())
-        if (each.view != FULL).any():
-            columns.views.extend(view_to_wire(view) for view in each.view.tolist())
-    return message
+    response = pb.ExportEntriesResponse()
+    for part in parts:
+        message = response.entries.add(
+            entry=entry_to_wire(part.entry),
+            continues=part.continues,
+            resume_token=part.resume_token,
+        )
+        for each in part.signals:
+            columns = message.signals.add(kind=to_wire(each.kind), digests=each.digests.tobytes())
+            if (each.quality != BEST_QUALITY).any():
+                columns.quality = each.quality.tobytes()
+            if each.pts_ms.any():
+                columns.pts_ms.extend(each.pts_ms.tolist())
+            if (each.view != FULL).any():
+                columns.views.extend(map(view_to_wire, each.view.tolist()))
+    return response
 
 
 def exported_from_wire(message: pb.ExportedEntry) -> ExportedEntry:

@@ -46,8 +46,6 @@ __all__ = [
     "coverage_to_wire",
     "entry_from_wire",
     "entry_to_wire",
-    "evidence_from_wire",
-    "evidence_to_wire",
     "import_from_wire",
     "import_to_wire",
     "known_caller_from_wire",
@@ -79,9 +77,7 @@ translation(
         f"{of}_{end}_ms": f"{of}.{end}_ms" for of in ("media", "entry") for end in ("start", "end")
     },
 )
-evidence_to_wire, evidence_from_wire = translation(
-    Evidence, pb.Evidence, names={"part": "view.part", "turn": "view.turn"}
-)
+translation(Evidence, pb.Evidence, names={"part": "view.part", "turn": "view.turn"})
 
 
 @functools.cache
@@ -164,8 +160,7 @@ def watched_from_wire(
     message: blocklist_pb.WatchChangesResponse,
 ) -> BlocklistChange | Checkpoint:
     """A message as a record. Raises `Internal` if it cannot be one."""
-    at_end = message.HasField("checkpoint")
-    return _checkpoint_from_wire(message) if at_end else _change_from_wire(message)
+    return (_checkpoint_from_wire if message.HasField("checkpoint") else _change_from_wire)(message)
 
 
 # Cases, callers, audit

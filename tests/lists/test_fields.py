@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hashmatch.errors import InvalidField
+from hashmatch.model import ids
 from hashmatch.model.commands import Request
 from hashmatch.model.verdicts import Kind
 from hashmatch.server.grpc import fields
@@ -121,13 +122,13 @@ def test_texts_are_counted_in_characters() -> None:
 def test_bank_names_may_be_what_the_proto_says(value: str) -> None:
     """A bank could not be named as its keepers name it."""
     assume(not value.startswith("bnk_"))
-    assert fields.bank_name(value) == value
+    assert fields.name(value, ids.BANK) == value
 
 
 @pytest.mark.parametrize("value", ["", "a" * 65, "bnk_x", "a/b", "a b", "näme", "a\n", "\u0661"])
 def test_other_bank_names_are_refused(value: str) -> None:
     """A name that could be an id would lead to the wrong bank."""
-    assert refused(fields.bank_name, value).metadata == {"field": "name"}
+    assert refused(fields.name, value, ids.BANK).metadata == {"field": "name"}
 
 
 def test_sizes() -> None:
@@ -180,3 +181,23 @@ def test_a_kind_has_one_threshold() -> None:
     assert "PDQ comes twice" in str(refused(fields.thresholds, twice))
     nameless = [pb.KindThreshold(max_distance=31)]
     assert refused(fields.thresholds, nameless).metadata == {"field": "kinds.kind"}
+
+
+def test_every_number_of_a_policy_has_a_limit() -> None:
+    """A number that is added to the proto would be stored as it comes, however large."""
+    for field in pb.BankPolicy.DESCRIPTOR.fields:
+        if field.name != "mode":
+            message = pb.BankPolicy()
+            setattr(message, field.name, 2**32 - 1)
+            assert refused(fields.policy, message).metadata == {"field": f"policy.{field.name}"}
+
+
+def test_every_text_of_a_provenance_has_a_limit() -> None:
+    """A text that is added to the proto would be stored as it comes, however long."""
+    texts = [each.name for each in pb.Provenance.DESCRIPTOR.fields if each.type == each.TYPE_STRING]
+    assert "note" in texts
+    for name in texts:
+        for value in ("a" * 2001, "\u202e"):
+            message = pb.Provenance()
+            setattr(message, name, value)
+            assert refused(fields.provenance, message).metadata == {"field": name}

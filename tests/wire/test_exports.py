@@ -13,6 +13,7 @@ from hashmatch.model.exports import Hash
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
+from hashmatch.usecases.exports import EntryPart
 from hashmatch.v1 import blocklist_service_pb2 as pb
 from hashmatch.v1 import common_pb2
 from hashmatch.wire.exports import exported_from_wire, exported_to_wire
@@ -24,7 +25,7 @@ from tests.support import ENTRIES, PATIENT, any_signals, same_signals
 @given(ENTRIES, any_signals(), st.booleans())
 def test_hashes_come_as_they_went(entry: Entry, signals: Signals, continues: bool) -> None:
     """A partner would get another hash, or one of another second."""
-    message = exported_to_wire(entry, [signals], continues, "on")
+    [message] = exported_to_wire([EntryPart(entry, [signals], continues, "on")]).entries
     assert same_signals(signals_from_wire(message.signals), [signals])
     read = exported_from_wire(pb.ExportedEntry.FromString(message.SerializeToString()))
     assert (read.entry, read.continues, read.resume_token) == (entry, continues, "on")
@@ -42,8 +43,9 @@ def test_hashes_come_as_they_went(entry: Entry, signals: Signals, continues: boo
 @given(ENTRIES)
 def test_columns_that_say_nothing_are_left_out(entry: Entry) -> None:
     """Of a million hashes of images each would take three times the room."""
-    [of_file] = exported_to_wire(entry, [Signals.of_file(Kind.MD5, bytes(16))], False, "").signals
-    assert {field.name for field, _ in of_file.ListFields()} == {"kind", "digests"}
+    of_file = Signals.of_file(Kind.MD5, bytes(16))
+    [message] = exported_to_wire([EntryPart(entry, [of_file], False, "")]).entries
+    assert {field.name for field, _ in message.signals[0].ListFields()} == {"kind", "digests"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hashmatch.errors import InvalidField
+from hashmatch.model import ids
 from hashmatch.model.callers import Role
 from hashmatch.model.commands import NewCaller
 from hashmatch.server.grpc import fields
@@ -69,15 +70,12 @@ class AccessService(pb_grpc.AccessServiceServicer):
         self, request: pb.ListAuditRowsRequest, context: Any
     ) -> pb.ListAuditRowsResponse:
         """See the proto."""
-        since_ms = None
-        if request.HasField("since"):
-            since_ms = round(fields.instant("since", request.since).timestamp() * 1000)
         page = await self._callers.list_audit_rows(
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             fields.text("actor", request.actor, _LONGEST_NAME),
             fields.text("subject", request.subject, _LONGEST_NAME),
-            since_ms,
+            fields.since_ms(request, "since"),
         )
         return pb.ListAuditRowsResponse(
             rows=[audit_row_to_wire(each) for each in page.items],
@@ -90,14 +88,14 @@ def _new_caller(request: pb.CreateCallerRequest) -> NewCaller:
         raise InvalidField("roles", "at least one is needed")
     if len(request.banks) > _MOST_BANKS:
         raise InvalidField("banks", f"{len(request.banks)}; at most {_MOST_BANKS} are allowed")
-    expire = fields.expiry(request.expire_time) if request.HasField("expire_time") else None
+    expire = fields.expiry(request)
     secret, certificate = request.token_sha256, request.certificate
     if request.WhichOneof("credential") is None:
         raise InvalidField("credential", "a token's hash or a certificate's name is needed")
     if not certificate and len(secret) != _HASH_BYTES:
         raise InvalidField("token_sha256", f"{len(secret)} bytes; {_HASH_BYTES} are needed")
     return NewCaller(
-        name=fields.caller_name(request.name),
+        name=fields.name(request.name, ids.CALLER),
         roles=frozenset(from_wire(Role, role, "roles") for role in request.roles),
         banks=[fields.required("banks", each) for each in request.banks] or None,
         secret=secret,

@@ -8,18 +8,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from hashmatch.errors import InvalidField
+from hashmatch.model import ids
 from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.exports import ExportQuery
 from hashmatch.model.imports import Format
-from hashmatch.model.records import Provenance
 from hashmatch.model.signals import Signals
-from hashmatch.model.verdicts import Action, Activation, BankState, Category, EntryState, Kind
+from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.server.grpc import fields
 from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.server.grpc.uploads import open_upload, told_when_taken
 from hashmatch.usecases.blocklist import Blocklist
 from hashmatch.usecases.changes import Changes
-from hashmatch.usecases.exports import EntryPart, Exports
+from hashmatch.usecases.exports import Exports
 from hashmatch.usecases.imports import Imports, ListSaid
 from hashmatch.usecases.previews import DEFAULT_SCREENINGS, MOST_SCREENINGS, Previews
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -31,7 +31,6 @@ from hashmatch.wire.records import (
     entry_to_wire,
     import_to_wire,
     preview_to_wire,
-    provenance_from_wire,
     watched_to_wire,
 )
 from hashmatch.wire.signals import signals_from_wire
@@ -41,9 +40,7 @@ __all__ = ["BlocklistService"]
 _LONGEST_LABEL: Final = 64
 _LONGEST_REFERENCE: Final = 256
 _LONGEST_NOTE: Final = 2000
-_LONGEST_OF_PROVENANCE: Final = {"note": _LONGEST_NOTE, "language": 35}
 _LONGEST_TOKEN: Final = 64
-_MOST_SEVERE: Final = 4
 
 
 class BlocklistService(pb_grpc.BlocklistServiceServicer):
@@ -72,7 +69,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         """See the proto."""
         bank = await self._blocklist.create_bank(
             fields.change_request(request, request.request_id),
-            fields.bank_name(request.name),
+            fields.name(request.name, ids.BANK),
             fields.text("label", request.label, _LONGEST_LABEL),
             from_wire(Action, request.action, "action"),
             fields.thresholds(request.kinds),
@@ -105,7 +102,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.UpdateBankResponse:
         """See the proto."""
         edit = BankEdit(
-            name=fields.bank_name(request.name) if request.HasField("name") else None,
+            name=fields.name(request.name, ids.BANK) if request.HasField("name") else None,
             label=(
                 fields.text("label", request.label, _LONGEST_LABEL)
                 if request.HasField("label")
@@ -238,7 +235,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
                 optional_from_wire(Kind, header.kind, "kind"),
                 fields.text("reference", header.reference, _LONGEST_REFERENCE),
                 fields.text("label", header.label, _LONGEST_LABEL),
-                _provenance(header.provenance),
+                fields.provenance(header.provenance),
                 header.pending,
             ),
             chunks,
@@ -304,14 +301,10 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         self, request: pb.ExportEntriesRequest, context: Any
     ) -> AsyncGenerator[pb.ExportEntriesResponse]:
         """See the proto."""
-        since_ms = None
-        if request.HasField("created_since"):
-            since = fields.instant("created_since", request.created_since)
-            since_ms = round(since.timestamp() * 1000)
         asked = ExportQuery(
             optional_from_wire(EntryState, request.state, "state"),
             frozenset(from_wire(Kind, kind, "kinds") for kind in request.kinds),
-            since_ms,
+            fields.since_ms(request, "created_since"),
         )
         read = self._exports.read(
             fields.required("bank", request.bank),
@@ -322,7 +315,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         async with contextlib.aclosing(read) as found:
             async for parts in found:
                 # Thousands of hashes: others would wait meanwhile.
-                yield await asyncio.to_thread(_exported, parts)
+                yield await asyncio.to_thread(exported_to_wire, parts)
 
     async def PreviewEntry(
         self, request: pb.PreviewEntryRequest, context: Any
@@ -349,15 +342,6 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         return pb.PreviewImportResponse(preview=preview_to_wire(preview))
 
 
-def _exported(parts: Sequence[EntryPart]) -> pb.ExportEntriesResponse:
-    return pb.ExportEntriesResponse(
-        entries=[
-            exported_to_wire(each.entry, each.signals, each.continues, each.resume_token)
-            for each in parts
-        ]
-    )
-
-
 def _screenings(request: pb.PreviewEntryRequest | pb.PreviewImportRequest) -> int:
     if not request.HasField("screenings"):
         return DEFAULT_SCREENINGS
@@ -372,23 +356,11 @@ def _new_entry(
     said: pb.CreateEntryFromMediaHeader | pb.CreateEntryFromSignalsRequest,
     signals: Sequence[Signals],
 ) -> NewEntry:
-    expire = fields.expiry(said.expire_time) if said.HasField("expire_time") else None
     return NewEntry(
         fields.text("reference", said.reference, _LONGEST_REFERENCE),
         fields.text("label", said.label, _LONGEST_LABEL),
         signals,
-        provenance=_provenance(said.provenance),
-        expire_time=expire,
+        provenance=fields.provenance(said.provenance),
+        expire_time=fields.expiry(said),
         pending=said.pending,
     )
-
-
-def _provenance(said: pb.Provenance) -> Provenance:
-    if said.severity > _MOST_SEVERE:
-        raise InvalidField("severity", f"{said.severity} is not within 0 and {_MOST_SEVERE}")
-    optional_from_wire(Category, said.category, "category")
-    for field, value in said.ListFields():
-        if isinstance(value, str):
-            check = fields.paragraphs if field.name == "note" else fields.text
-            check(field.name, value, _LONGEST_OF_PROVENANCE.get(field.name, _LONGEST_REFERENCE))
-    return provenance_from_wire(said)

@@ -9,33 +9,32 @@ from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from hashmatch.errors import InvalidField
-from hashmatch.model import ids
 from hashmatch.model.changes import Position
 from hashmatch.model.commands import Request
-from hashmatch.model.records import BankPolicy
-from hashmatch.model.verdicts import BankMode, Kind
+from hashmatch.model.records import BankPolicy, Provenance
+from hashmatch.model.verdicts import BankMode, Category, Kind
 from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.v1 import blocklist_service_pb2 as blocklist_pb
 from hashmatch.wire.enums import from_wire, optional_from_wire
-from hashmatch.wire.records import policy_from_wire
+from hashmatch.wire.records import policy_from_wire, provenance_from_wire
 
 __all__ = [
-    "bank_name",
-    "caller_name",
     "change_request",
     "expiry",
     "identified",
     "instant",
+    "name",
     "page_size",
     "page_token",
     "paragraphs",
     "policy",
     "position",
+    "provenance",
     "request_id",
     "required",
+    "since_ms",
     "size_bytes",
     "text",
     "thresholds",
@@ -46,6 +45,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_NAME: Final = 64
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
+_MOST_SEVERE: Final = 4
+_LONGEST_OF_PROVENANCE: Final = {"note": 2000, "language": 35}  # 256 characters of others.
 _MOST_OF_POLICY: Final = {
     "traffic_percent": 100,
     "block_score": 100,
@@ -76,25 +77,29 @@ def identified(given_id: str, fingerprint: str) -> Request:
     return Request(request_id(given_id), f"{actor} {fingerprint}".lstrip(), actor)
 
 
-def instant(field: str, message: Timestamp) -> datetime.datetime:
-    """An instant, in UTC."""
+def instant(message: Message, field: str) -> datetime.datetime | None:
+    """An instant of a message, in UTC; None if it is absent."""
+    if not message.HasField(field):
+        return None
     try:
-        return message.ToDatetime(tzinfo=datetime.UTC)
+        moment: datetime.datetime = getattr(message, field).ToDatetime(tzinfo=datetime.UTC)
     except ValueError:
         raise InvalidField(field, "is no instant") from None
-
-
-def expiry(message: Timestamp) -> datetime.datetime:
-    """The instant ``expire_time``, which is to come."""
-    moment = instant("expire_time", message)
-    if moment <= datetime.datetime.now(datetime.UTC):
-        raise InvalidField("expire_time", "is over already")
     return moment
 
 
-def caller_name(value: str) -> str:
-    """A name that cannot be taken for an id."""
-    return _name(value, ids.CALLER)
+def since_ms(message: Message, field: str) -> int | None:
+    """As `instant`, in milliseconds of Unix time."""
+    moment = instant(message, field)
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def expiry(message: Message) -> datetime.datetime | None:
+    """The instant ``expire_time`` of a message, which is to come; None if it is absent."""
+    moment = instant(message, "expire_time")
+    if moment is not None and moment <= datetime.datetime.now(datetime.UTC):
+        raise InvalidField("expire_time", "is over already")
+    return moment
 
 
 def required(field: str, value: str) -> str:
@@ -121,19 +126,12 @@ def text(field: str, value: str, longest: int) -> str:
 
 def paragraphs(field: str, value: str, longest: int) -> str:
     """A text for people that may have several lines."""
-    if len(value) > longest:
-        raise InvalidField(field, f"{len(value)} characters; at most {longest} are allowed")
-    if not value.replace("\n", "").isprintable():
-        raise InvalidField(field, "has a character that cannot be printed")
+    text(field, value.replace("\n", " "), longest)
     return value
 
 
-def bank_name(value: str) -> str:
-    """A name that cannot be taken for an id."""
-    return _name(value, ids.BANK)
-
-
-def _name(value: str, prefix: str) -> str:
+def name(value: str, prefix: str) -> str:
+    """A name that cannot be taken for an id, which begins with ``prefix``."""
     if not _NAME.fullmatch(value) or value.startswith(prefix):
         raise InvalidField(
             "name",
@@ -197,3 +195,15 @@ def policy(message: blocklist_pb.BankPolicy) -> BankPolicy:
         if field.name != "mode" and value > (most := _MOST_OF_POLICY[field.name]):
             raise InvalidField(f"policy.{field.name}", f"{value} is not within 0 and {most}")
     return policy_from_wire(message)
+
+
+def provenance(message: blocklist_pb.Provenance) -> Provenance:
+    """Why an entry is there."""
+    if message.severity > _MOST_SEVERE:
+        raise InvalidField("severity", f"{message.severity} is not within 0 and {_MOST_SEVERE}")
+    optional_from_wire(Category, message.category, "category")
+    for field, value in message.ListFields():
+        if isinstance(value, str):
+            check = paragraphs if field.name == "note" else text
+            check(field.name, value, _LONGEST_OF_PROVENANCE.get(field.name, 256))
+    return provenance_from_wire(message)

@@ -33,9 +33,7 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
             fields.page_size(request.page_size),
             optional_from_wire(CaseState, request.state, "state"),
             optional_from_wire(CaseType, request.type, "type"),
-            fields.instant("created_since", request.created_since)
-            if request.HasField("created_since")
-            else None,
+            fields.instant(request, "created_since"),
             caller=current_caller(),
         )
         return pb.ListCasesResponse(

@@ -90,14 +90,11 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self, request: pb.ListScreeningsRequest, context: Any
     ) -> pb.ListScreeningsResponse:
         """See the proto."""
-        since = None
-        if request.HasField("created_since"):
-            since = fields.instant("created_since", request.created_since)
         page = await self._screenings.list(
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             optional_from_wire(Verdict, request.verdict, "verdict"),
-            since,
+            fields.instant(request, "created_since"),
             caller=current_caller(),
         )
         return pb.ListScreeningsResponse(
