@@ -141,7 +141,7 @@ class Provenance:
     """Why an entry is there, and where it came from. Empty where nobody said.
 
     ``severity`` is 1 (least) to 4, 0 if not said; ``language`` is that of the ``note``, as BCP 47
-    names it.
+    names it. ``confirmed``: a person has looked at the item and found that it shows ``category``.
     """
 
     source: str = ""
@@ -150,6 +150,7 @@ class Provenance:
     severity: int = 0
     note: str = ""
     language: str = ""
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -574,6 +574,7 @@ class Provenance(_message.Message):
     SEVERITY_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Who knew of it first: an exchange, an authority, a report; up to 256 characters."""
     legal_basis: _builtins.str
@@ -586,6 +587,11 @@ class Provenance(_message.Message):
     """For whoever decides on it later, up to 2000 characters. Lines may be broken."""
     language: _builtins.str
     """The note's language as BCP 47 names it ("id", "en-GB"), up to 35 characters."""
+    confirmed: _builtins.bool
+    """True if a person has looked at the item and found that it shows what category says; false if
+    nobody said so, as of a list that was imported unseen. An exact copy of a confirmed item needs no
+    second look.
+    """
     def __init__(
         self,
         *,
@@ -595,10 +601,11 @@ class Provenance(_message.Message):
         severity: _builtins.int = ...,
         note: _builtins.str = ...,
         language: _builtins.str = ...,
+        confirmed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "language", b"language", "legal_basis", b"legal_basis", "note", b"note", "severity", b"severity", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "confirmed", b"confirmed", "language", b"language", "legal_basis", b"legal_basis", "note", b"note", "severity", b"severity", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,7 +125,7 @@ RECORDS = {
     "quarantined",
     "KindCount": "kind count usable",
     "MediaInfo": "size_bytes sha256 format width height duration_header_ms",
-    "Provenance": "source legal_basis category severity note language",
+    "Provenance": "source legal_basis category severity note language confirmed",
     "Page": "items next_token revision",
     "Reason": "code detail",
     "Screening": "screening_id verdict reasons evidence media coverage blocklist_revision "

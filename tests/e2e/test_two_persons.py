@@ -40,6 +40,7 @@ PROVENANCE = Provenance(
     severity=4,
     note="dilihat dua kali\nlihat kasus 7",
     language="id",
+    confirmed=True,
 )
 
 
