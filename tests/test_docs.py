@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,9 +18,11 @@ from docs import settings
 from hashmatch import errors
 from hashmatch.client import Client
 from hashmatch.config import Settings
+from hashmatch.errors import BankExists
 from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import DEFAULT_THRESHOLDS, BankPolicy
 from hashmatch.model.verdicts import Action, Kind, Verdict, VerdictReason
+from tests.commands import run
 from tests.conftest import ROOT, RunningServer, serving
 
 README = (ROOT / "README.md").read_text()
@@ -34,29 +39,36 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def try_it(command: str, folder: Path, running: RunningServer, token: str = "") -> None:
-    """Runs a command of a page in a folder, for a server; it succeeds, and fits a terminal."""
-    environment = {
-        **os.environ,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "HASHMATCH_SERVER": running.address,
-        "HASHMATCH_DATA": str(running.data),
-        "HASHMATCH_TOKEN": token,
-    }
-    done = subprocess.run(
-        shlex.split(command),
-        check=False,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+def try_it(command: str, running: RunningServer, token: str) -> None:
+    """Runs a command of a page in the current folder, for a server; it succeeds, and fits a
+    terminal.
+    """
+    program, *arguments = shlex.split(command)
+    assert program == "hashmatch"
+    variables = {"HASHMATCH_DATA": str(running.data)}
+    run(*arguments, server=running.address, token=token, variables=variables)
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A server, and the token of a caller that has every role."""
+
+    server: RunningServer
+    token: str
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """One server for the commands of all pages."""
+    with serving(tmp_path_factory.mktemp("pages"), unsafe_no_auth="false", workers="1") as running:
+        token = new_token()
+        with Client(running.address, token=running.first_token) as admin:
+            admin.create_caller("newcomer", roles=list(Role), token=token)
+        yield Newcomer(running, token)
 
 
 def test_the_commands_of_the_readme_work_in_order(
-    media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    newcomer: Newcomer, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newcomer's first command would fail."""
     (tmp_path / "clip.mp4").write_bytes((media / "clips" / "pan_astronaut.mp4").read_bytes())
@@ -64,54 +76,51 @@ def test_the_commands_of_the_readme_work_in_order(
     (tmp_path / "upload.mp4").write_bytes((media / "clips" / "pan_chelsea.mp4").read_bytes())
     listed = "".join(f"{seed:02x}".rjust(64, "7") + ",pdq\n" for seed in range(3))
     (tmp_path / "partner.csv").write_text(f"hash,kind\n{listed}")
-    with serving(tmp_path_factory.mktemp("readme"), unsafe_no_auth="false") as running:
-        # Who reads all of it in one go is all of them at once.
-        token = new_token()
-        with Client(running.address, token=running.first_token) as admin:
-            admin.create_caller("newcomer", roles=list(Role), token=token)
-        tried = 0
-        for command in commands(README):
-            # Installing is tried from the wheel (tests.wheel), serving by `serving` above.
-            if command.startswith(("pip install", "export ")) or " serve " in command:
-                continue
-            try_it(command, tmp_path, running, token)
-            tried += 1
-        assert tried >= 5
-        (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-        code = python.replace("127.0.0.1:50051", running.address)
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            check=True,
-            cwd=tmp_path,
-            env={**os.environ, "HASHMATCH_TOKEN": token},
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout.startswith("NO_MATCH"), done.stdout
+    monkeypatch.chdir(tmp_path)
+    tried = 0
+    for command in commands(README):
+        # Installing is tried from the wheel (tests.wheel), serving by `serving` above.
+        if command.startswith(("pip install", "export ")) or " serve " in command:
+            continue
+        try_it(command, newcomer.server, newcomer.token)
+        tried += 1
+    assert tried >= 5
+    (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = python.replace("127.0.0.1:50051", newcomer.server.address)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "HASHMATCH_TOKEN": newcomer.token},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("NO_MATCH"), done.stdout
 
 
 def test_the_commands_for_operators_work(
-    media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    newcomer: Newcomer, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator would be told to type what is refused."""
     clean = tmp_path / "clean"
     clean.mkdir()
     for name in ("pan_astronaut.mp4", "pan_coffee.mp4", "pan_chelsea.mp4"):
         (clean / name).symlink_to(media / "clips" / name)
-    with serving(tmp_path_factory.mktemp("operating")) as running:
-        with Client(running.address) as client:
+    monkeypatch.chdir(tmp_path)
+    server, token = newcomer.server, newcomer.token
+    with Client(server.address, token=token, timeout_seconds=60) as client:
+        # Of the same name as the bank of the README, which may be there by now.
+        with contextlib.suppress(BankExists):
             client.create_bank("known-abuse", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
-            screened = client.screen(clean / "pan_chelsea.mp4")
+        screened = client.screen(clean / "pan_chelsea.mp4")
         these = f"{screened.screening_id} clean/pan_chelsea.mp4"
         tried = commands(OPERATING)
         assert len(tried) >= 2
         for command in tried:
-            try_it(command.replace("ID FILE", these), tmp_path, running)
-        with Client(running.address) as client:
-            wide = {**DEFAULT_THRESHOLDS, Kind.PDQ: 47}
-            assert client.get_bank("known-abuse").thresholds == wide
-            assert client.get_bank("partner-list").policy == BankPolicy(traffic_percent=10)
-            assert client.get_bank("harmless").active_entries == 1
+            try_it(command.replace("ID FILE", these), server, token)
+        wide = {**DEFAULT_THRESHOLDS, Kind.PDQ: 47}
+        assert client.get_bank("known-abuse").thresholds == wide
+        assert client.get_bank("partner-list").policy == BankPolicy(traffic_percent=10)
+        assert client.get_bank("harmless").active_entries == 1
 
 
 def test_the_serve_command_of_the_readme_is_understood(tmp_path: Path) -> None:
