@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,7 @@ from hashmatch.client import Client
 from hashmatch.store.database import Database
 from tests.databases import BACKENDS, migrated
 from tests.priority import give_up_priority
+from tests.served import forked
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +39,46 @@ _COMPILE = (
     "from hashmatch.decoding.worker.warm_up import warm_up; "
     "bands.warm_up(); warm_up()"
 )
+
+
+# Modules that take longest, by processor time: a long one that begins last would end alone.
+_LONGEST = (
+    "tests/e2e/test_hostile_media.py",
+    "tests/e2e/test_gaps.py",
+    "tests/engine/index/test_bands.py",
+    "tests/test_benchmarks.py",
+    "tests/test_streams.py",
+    "tests/e2e/test_corpus.py",
+    "tests/e2e/test_flood.py",
+    "tests/e2e/test_kills.py",
+    "tests/test_app.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests xdist sends to one process as a whole, the largest groups first: those that
+    share a server, and else those of a module.
+    """
+    assert all((ROOT / module).exists() for module in _LONGEST)
+    groups = {item: _group(item) for item in items}
+    first = {group: rank for rank, group in enumerate(("staff", "server", *_LONGEST))}
+    items.sort(key=lambda item: first.get(groups[item], len(first)))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    """The fixture of all modules that it asks for, or its module."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "staff" in fixtures:
+        return "staff"
+    own = getattr(item, "module", None)
+    return "server" if "server" in fixtures and not hasattr(own, "server") else _module(item)
+
+
+def _module(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT).as_posix()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -82,6 +124,13 @@ def reference(corpus: Path) -> Path:
     return path
 
 
+# Starts a command, of these arguments, environment and log; tells its process and its output.
+Start = Callable[
+    [Sequence[str], Mapping[str, str], Path],
+    contextlib.AbstractContextManager[tuple[int, IO[str]]],
+]
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A server in a process of its own."""
@@ -95,32 +144,56 @@ class RunningServer:
 
 @contextlib.contextmanager
 def serving(data: Path, **settings: str) -> Iterator[RunningServer]:
-    """Runs ``hashmatch serve`` on a free port; ``settings`` are variables without their prefix."""
+    """Runs ``hashmatch serve`` on a free port, see `tests.served`; ``settings`` are variables
+    without their prefix.
+    """
+    with _serving(forked, data, settings) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving_afresh(data: Path, **settings: str) -> Iterator[RunningServer]:
+    """As `serving`, in a program of its own as users start it, which takes two seconds longer."""
+    with _serving(_spawned, data, settings) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _serving(start: Start, data: Path, settings: Mapping[str, str]) -> Iterator[RunningServer]:
     data.mkdir(parents=True, exist_ok=True)
     log = data / "log.jsonl"
     # Callers are asked who they are where a test is about that.
     given = {"unsafe_no_auth": "true", **settings}
     environment = {**os.environ, **{f"HASHMATCH_{k.upper()}": v for k, v in given.items()}}
-    command = [sys.executable, "-m", "hashmatch", "serve", "--json", "--listen", "127.0.0.1:0"]
+    arguments = ["serve", "--json", "--listen", "127.0.0.1:0", "--data", str(data)]
+    with start(arguments, environment, log) as (pid, output):
+        line = output.readline()
+        assert line, f"the server did not start:\n{log.read_text()}"
+        told = json.loads(line)
+        assert "listening" in told, f"{line}\n{log.read_text()}"
+        yield RunningServer(told["listening"], pid, data, log, told.get("first_token", ""))
+
+
+@contextlib.contextmanager
+def _spawned(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[tuple[int, IO[str]]]:
+    """As `forked`."""
     with log.open("a") as errors:
         process = subprocess.Popen(
-            [*command, "--data", str(data)],
+            [sys.executable, "-m", "hashmatch", *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment,
             text=True,
         )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, f"the server did not start:\n{log.read_text()}"
-        told = json.loads(line)
-        assert "listening" in told, f"{line}\n{log.read_text()}"
-        yield RunningServer(told["listening"], process.pid, data, log, told.get("first_token", ""))
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        process.stdout.close()  # type: ignore[union-attr]
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            yield process.pid, process.stdout
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ from hashmatch.client import AsyncClient, Client
 from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, HashmatchError, StoreUnavailable
 from hashmatch.model.verdicts import Action, Verdict
-from tests.conftest import RunningServer, serving
+from tests.conftest import RunningServer, serving, serving_afresh
 from tests.support import Parts, clip, decoding, descendants, image, workers
 
 SECRET = "a-token-of-the-server"
@@ -32,9 +31,11 @@ SEEN = {b"NUMBA_CACHE_DIR", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE"}
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of this file, with one worker, that has a secret in its environment."""
+    """A server of this file, started as users start it, with one worker and a secret in its
+    environment.
+    """
     os.environ["SOME_TOKEN"] = SECRET
-    with serving(tmp_path_factory.mktemp("own") / "data", workers="1") as started:
+    with serving_afresh(tmp_path_factory.mktemp("own") / "data", workers="1") as started:
         del os.environ["SOME_TOKEN"]
         yield started
 
@@ -137,7 +138,7 @@ async def test_a_damaged_database_keeps_the_server_from_starting(tmp_path: Path)
             pass
 
 
-# Several servers, and the next start
+# Several servers
 
 
 def test_servers_share_one_blocklist(own: RunningServer) -> None:
@@ -156,24 +157,6 @@ def test_servers_share_one_blocklist(own: RunningServer) -> None:
         two.archive_bank(bank.bank_id)
         confirmed = one.confirm(screening.screening_id)
         assert confirmed.evidence == ()
-
-
-def test_what_was_told_survives_a_kill(tmp_path: Path) -> None:
-    """A loss of power would make the server forget entries, or leave uploads lying about."""
-    with serving(tmp_path / "data", workers="1") as first, Client(first.address) as client:
-        client.create_bank("kept", action=Action.BLOCK)
-        client.add_entry("kept", image(1), reference="the entry")
-        screening = client.screen(image(1))
-        decoders = descendants(first.pid)
-        os.kill(first.pid, signal.SIGKILL)
-    with serving(tmp_path / "data", workers="1") as second, Client(second.address) as client:
-        assert client.get_screening(screening.screening_id) == screening
-        assert client.screen(image(1)).verdict is Verdict.BLOCK
-    assert list((tmp_path / "data" / "spool").iterdir()) == []
-    assert not any(Path(f"/proc/{worker}").exists() for worker in decoders)
-    with sqlite3.connect(tmp_path / "data" / "hashmatch.db") as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    database.close()
 
 
 # Stopping
@@ -248,7 +231,7 @@ def test_a_server_does_not_wait_for_ever(tmp_path: Path) -> None:
         assert slow.began.wait(60)
         until(lambda: spools(server.pid) == 1)
         os.kill(server.pid, signal.SIGTERM)
-        until(lambda: Path(f"/proc/{server.pid}/stat").read_text().split()[2] == "Z")
+        until(lambda: not Path(f"/proc/{server.pid}").exists())
         assert not any(Path(f"/proc/{worker}").exists() for worker in decoders)
         slow.may_end.set()
         with pytest.raises(HashmatchError):
