@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
 from hashmatch.client import Client
 from hashmatch.errors import EtagMismatch, InvalidField
-from hashmatch.model.callers import Role, new_token
 from hashmatch.model.records import Bank, BankPolicy, Screening
 from hashmatch.model.verdicts import Action, BankMode, Effect, Kind, Verdict
 from hashmatch.wire.signals import signals_to_wire
-from tests.conftest import serving
+from tests.staff import Staff
 from tests.support import flipped, image, signals
 
 SHADOW = BankPolicy(mode=BankMode.SHADOW)
 
 
-@pytest.fixture(scope="module")
-def staff(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Client]]:
-    """Somebody who may do everything, and a pipeline."""
-    folder = tmp_path_factory.mktemp("policy")
-    with serving(folder, unsafe_no_auth="false") as server:
-        with Client(server.address, token=server.first_token, timeout_seconds=30) as admin:
-            tokens = new_token(), new_token()
-            roles = [Role.ADMIN, Role.CURATOR, Role.REVIEWER, Role.PIPELINE]
-            admin.create_caller("everything", roles=roles, token=tokens[0])
-            admin.create_caller("pipeline", roles=[Role.PIPELINE], token=tokens[1])
-        with (
-            Client(server.address, token=tokens[0], timeout_seconds=30) as everything,
-            Client(server.address, token=tokens[1], timeout_seconds=30) as pipeline,
-        ):
-            always = everything.create_bank("always", action=Action.BLOCK)
-            everything.add_entry(always.bank_id, image(99))
-            yield everything, pipeline
-
-
 @pytest.fixture
-def client(staff: tuple[Client, Client]) -> Client:
-    """Who may do everything."""
-    return staff[0]
+def client(staff: Staff) -> Client:
+    """The client of the caller that has every role."""
+    return staff.everybody
 
 
 def bank(client: Client, policy: BankPolicy | None = None, **given: object) -> Bank:
@@ -55,18 +34,18 @@ def effects(screening: Screening) -> list[Effect]:
     return [each.effect for each in screening.unacted]
 
 
-def test_a_bank_in_shadow_tells_what_it_would_do(staff: tuple[Client, Client]) -> None:
+def test_a_bank_in_shadow_tells_what_it_would_do(staff: Staff) -> None:
     """A list would go live without anybody having seen what it does to uploads."""
-    client, pipeline = staff
+    client, pipeline = staff.everybody, staff.pipeline
     tried = bank(client, SHADOW)
-    client.add_entry(tried.bank_id, image(1))
-    seen = client.screen(image(1))
+    client.add_entry(tried.bank_id, image(601))
+    seen = client.screen(image(601))
     assert (seen.verdict, seen.evidence) == (Verdict.NO_MATCH, ())
     assert set(effects(seen)) == {Effect.SHADOW}
     assert {each.action for each in seen.unacted} == {Action.BLOCK}
     assert client.get_screening(seen.screening_id) == seen
     # Nobody else is told.
-    told = pipeline.screen(image(1))
+    told = pipeline.screen(image(601))
     assert (told.verdict, told.unacted) == (Verdict.NO_MATCH, ())
     # What was screened before is judged anew once the bank is live.
     client.update_bank(tried.bank_id, policy=BankPolicy())
@@ -115,18 +94,18 @@ def test_how_sure_a_match_has_to_be(
     client.archive_bank(wide.bank_id)
 
 
-def test_a_negative_bank_overrules(staff: tuple[Client, Client]) -> None:
+def test_a_negative_bank_overrules(staff: Staff) -> None:
     """A title card in a list would have every film refused that begins with it."""
-    client, pipeline = staff
+    client, pipeline = staff.everybody, staff.pipeline
     listed = bank(client)
-    client.add_entry(listed.bank_id, image(7))
-    assert pipeline.screen(image(7)).verdict is Verdict.BLOCK
+    client.add_entry(listed.bank_id, image(607))
+    assert pipeline.screen(image(607)).verdict is Verdict.BLOCK
     negative = bank(client, action=Action.OVERRULE)
-    harmless = client.add_entry(negative.bank_id, image(7))
-    found = client.screen(image(7))
+    harmless = client.add_entry(negative.bank_id, image(607))
+    found = client.screen(image(607))
     assert (found.verdict, set(effects(found))) == (Verdict.NO_MATCH, {Effect.OVERRULED})
     assert {each.entry.bank_id for each in found.unacted} == {listed.bank_id}
-    told = pipeline.screen(image(7))
+    told = pipeline.screen(image(607))
     assert (told.verdict, told.unacted) == (Verdict.NO_MATCH, ())
     assert client.screen(image(99)).verdict is Verdict.BLOCK
     client.withdraw_entry(harmless.ref.entry_id)

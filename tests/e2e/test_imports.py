@@ -6,8 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -31,7 +29,6 @@ from hashmatch.errors import (
     RequestIdReused,
     SecondPersonNeeded,
 )
-from hashmatch.model.callers import Role, new_token
 from hashmatch.model.imports import Format, ImportState, ProblemCode
 from hashmatch.model.records import BlocklistChange, Provenance
 from hashmatch.model.signals import Signals, view_code
@@ -45,9 +42,9 @@ from hashmatch.model.verdicts import (
     Verdict,
 )
 from hashmatch.wire.signals import signals_to_wire
-from tests.conftest import RunningServer, serving
-from tests.databases import SERVED, postgres
+from tests.conftest import serving
 from tests.lists.test_reader import BROKEN, HEADER
+from tests.staff import Staff
 
 LINES = 12_000
 
@@ -98,21 +95,10 @@ def shown(client: Client, some: Digests) -> list[Verdict]:
     ]
 
 
-@pytest.fixture(scope="module", params=SERVED)
-def importing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningServer]:
-    """A server on each sort of database."""
-    settings = {"database": postgres().new()} if request.param == "postgresql" else {}
-    with serving(tmp_path_factory.mktemp("imports"), **settings) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(importing: RunningServer) -> Iterator[Client]:
-    """Of that server."""
-    with Client(importing.address, timeout_seconds=120) as connected:
-        yield connected
+@pytest.fixture
+def client(staff: Staff) -> Client:
+    """The client of the caller that has every role."""
+    return staff.everybody
 
 
 @pytest.fixture
@@ -276,67 +262,46 @@ def test_followers_are_told_of_each_entry(client: Client, bank: str) -> None:
     assert {state for _, state in gone} == {EntryState.WITHDRAWN}
 
 
-def test_an_import_takes_two_persons_where_an_entry_does(tmp_path: Path) -> None:
+def test_an_import_takes_two_persons_where_an_entry_does(staff: Staff) -> None:
     """A list would be the way round the second person."""
-    some = digests(10, 300)
-    with serving(tmp_path, unsafe_no_auth="false") as server:
-        tokens = {}
-        with Client(server.address, token=server.first_token) as admin:
-            thresholds = {Kind.PDQ: 31}
-            for name in ("two", "other"):
-                admin.create_bank(
-                    name,
-                    action=Action.BLOCK,
-                    activation=Activation.TWO_PERSON,
-                    thresholds=thresholds,
-                )
-            both = [Role.CURATOR, Role.APPROVER]
-            for name, roles, banks in (
-                ("ayu", both, ()),
-                ("budi", both, ()),
-                ("citra", both, ["other"]),
-                # As a reviewer it is answered at once.
-                ("pipeline", [Role.PIPELINE, Role.REVIEWER], ()),
-            ):
-                tokens[name] = new_token()
-                admin.create_caller(name, roles=roles, token=tokens[name], banks=banks)
-        ayu, budi, citra, pipeline = (Client(server.address, token=t) for t in tokens.values())
-        with ayu, budi, citra, pipeline:
-            made = ayu.import_entries("two", hexes(some).encode(), kind=Kind.PDQ)
-            assert made.state is ImportState.PENDING
-            assert Verdict.BLOCK not in shown(pipeline, some[:3])
-            with pytest.raises(SecondPersonNeeded):
-                ayu.approve_import(made.import_id)
-            for denied in (citra.approve_import, citra.withdraw_import, citra.get_import):
-                with pytest.raises(PermissionDenied):
-                    denied(made.import_id)
-            with pytest.raises(PermissionDenied):
-                citra.import_entries("two", hexes(some).encode(), kind=Kind.PDQ)
-            # One of them is declined before, and stays so.
-            declined = next(iter(budi.list_entries(bank="two")))
-            budi.withdraw_entry(declined.ref.entry_id)
-            approved = budi.approve_import(made.import_id, why="seen a sample of twenty")
-            assert approved.state is ImportState.ACTIVE
-            states = [each.state for each in budi.list_entries(bank="two")]
-            assert states.count(EntryState.ACTIVE) == 299
-            assert states.count(EntryState.WITHDRAWN) == 1
-            assert shown(pipeline, some).count(Verdict.BLOCK) == 299
-            second = ayu.import_entries("two", hexes(digests(11, 40)).encode(), kind=Kind.PDQ)
-            assert budi.withdraw_import(second.import_id).state is ImportState.WITHDRAWN
-            with pytest.raises(EntryNotPending):
-                ayu.approve_import(second.import_id)
+    some = digests(10, 60)
+    two = staff.bank(activation=Activation.TWO_PERSON, thresholds={Kind.PDQ: 31})
+    ayu, budi, elsewhere = staff.ayu, staff.budi, staff.elsewhere
+    made = ayu.import_entries(two, hexes(some).encode(), kind=Kind.PDQ)
+    assert made.state is ImportState.PENDING
+    assert Verdict.BLOCK not in shown(staff.everybody, some[:3])
+    with pytest.raises(SecondPersonNeeded):
+        ayu.approve_import(made.import_id)
+    for denied in (elsewhere.approve_import, elsewhere.withdraw_import, elsewhere.get_import):
+        with pytest.raises(PermissionDenied):
+            denied(made.import_id)
+    with pytest.raises(PermissionDenied):
+        elsewhere.import_entries(two, hexes(some).encode(), kind=Kind.PDQ)
+    # One of them is declined before, and stays so.
+    declined = next(iter(budi.list_entries(bank=two)))
+    budi.withdraw_entry(declined.ref.entry_id)
+    approved = budi.approve_import(made.import_id, why="seen a sample of twenty")
+    assert approved.state is ImportState.ACTIVE
+    states = [each.state for each in budi.list_entries(bank=two)]
+    assert states.count(EntryState.ACTIVE) == 59
+    assert states.count(EntryState.WITHDRAWN) == 1
+    assert shown(staff.everybody, some).count(Verdict.BLOCK) == 59
+    second = ayu.import_entries(two, hexes(digests(11, 40)).encode(), kind=Kind.PDQ)
+    assert budi.withdraw_import(second.import_id).state is ImportState.WITHDRAWN
+    with pytest.raises(EntryNotPending):
+        ayu.approve_import(second.import_id)
 
 
 def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(
-    importing: RunningServer, client: Client, bank: str
+    staff: Staff, client: Client, bank: str
 ) -> None:
     """The rest of a poisoned list would come into use after it was withdrawn."""
-    source = _Stopping(hexes(digests(14, 25_000)).encode())
+    source = _Stopping(hexes(digests(14, 20_000)).encode())
     made = []
 
     def import_all() -> None:
         # A client of its own: this source holds up all that its client does.
-        with Client(importing.address, timeout_seconds=120) as own:
+        with staff.client(staff.tokens["everybody"]) as own:
             made.append(own.import_entries(bank, source, kind=Kind.PDQ))
 
     thread = threading.Thread(target=import_all)
@@ -356,7 +321,7 @@ def test_what_is_withdrawn_while_it_comes_is_withdrawn_whole(
 
 def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     """A list of a night would begin anew in the morning; or half of it be there twice."""
-    some = digests(12, 40_000)
+    some = digests(12, 20_000)
     text, request_id = hexes(some).encode(), uuid.uuid4().hex
     with serving(tmp_path) as server, Client(server.address) as client:
         client.create_bank("b", action=Action.BLOCK, thresholds={Kind.PDQ: 31})
@@ -400,7 +365,7 @@ class _Stopping(io.BytesIO):
         return super().read(size)
 
 
-def test_the_commands(server: RunningServer, tmp_path: Path) -> None:
+def test_the_commands(staff: Staff, tmp_path: Path) -> None:
     """Partners' lists are imported by people, and by cron."""
     bank, some = f"bank-{uuid.uuid4().hex[:8]}", digests(13, 30)
     text, wrong = mixed(some, 1)
@@ -408,17 +373,7 @@ def test_the_commands(server: RunningServer, tmp_path: Path) -> None:
     file.write_text(text)
 
     def run(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "hashmatch", *arguments, "--server", server.address],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COLUMNS": "80"},
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        lines = done.stdout.splitlines()
-        assert "--json" in arguments or max(map(len, lines)) <= 80, done.stdout
-        return done.stdout
+        return staff.run("everybody", *arguments, code=code).out
 
     run("bank", "create", bank, "--action", "block", "--kind", "pdq:31", "--kind", "md5")
     add = ["import", "add", str(file), "--bank", bank]
