@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness.attacks import attack
-from fixtures.transcode import transcode
 from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Kind, Part, Verdict, VerdictReason
 from tests.conftest import RunningServer, serving
+from tests.transcodes import transcoded
 
 FILM = "pan_coffee.mp4"
 
@@ -42,11 +42,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Iterator[Ru
     ],
 )
 def test_a_copy_is_found_by_what_is_left_of_it(
-    name: str, filters: str, banks: set[str], server: RunningServer, media: Path, tmp_path: Path
+    name: str, filters: str, banks: set[str], server: RunningServer, media: Path
 ) -> None:
     """Whoever cuts, frames or covers a part of it could publish the rest."""
-    copy = tmp_path / "copy.mp4"
-    transcode(media / "clips" / FILM, copy, filters=filters, options={"preset": "veryfast"})
+    copy = transcoded(media / "clips" / FILM, filters=filters, options={"preset": "veryfast"})
     with Client(server.address) as client:
         screening = client.screen(copy)
     assert screening.verdict is Verdict.BLOCK, name
@@ -75,11 +74,11 @@ def test_evidence_says_which_seconds_show_which(
     name: str, cropped: bool, server: RunningServer, media: Path, tmp_path: Path
 ) -> None:
     """A reviewer would look at other seconds than those that match."""
-    made, copy = tmp_path / "made.mp4", tmp_path / "copy.mp4"
+    made = tmp_path / "made.mp4"
     film, host = media / "clips" / FILM, media / "clips" / "pan_astronaut.mp4"
     strength = attack(name, film, made, np.random.default_rng(3), host=host)
     filters = "crop=iw*0.8:ih*0.8:iw*0.05:ih*0.15" if cropped else "null"
-    transcode(made, copy, filters=filters, options={"preset": "veryfast"})
+    copy = transcoded(made, filters=filters, options={"preset": "veryfast"})
     with Client(server.address) as client:
         screening = client.screen(copy)
     # Not as a screening of the film tells it: one that is sure to block ends before the film does.

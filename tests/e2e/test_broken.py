@@ -9,19 +9,16 @@ import pytest
 
 from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Verdict, VerdictReason
-from tests.conftest import serving
+from tests.support import new_id
 
 
 @pytest.fixture(scope="module")
-def screener(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server with an entry that none of the broken files shows."""
-    with (
-        serving(tmp_path_factory.mktemp("broken-server")) as running,
-        Client(running.address, timeout_seconds=120) as client,
-    ):
-        client.create_bank("any", action=Action.BLOCK)
-        client.add_entry("any", media / "clips" / "mandelbrot.mp4")
-        yield client
+def screener(client: Client, media: Path) -> Iterator[Client]:
+    """A client of a server with an entry that none of the broken files shows."""
+    bank = client.create_bank(f"any-{new_id()[:8]}", action=Action.BLOCK)
+    client.add_entry(bank.bank_id, media / "clips" / "mandelbrot.mp4")
+    yield client
+    client.archive_bank(bank.bank_id)
 
 
 def test_broken_files_are_inconclusive_with_their_reason(screener: Client, media: Path) -> None:

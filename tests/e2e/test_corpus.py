@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.transcode import transcode
 from hashmatch.client import Client
 from hashmatch.model.verdicts import Action, Part, Verdict
 from tests.conftest import serving
+from tests.transcodes import transcoded
 
 # One clip of each family (the corpus holds some clips in several versions). Twenty are put on the
 # blocklist, the others are not.
@@ -61,19 +61,13 @@ def screener(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_small_copies_of_listed_clips_are_blocked_with_the_right_entry_first(
-    screener: Client, corpus: Path, tmp_path: Path
+    screener: Client, corpus: Path
 ) -> None:
     """A listed clip that was re-encoded to 360p at x264 crf 32 would circulate again."""
 
     def shrink(name: str) -> Path:
-        target = tmp_path / f"{name}.mp4"
-        transcode(
-            corpus / name,
-            target,
-            filters="scale=-2:360",
-            options={"crf": "32", "preset": "veryfast"},
-        )
-        return target
+        options = {"crf": "32", "preset": "veryfast"}
+        return transcoded(corpus / name, filters="scale=-2:360", options=options)
 
     with ThreadPoolExecutor(2) as pool:
         copies = list(pool.map(shrink, LISTED))

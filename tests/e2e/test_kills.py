@@ -27,7 +27,7 @@ from hashmatch.store.history import History
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.databases import Postgres
-from tests.support import image, new_id, signals
+from tests.support import descendants, image, new_id, signals
 
 # A few in the suite; by ``make torture`` two hundred in all.
 KILLS = 70 if os.environ.get("HASHMATCH_TORTURE") == "1" else 3
@@ -157,20 +157,28 @@ def wait_for_answers(answers: Answers, chance: random.Random) -> None:
 
 
 def test_a_server_that_is_killed_loses_nothing_that_it_answered(tmp_path: Path) -> None:
-    """An upload would be published by a verdict, or an entry relied on, that nobody can find."""
+    """An upload would be published by a verdict, or an entry relied on, that nobody can find; or
+    uploads and their decoders be left lying about.
+    """
     chance, answers = random.Random(0), Answers()
     url = f"sqlite:///{tmp_path / 'hashmatch.db'}"
-    with killable(tmp_path) as first:
-        make_bank(first.address)
+    decoders: set[int] = set()
     for number in range(KILLS):
-        with killable(tmp_path) as server, Load(server.address, answers, number + 1):
-            wait_for_answers(answers, chance)
-            os.kill(server.pid, signal.SIGKILL)
+        with killable(tmp_path) as server:
+            # Those of the server that was killed before.
+            assert not any(Path(f"/proc/{pid}").exists() for pid in decoders)
+            if not number:
+                make_bank(server.address)
+            with Load(server.address, answers, number + 1):
+                wait_for_answers(answers, chance)
+                decoders = descendants(server.pid)
+                os.kill(server.pid, signal.SIGKILL)
         with sqlite3.connect(tmp_path / "hashmatch.db") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     with killable(tmp_path) as server:
         check(server.address, url, answers)
+        assert list((tmp_path / "spool").iterdir()) == []
     assert len(answers.entries) >= KILLS
     assert len(answers.withdrawn) >= KILLS / 4
     assert len(answers.screenings) >= KILLS

@@ -24,7 +24,7 @@ from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 
-PROBES = 100_000 if os.environ.get("HASHMATCH_TORTURE") == "1" else 1_200
+PROBES = 100_000 if os.environ.get("HASHMATCH_TORTURE") == "1" else 800
 AT_ONCE = 60
 TICK_SECONDS = 0.1
 

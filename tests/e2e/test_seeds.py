@@ -263,11 +263,10 @@ def test_a_screening_is_repeated_by_its_seed(
     def repeated(screening: str, path: Path, *more: str) -> bytes:
         return run("", "", "screening", "repeat", screening, path, "--database", url, *more)
 
-    for screening, path in ((again, file), (cut, broken)):
-        told = json.loads(repeated(screening.screening_id, path, "--json"))
-        assert (told["same_frames"], told["same_hashes"]) == (True, True)
-        assert told["frames"]["hashed"] > 0
-        assert "problem" not in told
+    told = json.loads(repeated(cut.screening_id, broken, "--json"))
+    assert (told["same_frames"], told["same_hashes"]) == (True, True)
+    assert told["frames"]["hashed"] > 0
+    assert "problem" not in told
     assert b"ok    the same frames, the same hashes" in repeated(made.screening_id, file)
     assert b"not the file that was screened" in repeated(made.screening_id, other)
     told = json.loads(repeated(claim.screening_id, file, "--json"))
