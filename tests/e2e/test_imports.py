@@ -46,7 +46,7 @@ from tests.conftest import serving
 from tests.lists.test_reader import BROKEN, HEADER
 from tests.staff import Staff
 
-LINES = 12_000
+LINES = 3_000
 
 Digests = npt.NDArray[np.uint8]
 

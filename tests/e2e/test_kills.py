@@ -67,8 +67,10 @@ class Load:
         with Client(self._address, timeout_seconds=1) as client:
             while not self._ended.is_set():
                 number += 1
-                with contextlib.suppress(HashmatchError):  # Not answered: it may be there or not.
+                try:
                     job(client, number)
+                except HashmatchError:  # Not answered: it may be there or not.
+                    time.sleep(0.02)
 
     def _list(self, client: Client, number: int) -> None:
         request = new_id()
