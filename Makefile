@@ -9,7 +9,8 @@ SERVICES := $(wildcard protos/hashmatch/v1/*_service.proto)
 # Compiled kernels are kept here, so that no test and no server compiles them twice.
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo serve test check torture bench bench-full bench-accept protos client lock format clean
+.PHONY: help demo serve test check pytest wheel torture bench bench-full bench-accept protos client lock \
+  format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,8 +28,15 @@ demo: $(VENV)/installed ## Screen clips end to end, and print what came of it
 serve: $(VENV)/installed ## Run a server on 127.0.0.1:50051 with its data in ./hashmatch-data
 	$(BIN)/hashmatch serve
 
-test: check ## All that CI runs
-	$(BIN)/python -m pytest
+# Side by side, so that no core waits. pytest, which takes longest, prints as it goes (its "+"), the
+# others print all that they have when they end. If one fails the rest still ends, then make does.
+test: $(VENV)/installed ## All that CI runs: check, pytest and wheel at the same time
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target check pytest wheel
+
+pytest: $(VENV)/installed ## The tests
+	+$(BIN)/python -m pytest
+
+wheel: $(VENV)/installed ## Build the wheel, install it elsewhere, and try it
 	$(BIN)/python -m tests.wheel
 
 check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
@@ -40,13 +48,8 @@ check: $(VENV)/installed ## Formatting, lint, types, imports and generated code
 	$(BIN)/python -m tools.sync_client --check
 	$(BIN)/python -m docs.settings --check
 
-torture: $(VENV)/installed ## The long forms: hostile and composed media, kills, crafted bytes
-	HASHMATCH_TORTURE=1 $(BIN)/python -m pytest --timeout=0 tests/e2e/test_hostile_media.py \
-	  tests/e2e/test_kills.py tests/e2e/test_probes.py tests/e2e/test_composed.py \
-	  tests/e2e/test_long.py tests/e2e/test_access.py tests/e2e/test_cases.py \
-	  tests/e2e/test_exports.py tests/e2e/test_imports.py tests/e2e/test_preview.py \
-	  tests/e2e/test_seeds.py tests/e2e/test_two_persons.py tests/e2e/test_flood.py \
-	  tests/e2e/test_several_servers.py
+torture: $(VENV)/installed ## The tests in their long forms, and crafted bytes for every parser
+	HASHMATCH_TORTURE=1 $(BIN)/python -m pytest --timeout=0
 	$(BIN)/python -m tests.fuzz --seconds 600
 
 bench: $(VENV)/installed ## Measure, each figure against a yardstick of the same run

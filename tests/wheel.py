@@ -1,4 +1,4 @@
-"""Builds the wheel, installs it into clean environments and tries it: ``python -m tests.wheel``.
+"""Builds the wheel, installs it into a clean environment and tries it: ``python -m tests.wheel``.
 
 First as a pipeline installs it (the client alone), then as an operator does (``[server]``): what
 works in the tree but was left out of the package shows here.
@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from pathlib import Path
 
+from numba.core.caching import _CacheLocator
+
 ROOT = Path(__file__).resolve().parent.parent
+
+# Compiled by the tests, and by `make demo`.
+KERNELS = ROOT / ".cache" / "numba"
 
 # What must not be needed by a pipeline.
 SERVER_ONLY = "alembic av imagehash numba numpy pillow sqlalchemy structlog".split()
@@ -44,19 +50,39 @@ def constraints(folder: Path) -> Path:
     return path
 
 
-def install(folder: Path, name: str, what: str, pinned: Path) -> Path:
-    """A clean environment with ``what`` in it; its folder of programs."""
-    venv.create(folder / name, with_pip=True)
-    programs = folder / name / "bin"
-    run(programs / "pip", "install", "--quiet", "--constraint", pinned, what)
-    return programs
+def pip(programs: Path, *command: str | Path) -> str:
+    """Runs this environment's pip on that of ``programs``; its output."""
+    return run(sys.executable, "-m", "pip", "--python", programs / "python", *command)
+
+
+def install(programs: Path, what: str, pinned: Path) -> None:
+    """Adds ``what`` to an environment. Most of it is never imported: nothing is compiled before."""
+    pip(programs, "install", "--quiet", "--no-compile", "--constraint", pinned, what)
+
+
+def take_kernels(programs: Path, target: Path) -> None:
+    """Puts kernels that were compiled for the tree into ``target``, where an environment's numba
+    looks for its own: compiling them takes half a minute. Kernels that are missing, or whose source
+    numba finds to be another, are compiled all the same.
+    """
+    show = "import hashmatch; print(hashmatch.__path__[0])"
+    installed = Path(run(programs / "python", "-c", show).strip())
+    for module in (ROOT / "hashmatch").rglob("__init__.py"):
+        there = installed / module.relative_to(ROOT / "hashmatch")
+        # Numba has a folder of kernels for each folder of modules.
+        of_tree, of_wheel = (
+            _CacheLocator.get_suitable_cache_subpath(str(each))  # type: ignore[no-untyped-call]
+            for each in (module, there)
+        )
+        if (KERNELS / of_tree).is_dir():
+            shutil.copytree(KERNELS / of_tree, target / of_wheel)
 
 
 def try_client(programs: Path) -> None:
     """The client alone: imports, prints help, and names what the server would need."""
     run(programs / "python", "-c", "import hashmatch.client, hashmatch.v1.common_pb2")
     installed = {
-        each["name"].lower() for each in json.loads(run(programs / "pip", "list", "--format=json"))
+        each["name"].lower() for each in json.loads(pip(programs, "list", "--format=json"))
     }
     unwanted = installed & set(SERVER_ONLY)
     assert not unwanted, f"a pipeline should not need {unwanted}"
@@ -71,8 +97,12 @@ def try_client(programs: Path) -> None:
 def try_server(programs: Path, folder: Path) -> None:
     """The server: starts, is found in order by doctor, and screens."""
     command = [programs / "hashmatch", "serve", "--json", "--data", folder / "data"]
+    take_kernels(programs, folder / "kernels")
     server = subprocess.Popen(
-        [*map(str, command), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+        [*map(str, command), "--listen", "127.0.0.1:0", "--workers", "1"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "kernels")},
+        text=True,
     )
     try:
         assert server.stdout is not None
@@ -125,9 +155,13 @@ def main() -> None:
         (wheel,) = folder.glob("hashmatch-*.whl")
         pinned = constraints(folder)
         print(f"built {wheel.name}", flush=True)
-        try_client(install(folder, "client", str(wheel), pinned))
+        venv.create(folder / "clean")
+        programs = folder / "clean" / "bin"
+        install(programs, str(wheel), pinned)
+        try_client(programs)
         print("the client works without the server's packages", flush=True)
-        try_server(install(folder, "server", f"{wheel}[server]", pinned), folder)
+        install(programs, f"{wheel}[server]", pinned)
+        try_server(programs, folder)
         print("the server works from the wheel", flush=True)
 
 
