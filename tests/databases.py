@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hashmatch.store.database import Database
+from tests.support import TORTURE, sqlite
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # It says where it keeps a lock of its own.
@@ -29,7 +30,7 @@ __all__ = ["BACKENDS", "SERVED", "Postgres", "migrated", "postgres", "unmigrated
 BACKENDS = ("sqlite", "postgresql")
 
 # And what is tried over real servers beside that: others of `tests/e2e` run on SQLite anyway.
-SERVED = BACKENDS if os.environ.get("HASHMATCH_TORTURE") == "1" else ("postgresql",)
+SERVED = BACKENDS if TORTURE else ("postgresql",)
 
 _TEMPLATE = "template_hashmatch"
 
@@ -61,11 +62,16 @@ class Postgres:
             self._run(f"ALTER SYSTEM SET {setting} = off")
         self._run("SELECT pg_reload_conf()")
 
+    @functools.cached_property
+    def _engine(self) -> sa.Engine:
+        """Keeps a connection, which starts a process, for the next statement."""
+        return sa.create_engine(
+            self._uri("postgres"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        )
+
     def _run(self, statement: str) -> None:
-        engine = sa.create_engine(self._uri("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             connection.execute(sa.text(statement))
-        engine.dispose()
 
     def _uri(self, name: str) -> str:
         return f"postgresql+psycopg://postgres@/{name}?host={self._folder}"
@@ -116,11 +122,13 @@ def postgres() -> Postgres:
 @contextlib.contextmanager
 def migrated(backend: str, folder: Path) -> Iterator[Database]:
     """A new database of one of `BACKENDS`, empty and migrated; ``folder`` is SQLite's."""
-    # Copying a migrated one takes PostgreSQL less time than migrating another.
-    template = "" if backend == "sqlite" else postgres().template
-    with unmigrated(backend, folder, template) as database:
-        database.migrate()
-        yield database
+    # Copying a migrated one takes less time than migrating another.
+    if backend == "sqlite":
+        with contextlib.closing(sqlite(folder)) as database:
+            yield database
+    else:
+        with unmigrated(backend, folder, postgres().template) as database:
+            yield database
 
 
 @contextlib.contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import datetime
+import functools
 import io
 import linecache
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -69,6 +73,9 @@ from hashmatch.store.database import Database
 from hashmatch.usecases.assembly import UseCases, assemble
 
 MIB = 1024 * 1024
+
+# Tests run in their long forms: more files, more repetitions, all databases (`make torture`).
+TORTURE = os.environ.get("HASHMATCH_TORTURE") == "1"
 
 # For property tests: a machine with much else to do is no failure, and neither is a store that
 # all examples share.
@@ -270,6 +277,29 @@ async def inspected_by(intake: Intake, *given: Any) -> Inspected:
         return await intake.inspect(ticket, *given)
 
 
+@functools.cache
+def _migrated_file() -> Path:
+    """An empty SQLite database, migrated: one for all tests of this process."""
+    folder = tempfile.mkdtemp(prefix="hashmatch-sqlite-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "template.db"
+    with contextlib.closing(Database(f"sqlite:///{path}")) as database:
+        database.migrate()
+    return path
+
+
+def sqlite(folder: Path) -> Database:
+    """The database ``hashmatch.db`` of a folder: a copy of an empty one if there is none."""
+    path = folder / "hashmatch.db"
+    new = not path.exists()
+    if new:
+        shutil.copyfile(_migrated_file(), path)
+    database = Database(f"sqlite:///{path}")
+    if not new:
+        database.migrate()
+    return database
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts(UseCases):
     """What `hashmatch.app` puts together, without gRPC."""
@@ -290,8 +320,7 @@ class Parts(UseCases):
         """On the database in ``folder``, which is made if there is none; ``open_to_all``: callers
         are not asked who they are.
         """
-        database = Database(f"sqlite:///{folder / 'hashmatch.db'}")
-        database.migrate()
+        database = sqlite(folder)
         budget = budget or spool_budget(folder)
         intake = Intake(started, budget, limits, everybody())
         use_cases = assemble(database, intake, open_to_all=open_to_all)

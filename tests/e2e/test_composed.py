@@ -7,7 +7,6 @@ Chromium for animated pictures; `pdqhash` hashes what they show.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,11 +27,11 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
 from tests import viewers
 from tests.e2e.composing import Composed, compose, listed_film
+from tests.support import TORTURE
 
-LONG = os.environ.get("HASHMATCH_TORTURE") == "1"
-FILES = 5_000 if LONG else 24
+FILES = 5_000 if TORTURE else 24
 
-pytestmark = pytest.mark.timeout(6 * 3600 if LONG else 300)
+pytestmark = pytest.mark.timeout(6 * 3600 if TORTURE else 300)
 
 # A viewer's picture is the film's if it is so near; lists are matched at the second distance.
 SHOWN_BITS, NEAR_BITS = 20, 31

@@ -45,14 +45,13 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, VerdictReason
 from tests.conftest import ROOT
 from tests.hostile_media import Variant, references, variants
-from tests.support import MIB, clip, picture
+from tests.support import MIB, TORTURE, clip, picture
 
 # The long form takes ten minutes or more; only the numbers differ.
-LONG = os.environ.get("HASHMATCH_TORTURE") == "1"
-TRUNCATIONS, FLIPS = (50, 500) if LONG else (3, 5)
-LIES = 1 if LONG else 4  # One of so many headers that lie.
+TRUNCATIONS, FLIPS = (50, 500) if TORTURE else (3, 5)
+LIES = 1 if TORTURE else 4  # One of so many headers that lie.
 
-pytestmark = pytest.mark.timeout(6 * 3600 if LONG else 300)
+pytestmark = pytest.mark.timeout(6 * 3600 if TORTURE else 300)
 
 WORKERS = 2
 AT_ONCE = WORKERS + 1  # One waits for a worker.
@@ -564,7 +563,7 @@ def named(ended: Campaign, code: VerdictReason) -> list[str]:
 
 def test_every_media_ends_and_no_worker_with_it(ended: Campaign) -> None:
     """A broken upload would keep a worker for ever, or look like an attack in the log."""
-    assert len(ended.outcomes) >= (5000 if LONG else 500)
+    assert len(ended.outcomes) >= (5000 if TORTURE else 500)
     assert ended.hung == []
     assert named(ended, VerdictReason.WORKER_DIED) == []
     assert named(ended, VerdictReason.SANDBOX_VIOLATION) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from benchmarks.media import looped, short_1080p
 from tests.conftest import ROOT
+from tests.support import TORTURE
 
 # As a worker does it, in a process of its own: the most memory that it ever had.
 SCRIPT = """
@@ -31,7 +31,7 @@ print(json.dumps([coverage.complete, coverage.frames_decoded, coverage.duration_
 
 
 # Two minutes have as many instants as ten, and memory is flat by then.
-SECONDS = 600 if os.environ.get("HASHMATCH_TORTURE") == "1" else 120
+SECONDS = 600 if TORTURE else 120
 
 
 @pytest.mark.timeout(300)

@@ -140,8 +140,6 @@ def test_servers_may_migrate_at_once(path: Path) -> None:
     """Of two replicas started together one would die."""
     code = """
 import sys
-from hashmatch.model.verdicts import EntryState
-from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 database = Database(sys.argv[1])
 print("ready", flush=True)
