@@ -19,6 +19,7 @@ from hashmatch.decoding import sandbox, worker_process
 from hashmatch.decoding.channel import Done, Job
 from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
 from hashmatch.decoding.spool import Spool, SpoolBudget
+from hashmatch.decoding.worker_process import Worker
 from hashmatch.engine.sampling import densities
 from hashmatch.errors import ConfigInvalid, MediaError
 from hashmatch.model.records import DecodeLimits
@@ -89,6 +90,15 @@ async def taken_over() -> AsyncIterator[Sandbox]:
         worker_process._COMMAND = real  # type: ignore[misc]
 
 
+async def only_worker(running: Sandbox) -> Worker:
+    """The worker of a sandbox that has one, once it is there."""
+    async with asyncio.timeout(60):
+        while not running._all:
+            await asyncio.sleep(0.01)
+    [worker] = running._all
+    return worker
+
+
 VIOLATION = VerdictReason.SANDBOX_VIOLATION
 DEEDS = [
     ("crash", "ctypes.string_at(0)", VerdictReason.WORKER_DIED),
@@ -145,13 +155,12 @@ async def test_it_ends_one_media_and_the_next_is_right(
     ids=["sleep", "threads"],
 )
 async def test_what_only_waits_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+    taken_over: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     """A crafted file would hold its worker for ever, at no cost of a processor."""
-    monkeypatch.setattr(worker_process, "_COMMAND", HOSTILE)
-    async with sandbox.running(Sandbox(1, HURRIED, ENVIRONMENT)) as running:
-        assert await reason(running, code, tmp_path) is VerdictReason.DECODE_TIMEOUT
-        assert running.ready_workers <= 1
+    monkeypatch.setattr(taken_over, "_limits", HURRIED)
+    assert await reason(taken_over, code, tmp_path) is VerdictReason.DECODE_TIMEOUT
+    assert taken_over.ready_workers <= 1
 
 
 async def test_whatever_is_written_to_every_descriptor_reaches_nobody(
@@ -219,30 +228,22 @@ async def test_a_canary_that_listens_hears_nothing(taken_over: Sandbox, tmp_path
 
 
 async def test_a_worker_that_is_worn_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taken_over: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a library leaks, or a media left behind, would add up until the machine is full."""
-    monkeypatch.setattr(worker_process, "_COMMAND", HOSTILE)
     monkeypatch.setattr(worker_process, "_MEDIA_A_WORKER", 3)
     monkeypatch.setattr(worker_process, "_GROWTH_BYTES", 64 * MIB)
-
-    def pid(running: Sandbox) -> int:
-        [worker] = running._all
-        return worker.pid
-
-    async with sandbox.running(Sandbox(1, LIMITS, ENVIRONMENT)) as running:
-        pids = []
-        for _ in range(7):
-            assert (await inspected(running, CLIP, tmp_path)).coverage.complete
-            while not running._all:
-                await asyncio.sleep(0.01)
-            pids.append(pid(running))
-        assert len(set(pids)) == 3
-        before = pid(running)
-        grow = "import builtins; builtins.kept = bytearray(os.urandom(1 << 20)) * 100"
-        await reason(running, grow, tmp_path)
-        await inspected(running, CLIP, tmp_path)
-        assert pid(running) != before
+    await reason(taken_over, "os._exit(0)", tmp_path)  # The next worker has seen no media.
+    pids = []
+    for _ in range(7):
+        assert (await inspected(taken_over, CLIP, tmp_path)).coverage.complete
+        pids.append((await only_worker(taken_over)).pid)
+    assert len(set(pids)) == 3
+    before = (await only_worker(taken_over)).pid
+    grow = "import builtins; builtins.kept = bytearray(os.urandom(1 << 20)) * 100"
+    await reason(taken_over, grow, tmp_path)
+    await inspected(taken_over, CLIP, tmp_path)
+    assert (await only_worker(taken_over)).pid != before
 
 
 async def test_where_nothing_can_be_confined_no_server_starts(
@@ -273,23 +274,22 @@ def processor_seconds(pid: int) -> float:
 
 
 async def test_what_is_not_wanted_is_not_decoded_any_further(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taken_over: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller who gave up would keep a core busy for minutes."""
     # Limits that would not end it within this test.
-    endless = WorkerLimits(wall_seconds=3600, cpu_seconds=3600, memory_bytes=LIMITS.memory_bytes)
-    monkeypatch.setattr(worker_process, "_COMMAND", HOSTILE)
+    endless = replace(LIMITS, wall_seconds=3600, cpu_seconds=3600)
+    monkeypatch.setattr(taken_over, "_limits", endless)
     spool = Spool(SpoolBudget(32 * MIB, 0, tmp_path))
     await spool.append(b"DO while True: pass")
     await spool.end()
-    async with sandbox.running(Sandbox(1, endless, ENVIRONMENT)) as running:
-        [worker] = running._all
-        before = processor_seconds(worker.pid)
-        task = asyncio.create_task(running.inspect(spool, JOB, _nobody))
-        async with asyncio.timeout(60):
-            while processor_seconds(worker.pid) < before + 0.2:
-                await asyncio.sleep(0.01)
-            task.cancel()
-            await worker._ended.wait()  # A tenth of a second where nothing else is at work.
-        spool.close()
-        assert (await inspected(running, CLIP, tmp_path)).coverage.complete
+    worker = await only_worker(taken_over)
+    before = processor_seconds(worker.pid)
+    task = asyncio.create_task(taken_over.inspect(spool, JOB, _nobody))
+    async with asyncio.timeout(60):
+        while processor_seconds(worker.pid) < before + 0.2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await worker._ended.wait()  # A tenth of a second where nothing else is at work.
+    spool.close()
+    assert (await inspected(taken_over, CLIP, tmp_path)).coverage.complete
