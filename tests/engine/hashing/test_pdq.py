@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from hashmatch.decoding.media import luma as pixels
 from hashmatch.engine.hashing import pdq
+from tests.support import TORTURE
 
 Rgb = npt.NDArray[np.uint8]
 Digest = npt.NDArray[np.uint8]
@@ -55,13 +57,17 @@ SIZES = [
 def textured(height: int, width: int, seed: int = 0) -> Rgb:
     """Colour waves of many directions, as strong as in a photograph, and a little noise."""
     rng = np.random.default_rng(seed)
-    y = np.linspace(0, 2 * np.pi, height, endpoint=False, dtype=np.float32)[:, None, None]
-    x = np.linspace(0, 2 * np.pi, width, endpoint=False, dtype=np.float32)[None, :, None]
+    y = np.linspace(0, 2 * np.pi, height, endpoint=False)[:, None]
+    x = np.linspace(0, 2 * np.pi, width, endpoint=False)[:, None]
     picture = rng.normal(0, 0.02, (height, width, 3)).astype(np.float32)
-    for _ in range(40):
-        rows, columns = rng.uniform(-9, 9, 2).astype(np.float32)
-        phase = rng.uniform(0, 2 * np.pi, 3).astype(np.float32)
-        picture += np.sin(rows * y + columns * x + phase) / (1 + np.hypot(rows, columns))
+    waves = np.array([rng.uniform([-9, -9, 0, 0, 0], [9, 9, *[2 * np.pi] * 3]) for _ in range(40)])
+    rows, columns, *phases = waves.T
+    amplitude = 1 / (1 + np.hypot(rows, columns))
+    for channel, phase in enumerate(phases):
+        # sin(a + b), summed over all waves.
+        down = np.hstack([np.sin(rows * y + phase), np.cos(rows * y + phase)])
+        across = np.hstack([np.cos(columns * x), np.sin(columns * x)])
+        picture[..., channel] += down @ (across * np.tile(amplitude, 2)).T
     picture -= picture.min()
     rgb: Rgb = (picture * (255 / picture.max())).astype(np.uint8)
     return rgb
@@ -312,6 +318,10 @@ def test_what_is_no_batch_of_planes_is_refused(array: Any) -> None:
         pdq.digest(array)
 
 
+# Of each real clip: key frames, and frames of any sort. None: all of them.
+KEY_FRAMES, FRAMES = (None, None) if TORTURE else (5, 150)
+
+
 @pytest.mark.corpus
 def test_key_frames_of_real_clips_hash_as_in_the_reference(corpus: Path) -> None:
     """A list that others made of real clips would be missed."""
@@ -320,7 +330,7 @@ def test_key_frames_of_real_clips_hash_as_in_the_reference(corpus: Path) -> None
         with av.open(str(clip)) as container:
             stream = container.streams.video[0]
             stream.codec_context.skip_frame = "NONKEY"
-            for frame in container.decode(stream):
+            for frame in islice(container.decode(stream), KEY_FRAMES):
                 rgb = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                 expected, quality = reference(rgb)
                 found, found_quality = ours(rgb)
@@ -369,16 +379,16 @@ def test_golden_pictures_at_full_size(reference: Path) -> None:
 def test_decoded_luma_hashes_as_vpdq_does(corpus: Path, reference: Path) -> None:
     """Entries of a list made with vPDQ would not match the same video here.
 
-    Every fifth frame of each clip, so that it does not take long.
+    Every third frame of what is decoded of each clip.
     """
     compared, worst, total = 0, 0, 0
     for listed in sorted((reference / "vpdq").iterdir()):
         lines = [line.split(",") for line in listed.read_text().splitlines()]
         with av.open(str(corpus / f"ThreatExchange--{listed.stem}.mp4")) as container:
             decoded = 0
-            for number, frame in enumerate(container.decode(video=0)):
+            for number, frame in enumerate(islice(container.decode(video=0), FRAMES)):
                 decoded += 1
-                if number % 5 or int(lines[number][1]) < 80:
+                if number % 3 or int(lines[number][1]) < 80:
                     continue
                 (batch,) = pixels.from_video_frame(frame, 0)
                 digests, _ = pdq.digest(batch.luma, gain=batch.gain)
@@ -386,7 +396,7 @@ def test_decoded_luma_hashes_as_vpdq_does(corpus: Path, reference: Path) -> None
                 distance = bits(expected, digests[0])
                 assert distance <= 6, f"{listed.stem}, frame {number}"
                 compared, worst, total = compared + 1, max(worst, distance), total + distance
-        assert decoded == len(lines), listed.stem
-    assert compared >= 1000
+        assert decoded == len(lines[:FRAMES]), listed.stem
+    assert compared >= 400
     assert total / compared < 1
     print(f"{compared} frames, {total / compared:.2f} bits on average, {worst} at most")

@@ -29,6 +29,7 @@ from hashmatch.engine.index.live import MIN_QUALITY, Compaction, Matches, Snapsh
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals, view_code
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn
+from tests.support import TORTURE
 
 NOW = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 KINDS = (Kind.PDQ, Kind.PHASH, Kind.SHA1)
@@ -237,6 +238,9 @@ class Blocklist(RuleBasedStateMachine):
         assert self.snapshot.kinds_to_search == can_match
 
 
+EXAMPLES = 200 if TORTURE else 30
+
+
 def test_any_changes_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A withdrawn entry would still accuse, an active one be missed, or an old search change."""
     # So that a few rows are compacted, and searched by tables.
@@ -244,7 +248,7 @@ def test_any_changes_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MAX_ROWS", 12)
     monkeypatch.setattr(bands, "_LOOKUP_COST", 0)
     run_state_machine_as_test(
-        Blocklist, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        Blocklist, settings=settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
     )
 
 
@@ -347,7 +351,7 @@ def test_searches_during_changes_and_compactions_see_their_revision(
     """A search would miss an entry, or accuse by a withdrawn one, for as long as others change."""
     monkeypatch.setattr(live, "_NEW_ROWS", 100)
     monkeypatch.setattr(bands, "_LOOKUP_COST", 1)
-    digests = many(4000, seed=0)[0].digests
+    digests = many(2000, seed=0)[0].digests
     snapshot = Snapshot().with_bank(0, 1, bank({Kind.PDQ: 31}))
     changing, ended, compactions = threading.Lock(), threading.Event(), 0
 
