@@ -29,10 +29,12 @@ async def load_rows(
     rounds: int,
     seconds: float,
     ordinary: str,
+    flood_size: int = _FLOOD,
 ) -> list[Row]:
     """``service_throughput``, ``service_latency_*``, ``service_flood_p99`` and ``..._plain_p99``.
 
     The server at ``address`` refuses nothing, that at ``ordinary`` has the settings of every day.
+    A flood is ``flood_size`` uploads at once.
     ``single`` gives the seconds that one upload takes in one thread without a server. After a
     rising concurrency, which finds the one that the service takes most at, every round measures
     the yardstick, the throughput and the latency at parts of that throughput, each for
@@ -64,8 +66,8 @@ async def load_rows(
             for part in _PARTS:
                 load = await open_loop(client, samples, rate * part / 100, seconds, seed=number)
                 latencies[part].append(load)
-            floods.append(await flood(flooded, samples, _FLOOD))
-            plain.append(await flood(other, samples, _FLOOD))
+            floods.append(await flood(flooded, samples, flood_size))
+            plain.append(await flood(other, samples, flood_size))
     cores = os.cpu_count() or 1
     rows = [
         row(
@@ -83,22 +85,24 @@ async def load_rows(
     busy = latencies[max(_PARTS)]
     return [
         *rows,
-        _flood_row("service_flood_p99", "", floods, busy),
-        _flood_row("service_flood_plain_p99", " by plain gRPC", plain, busy),
+        _flood_row("service_flood_p99", "", floods, busy, flood_size),
+        _flood_row("service_flood_plain_p99", " by plain gRPC", plain, busy, flood_size),
     ]
 
 
-def _flood_row(name: str, how: str, floods: Sequence[Load], busy: Sequence[Load]) -> Row:
+def _flood_row(
+    name: str, how: str, floods: Sequence[Load], busy: Sequence[Load], flood_size: int
+) -> Row:
     """What is taken of a flood is answered nearly as soon as at high load; the rest is refused."""
     answered = sum(len(load.answers) for load in floods)
     return row(
         name,
-        f"{_FLOOD} uploads at once{how}: last byte to verdict, 99th percentile",
+        f"{flood_size} uploads at once{how}: last byte to verdict, 99th percentile",
         f"at {max(_PARTS)} % load",
         [load.percentiles(99)[0] for load in floods],
         [max(1e-4, load.percentiles(99)[0]) for load in busy],
         fault=next((load.broken for load in floods if load.broken), ""),
-        more={"answered": float(answered), "sent": float(_FLOOD * len(floods))},
+        more={"answered": float(answered), "sent": float(flood_size * len(floods))},
     )
 
 

@@ -182,7 +182,13 @@ async def rows_of(service: Lying) -> list[Row]:
     try:
         address = f"127.0.0.1:{port}"
         return await load_rows(
-            address, SAMPLES, lambda: 0.01, rounds=2, seconds=0.15, ordinary=address
+            address,
+            SAMPLES,
+            lambda: 0.01,
+            rounds=2,
+            seconds=0.3,
+            ordinary=address,
+            flood_size=50,
         )
     finally:
         await server.stop(None)
@@ -190,7 +196,7 @@ async def rows_of(service: Lying) -> list[Row]:
 
 async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
     """A server that is fast because it does not look would be praised for it."""
-    rows = await rows_of(Lying(each=5))  # type: ignore[abstract]
+    rows = await rows_of(Lying(each=2))  # type: ignore[abstract]
     assert [row.name for row in rows][:2] == ["service_throughput", "service_latency_50_p50"]
     assert all("wrong" in row.fault for row in rows)
     assert all(finding.state == "fault" for finding in compare(rows, rows))
@@ -198,7 +204,7 @@ async def test_a_wrong_verdict_under_load_turns_the_load_rows_red() -> None:
 
 async def test_refused_uploads_turn_the_load_rows_red() -> None:
     """A server could reach its figures by turning uploads away."""
-    rows = await rows_of(Lying(each=5, hangs=True))  # type: ignore[abstract]
+    rows = await rows_of(Lying(each=2, hangs=True))  # type: ignore[abstract]
     *others, of_flood, plain = rows
     assert all("refused" in row.fault for row in others)
     # Of a flood most are to be turned away.

@@ -694,6 +694,9 @@ async def test_changes_are_watched_over_restarts_of_the_server(
     parts.database.close()
 
 
+ENTRIES = 2000  # Some MB with their hashes: more than what is on its way at any time.
+
+
 @on_one_loop
 async def test_an_export_goes_on_when_the_server_is_replaced(
     connect: Callable[..., Either],
@@ -706,7 +709,7 @@ async def test_an_export_goes_on_when_the_server_is_replaced(
     monkeypatch.setattr(exports, "_HASHES", 40)
     parts = await Parts.make(tmp_path, sandbox)
     bank = await parts.bank()
-    some = NewEntries.joined((f"{number}", "", [signals(number, 25)]) for number in range(4000))
+    some = NewEntries.joined((f"{number}", "", [signals(number, 25)]) for number in range(ENTRIES))
     parts.blocklist_store.create_entries(new_request(), bank.bank_id, [some], usable)
     server = parts.server()
     address = await server.start("127.0.0.1:0")
@@ -720,13 +723,13 @@ async def test_an_export_goes_on_when_the_server_is_replaced(
         if not heard or heard[-1] != part.entry.ref.reference:
             heard.append(part.entry.ref.reference)
         digests += [each.digest for each in part.hashes]
-        if len(digests) in (25 * 100, 25 * 2000):
+        if len(digests) in (25 * 100, 25 * ENTRIES // 2):
             await server.stop(0)  # In the middle of what it tells.
             server = parts.server()
             await server.start(address)
-    assert heard == [f"{number}" for number in range(4000)]
+    assert heard == [f"{number}" for number in range(ENTRIES)]
     assert b"".join(digests) == b"".join(
-        signals(number, 25).digests.tobytes() for number in range(4000)
+        signals(number, 25).digests.tobytes() for number in range(ENTRIES)
     )
     await server.stop(0)
     parts.database.close()
@@ -787,14 +790,10 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     server = parts.server()
     address = await server.start("127.0.0.1:0")
     bank = await parts.bank()
-    for _ in range(100):
-        await asyncio.to_thread(
-            parts.blocklist_store.create_entry,
-            new_request(),
-            bank.name,
-            NewEntry("\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256, "", [signals(1)]),
-            usable,
-        )
+    reference = "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 256
+    some = NewEntries.joined((reference, "", [signals(1)]) for _ in range(100))
+    parts.blocklist_store.create_entries(new_request(), bank.bank_id, [some], usable)
+    await parts.replica.current()
     for _ in range(60):
         await parts.screenings.screen_signals(
             Request(new_id(), "fingerprint"), [signals(1)], 0, caller=NOBODY

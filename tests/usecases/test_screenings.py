@@ -43,6 +43,7 @@ from hashmatch.usecases import screenings as screening_module
 from tests.support import (
     LIMITS,
     PATIENT,
+    TORTURE,
     Gate,
     Parts,
     card,
@@ -966,7 +967,7 @@ async def test_hashes_that_are_all_too_flat_are_not_believed(parts: Parts, bank:
         assert codes(screening) == [VerdictReason.ALL_FRAMES_FLAT]
 
 
-@settings(PATIENT, max_examples=40)
+@settings(PATIENT, max_examples=200 if TORTURE else 25)
 @given(
     st.booleans(),
     st.booleans(),
