@@ -23,6 +23,7 @@ from hashmatch.engine.sampling import densities
 from hashmatch.model.records import Coverage, DecodeLimits
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
+from tests.support import TORTURE
 
 __all__ = [
     "NEAR",
@@ -40,7 +41,7 @@ __all__ = [
 SIZE = (320, 180)
 RATE = 25
 SECONDS = 6
-SEEDS = range(20)
+SEEDS = range(200 if TORTURE else 8)  # Of as many screenings of each film.
 NEAR = 31  # Bits: as near as lists are matched.
 
 Picture = npt.NDArray[np.uint8]
