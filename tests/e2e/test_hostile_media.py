@@ -330,7 +330,7 @@ class Viewer:
                 self._path.write_bytes(data)
                 asked = {"path": str(self._path), "media_format": media_format, "again": again}
                 said = await self._ask(asked)
-            if "shown" in said and not again and not LONG:
+            if "shown" in said and not again and not TORTURE:
                 self._path.write_text(json.dumps(said))
                 _KEPT.mkdir(parents=True, exist_ok=True)
                 self._path.replace(kept)
