@@ -8,8 +8,9 @@ A field of a record goes to the field of the message that has its name. Its type
   two fields, key and value, sorted by key;
 - None as an absent field; all others as they are.
 
-On the way back an absent field, or an unspecified enum, reads as the default of the record's field
-(an older server does not send what is newer), or as None if the record allows None. Any other
+On the way back an absent message or ``optional`` field, or an unspecified enum, reads as the
+default of the record's field (an older server does not send what is newer), or as None if the
+record allows None; a number or a text that is not ``optional`` reads as 0 or empty. Any other
 number of an enum must be known. A property of the record is sent under its name, and not read.
 """
 
@@ -105,7 +106,7 @@ def _fields(record: Any, message: Any, names: Mapping[str, str]) -> list[_Field]
         path, hint = names.get(each.name, each.name), hints[each.name]
         default: Any = _MISSING
         if isinstance(hint, types.UnionType):
-            hint, default = typing.get_args(hint)[0], None
+            (hint, _), default = typing.get_args(hint), None
         if each.default is not _MISSING:
             default = each.default
         elif each.default_factory is not _MISSING:
@@ -121,7 +122,7 @@ def _fields(record: Any, message: Any, names: Mapping[str, str]) -> list[_Field]
 
 
 def _ways(hint: Any, field: Any, default: Any = _MISSING) -> tuple[_Function, _Function]:
-    """How a value of a record goes out, and how what a message has comes back."""
+    """Two functions: from a value of a record to what the message takes, and from what it has."""
     container, arguments = typing.get_origin(hint), typing.get_args(hint)
     if container in (tuple, frozenset):
         write, read = _ways(arguments[0], field)

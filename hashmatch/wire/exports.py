@@ -21,8 +21,8 @@ __all__ = ["exported_from_wire", "exported_to_wire"]
 
 
 def exported_to_wire(parts: Iterable[Any]) -> pb.ExportEntriesResponse:
-    """Each a `usecases.exports.EntryPart`, as one message, without columns that say what their
-    absence says too.
+    """Parts of entries (`usecases.exports.EntryPart`) as one message. A column of hashes is left
+    out where its absence means the same: best quality, 0 ms, the whole frame.
     """
     response = pb.ExportEntriesResponse()
     for part in parts:
