@@ -99,6 +99,7 @@ _FLOOD: Final = (
     "Different files that one entry may block in an hour before it is quarantined, if others block "
     "far fewer; 0: no limit."
 )
+_CONFIRMED: Final = "A person has looked at it and found that it shows its category."
 _SOURCE: Final = "Who reported it first: an exchange, a hotline."
 _SEVERITY: Final = "1 (least severe) to 4 (most); 0: not stated."
 
@@ -147,9 +148,10 @@ def provenance(
     severity: Annotated[int, opt(_SEVERITY, min=0, max=4)] = 0,
     note: Annotated[str, opt("A note for reviewers of its matches.", metavar="TEXT")] = "",
     language: Annotated[str, opt("Language of the note (BCP 47): id, en.", metavar="TAG")] = "",
+    confirmed: Annotated[bool, opt(_CONFIRMED, False, "--confirmed")] = False,
 ) -> Provenance:
     """Where an entry comes from and why it is listed."""
-    return Provenance(source, legal_basis, category, severity, note, language)
+    return Provenance(source, legal_basis, category, severity, note, language, confirmed)
 
 
 class PolicyEdit(dict[str, Any]):

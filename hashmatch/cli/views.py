@@ -154,6 +154,7 @@ def _entry_details(entry: Entry) -> Mapping[str, str]:
         "severity": f"{why.severity} of 4" if why.severity else "",
         "note": " / ".join(why.note.splitlines()),
         "language": why.language,
+        "confirmed": "by a person" if why.confirmed else "",
     }
 
 

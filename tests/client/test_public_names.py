@@ -237,17 +237,17 @@ COMMANDS = {
     "--live --name --review-score --server --shadow --traffic BANK",
     "bank archive": "--json --server BANK",
     "entry": "",
-    "entry add": "--bank --category --expires --json --label --language --legal-basis --note "
-    "--pending --reference --server --severity --source --timeout FILES",
+    "entry add": "--bank --category --confirmed --expires --json --label --language "
+    "--legal-basis --note --pending --reference --server --severity --source --timeout FILES",
     "entry preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "entry show": "--json --server ID",
     "entry approve": "--json --server --why ID",
     "entry export": "--format --json --kind --output --server --since --state -o BANK",
     "entry list": "--after --bank --json --limit --server --since --state",
     "import": "",
-    "import add": "--all-problems --bank --category --dry-run --format --json --kind --label "
-    "--language --legal-basis --note --pending --reference --request-id --server --severity "
-    "--source --timeout FILE",
+    "import add": "--all-problems --bank --category --confirmed --dry-run --format --json --kind "
+    "--label --language --legal-basis --note --pending --reference --request-id --server "
+    "--severity --source --timeout FILE",
     "import preview": "--benign --json --no-benign --screenings --server --timeout ID",
     "import list": "--after --json --limit --server --since",
     "import show": "--json --server ID",
