@@ -82,6 +82,7 @@ def command(
     *,
     check: Callable[..., None] | None = None,
     examples: tuple[str, ...] = (),
+    has_progress: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes a function the command ``name`` of ``app``.
 
@@ -90,7 +91,8 @@ def command(
     ``--limit``, ``--after``), `options.Store` (``--data``, ``--database``), and so on. ``check``
     gets its own arguments before a client is opened, and raises ``BadParameter`` for those that
     exclude each other. An error of hashmatch, or of a file that it names, is printed and ends the
-    command with `ExitCode.FAILED`; else its exit code is that of its `Output`.
+    command with `ExitCode.FAILED`; else its exit code is that of its `Output`. A command that runs
+    until it is stopped has no progress.
     """
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,11 +121,13 @@ def command(
                 check(**given)
             shared = context.find_object(Shared) or Shared()
             shown = made[_Shown]
-            out = Output(shown.json or shared.json, shown.quiet or shared.quiet)
+            quiet = shown.quiet or shared.quiet or not has_progress
+            out = Output(shown.json or shared.json, quiet)
             server = made[Connection].server or shared.server if Connection in made else None
             ready = {Output: out, Connection: Connection(server)}
             needed = {part: ready.get(kind) or made[_GROUPS[kind]] for part, kind in groups.items()}
-            with _ending(out), out.progress.running(context.command_path.partition(" ")[2]):
+            path = context.command_path.removeprefix(context.find_root().command_path).strip()
+            with _ending(out), out.progress.running(path):
                 if inspect.iscoroutinefunction(function):
                     asyncio.run(_run_async(function, server, opened, needed | given))
                 elif opened:

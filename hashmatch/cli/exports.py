@@ -75,8 +75,8 @@ async def export(
     What the format has no place for is reported at the end. The file appears once it is whole. If
     the command was interrupted, the same command continues it, from FILE.part and FILE.part.json.
     """
-    await check_ready(client)
     out.is_beside = output is None
+    await check_ready(client)
     with contextlib.nullcontext() if output is None else naming(output):
         tally = await _export(out, client, bank, form, frozenset(kind or ()), state, since, output)
     # Standard output is the list itself, or free for what is said of it.

@@ -81,7 +81,6 @@ def _moment(text: str, sign: int, examples: str) -> datetime:
 SINCE: Final = "From this instant on: RFC 3339 (2026-01-31T12:00:00Z), or 30m, 12h, 7d ago."
 _SERVER: Final = "Address of the server, HOST:PORT. Without it, the variable HASHMATCH_SERVER."
 _JSON: Final = "Print JSON: one object on each line, and no progress."
-_QUIET: Final = "Show no progress while the command works."
 _DATA: Final = "Folder of the server's database and spool. Without it, the variable HASHMATCH_DATA."
 _DATABASE: Final = (
     "Database of the server: postgresql://USER@HOST/NAME. Without it, the variable "
@@ -100,12 +99,10 @@ _FLOOD: Final = (
     "far fewer; 0: no limit."
 )
 _CONFIRMED: Final = "A person has looked at it and found that it shows its category."
-_SOURCE: Final = "Who reported it first: an exchange, a hotline."
-_SEVERITY: Final = "1 (least severe) to 4 (most); 0: not stated."
 
 Server = Annotated[str | None, opt(_SERVER, "127.0.0.1:50051")]
 AsJson = Annotated[bool, opt(_JSON, False, "--json")]
-Quiet = Annotated[bool, opt(_QUIET, False, "--quiet", "-q")]
+Quiet = Annotated[bool, opt("Show no progress while the command works.", False, "--quiet", "-q")]
 Data = Annotated[Path | None, opt(_DATA, "hashmatch-data")]
 DatabaseUrl = Annotated[str | None, opt(_DATABASE, "SQLite in the data folder")]
 Since = Annotated[datetime | None, opt(SINCE, "all", parser=since, metavar="TIME")]
@@ -142,10 +139,12 @@ class Store:
 
 
 def provenance(
-    source: Annotated[str, opt(_SOURCE, metavar="TEXT")] = "",
+    source: Annotated[
+        str, opt("Who reported it first: an exchange, a hotline.", metavar="TEXT")
+    ] = "",
     legal_basis: Annotated[str, opt("The law or rule that prohibits it.", metavar="TEXT")] = "",
     category: Annotated[Category | None, choice(Category, "What it shows", "not stated")] = None,
-    severity: Annotated[int, opt(_SEVERITY, min=0, max=4)] = 0,
+    severity: Annotated[int, opt("1 (least severe) to 4 (most); 0: not stated.", min=0, max=4)] = 0,
     note: Annotated[str, opt("A note for reviewers of its matches.", metavar="TEXT")] = "",
     language: Annotated[str, opt("Language of the note (BCP 47): id, en.", metavar="TAG")] = "",
     confirmed: Annotated[bool, opt(_CONFIRMED, False, "--confirmed")] = False,

@@ -67,9 +67,8 @@ def root(
     context.obj = Shared(server, as_json, quiet)
 
 
-command(app, "serve", examples=("serve --data /var/lib/hashmatch --listen 127.0.0.1:50051",))(
-    serve.serve
-)
+_SERVE = "serve --data /var/lib/hashmatch --listen 127.0.0.1:50051"
+command(app, "serve", examples=(_SERVE,), has_progress=False)(serve.serve)
 command(app, "screen", examples=("screen upload.mp4", "screen --exit-code --json *.jpg"))(
     screening.screen
 )
