@@ -22,16 +22,7 @@ from hashmatch.model.records import (
     Segment,
 )
 from hashmatch.model.verdicts import Activation, BankMode, Effect, Kind, Turn, Verdict
-from hashmatch.wire.records import (
-    audit_row_to_wire,
-    bank_to_wire,
-    case_to_wire,
-    entry_to_wire,
-    import_to_wire,
-    known_caller_to_wire,
-    screening_to_wire,
-    self_to_wire,
-)
+from hashmatch.wire import records as wire
 
 __all__ = [
     "AUDIT_ROW", "BANK", "CALLER", "CASE", "ENTRY", "IMPORT", "SCREENING", "SELF", "described",
@@ -115,7 +106,7 @@ def _bank_details(bank: Bank) -> Mapping[str, str]:
 # Without its id: a bank's name will do wherever its id does, and leaves room for the rest.
 BANK: Final = View[Bank](
     "bank",
-    _wire(bank_to_wire),
+    _wire(wire.bank_to_wire),
     {
         "NAME": lambda bank: bank.name,
         "ACTION": lambda bank: _name(bank.action),
@@ -169,7 +160,7 @@ def _entry_notes(entry: Entry) -> Iterator[tuple[Part, ...]]:
 
 ENTRY: Final = View[Entry](
     "entry",
-    _wire(entry_to_wire),
+    _wire(wire.entry_to_wire),
     {
         "ENTRY": lambda entry: entry.ref.entry_id,
         "REFERENCE": lambda entry: entry.ref.reference,
@@ -186,7 +177,7 @@ ENTRY: Final = View[Entry](
 
 IMPORT: Final = View[Import](
     "import",
-    _wire(import_to_wire),
+    _wire(wire.import_to_wire),
     {
         "IMPORT": lambda made: made.import_id or "dry run",
         "BANK": lambda made: made.bank_name,
@@ -208,7 +199,7 @@ def _decision(case: Case) -> str:
 
 CASE: Final = View[Case](
     "case",
-    _wire(case_to_wire),
+    _wire(wire.case_to_wire),
     {
         "CASE": lambda case: case.case_id,
         "STATE": _decision,
@@ -243,7 +234,7 @@ def _caller_roles(caller: KnownCaller) -> str:
 
 CALLER: Final = View[KnownCaller](
     "caller",
-    _wire(known_caller_to_wire),
+    _wire(wire.known_caller_to_wire),
     {
         "NAME": lambda caller: caller.name,
         "ROLES": _caller_roles,
@@ -258,7 +249,7 @@ CALLER: Final = View[KnownCaller](
 
 SELF: Final = View[Caller](
     "caller",
-    _wire(self_to_wire),
+    _wire(wire.self_to_wire),
     {},
     details=lambda caller: {
         "name": caller.name or "none, as authentication is off",
@@ -270,7 +261,7 @@ SELF: Final = View[Caller](
 
 def _audit_json(row: AuditRow) -> dict[str, Any]:
     """With the details as the values that they are; as a text where they are no JSON."""
-    shown = message_json(audit_row_to_wire(row))
+    shown = message_json(wire.audit_row_to_wire(row))
     try:
         return {**shown, "details": json.loads(row.details or "{}")}
     except ValueError:
@@ -334,7 +325,7 @@ def _screening_details(screening: Screening) -> Mapping[str, str]:
 
 SCREENING: Final = View[Screening](
     "screening",
-    _wire(screening_to_wire),
+    _wire(wire.screening_to_wire),
     {
         "SCREENING": lambda screening: screening.screening_id,
         "VERDICT": lambda screening: screening.verdict.name,

@@ -159,6 +159,8 @@ def test_what_takes_long_says_so_on_a_terminal(
     done = run("bank", "show", "a-bank", *flags)
     assert ("bank show" in written.getvalue()) is shown
     assert "bank show" not in done.out
+    assert "a-bank" not in written.getvalue()
+    assert "review" in done.out  # The answer goes where stdout goes, also beside a bar.
 
 
 def test_a_line_is_not_written_into_a_bar() -> None:
