@@ -27,8 +27,8 @@ from hashmatch.engine.sampling import densities
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
 from hashmatch.model.records import DecodeLimits
 from hashmatch.server.grpc.server import Server, Tls
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.telemetry import logs, metrics
 from hashmatch.telemetry.background import meanwhile

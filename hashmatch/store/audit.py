@@ -16,10 +16,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from hashmatch.model.records import AuditFinding, AuditReport, AuditRow, Page
-from hashmatch.store import codec
-from hashmatch.store.database import Database
+from hashmatch.store.database import Store
 from hashmatch.store.rows import page
 from hashmatch.store.tables import audit, callers, changes, store
+from hashmatch.store.types import from_ms, now, to_ms
 
 __all__ = ["Audit", "append"]
 
@@ -51,7 +51,7 @@ def append(
     ).first()
     row = {
         "seq": newest.seq + 1 if newest else 1,
-        "at_ms": codec.now_ms(),
+        "at_ms": to_ms(now()),
         "actor": actor,
         "action": action,
         "subject": subject,
@@ -62,12 +62,8 @@ def append(
     connection.execute(audit.insert().values(**row, hash=_hash(row)))
 
 
-class Audit:
+class Audit(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def note(self, action: str, subject: str, details: Mapping[str, Any], actor: str) -> None:
         """Adds a row for what changes nothing: what was read, or denied."""
@@ -127,7 +123,7 @@ class Audit:
 def _to_row(row: sa.Row[Any]) -> AuditRow:
     return AuditRow(
         row=row.seq,
-        time=codec.from_ms(row.at_ms),
+        time=from_ms(row.at_ms),
         actor=row.actor,
         actor_name=row.actor_name or row.actor.removeprefix("oidc:"),
         action=row.action,

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import BankArchived, BankExists, EtagMismatch
 from hashmatch.model import ids
+from hashmatch.model.changes import ChangeKind
 from hashmatch.model.commands import BankEdit, Request
 from hashmatch.model.records import Bank, BankPolicy, Page
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind
-from hashmatch.store import audit, codec
 from hashmatch.store.cases import let_go
-from hashmatch.store.change_log import ChangeLog
-from hashmatch.store.changing import answer_to, log_answer, log_change, subject_of
-from hashmatch.store.rows import (
-    find_bank,
-    key,
-    newest_revision,
-    page,
-    select_banks,
-    thresholds_json,
-    to_bank,
-)
+from hashmatch.store.changes import ChangeLog
+from hashmatch.store.revision import Revision, revision
+from hashmatch.store.rows import find_bank, key, newest_revision, page, select_banks, to_bank
 from hashmatch.store.tables import banks, entries
+from hashmatch.store.types import from_json, now
 
 __all__ = ["Banks"]
 
@@ -48,68 +41,57 @@ class Banks(ChangeLog):
         policy: BankPolicy | None = None,
     ) -> Bank:
         """Raises `BankExists`, `RequestIdReused`."""
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            now = codec.now_ms()
-            taken = connection.execute(sa.select(banks.c.seq).where(banks.c.name == name)).first()
-            if taken is not None:
-                raise BankExists(f"name: there is a bank {name!r} already")
-            inserted = connection.execute(
-                banks.insert().values(
-                    bank_id=ids.new_id(ids.BANK),
-                    name=name,
-                    label=label,
-                    action=action,
-                    thresholds=thresholds_json(thresholds),
-                    state=BankState.ACTIVE,
-                    activation=activation,
-                    policy=codec.policy_json(policy or BankPolicy()),
-                    revision=0,
-                    create_ms=now,
-                    update_ms=now,
+        with self._revision(request) as revision:
+            if revision.is_new:
+                _check_name(revision.connection, name)
+                created = now()
+                inserted = revision.connection.execute(
+                    banks.insert().values(
+                        bank_id=ids.new_id(ids.BANK),
+                        name=name,
+                        label=label,
+                        action=action,
+                        thresholds=dict(sorted(thresholds.items())),
+                        state=BankState.ACTIVE,
+                        activation=activation,
+                        policy=policy or BankPolicy(),
+                        revision=0,
+                        create_time=created,
+                        update_time=created,
+                    )
                 )
-            )
-            return "bank_created", key(inserted), None
-
-        return self._change(request, change, self._bank_after, codec.parse_bank)
+                revision.bank(key(inserted), ChangeKind.BANK_CREATED)
+        return from_json(Bank, revision.answer)
 
     def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
         """Raises `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
         `RequestIdReused`.
         """
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = find_bank(connection, bank)
-            if etag and etag != f"{row.revision}":
-                raise EtagMismatch("the bank has changed since its etag was read; read it again")
-            if row.state == BankState.ARCHIVED:
-                raise BankArchived(f"bank {row.name!r} is archived and cannot be changed")
-            values = {
-                "name": edit.name,
-                "label": edit.label,
-                "action": edit.action,
-                "state": edit.state,
-                "activation": edit.activation,
-                "policy": edit.policy and codec.policy_json(edit.policy),
-                "thresholds": edit.thresholds and thresholds_json(edit.thresholds),
-            }
-            values = {name: value for name, value in values.items() if value is not None}
-            if edit.name is not None and edit.name != row.name:
-                same = sa.select(banks.c.seq).where(banks.c.name == edit.name)
-                if connection.execute(same).first() is not None:
-                    raise BankExists(f"name: there is a bank {edit.name!r} already")
-            connection.execute(
-                banks.update()
-                .where(banks.c.seq == row.seq)
-                .values(update_ms=codec.now_ms(), **values)
-            )
-            if edit.state is not BankState.ARCHIVED:
-                return "bank_updated", row.seq, None
-            gone = entries.c.bank_seq == row.seq
-            let_go(connection, request.actor, gone, row.bank_id, "its bank was archived")
-            return "bank_archived", row.seq, None
-
-        return self._change(request, change, self._bank_after, codec.parse_bank)
+        with self._revision(request) as revision:
+            if revision.is_new:
+                connection = revision.connection
+                row = find_bank(connection, bank)
+                if etag and etag != f"{row.revision}":
+                    raise EtagMismatch(
+                        "the bank has changed since its etag was read; read it again"
+                    )
+                if row.state is BankState.ARCHIVED:
+                    raise BankArchived(f"bank {row.name!r} is archived and cannot be changed")
+                if edit.name not in (None, row.name):
+                    _check_name(connection, edit.name)
+                values = {each.name: getattr(edit, each.name) for each in dataclasses.fields(edit)}
+                values = {name: value for name, value in values.items() if value is not None}
+                if edit.thresholds is not None:
+                    values["thresholds"] = dict(sorted(edit.thresholds.items()))
+                this = banks.update().where(banks.c.seq == row.seq)
+                connection.execute(this.values(update_time=now(), **values))
+                if edit.state is BankState.ARCHIVED:
+                    gone = entries.c.bank_seq == row.seq
+                    let_go(connection, request.actor, gone, row.bank_id, "its bank was archived")
+                    revision.bank(row.seq, ChangeKind.BANK_ARCHIVED)
+                else:
+                    revision.bank(row.seq, ChangeKind.BANK_UPDATED)
+        return from_json(Bank, revision.answer)
 
     def get_bank(self, bank: str) -> Bank:
         """By id or name. Raises `BankNotFound`."""
@@ -125,54 +107,10 @@ class Banks(ChangeLog):
 
     # Shared
 
-    def _change(
-        self,
-        request: Request,
-        change: Callable[[sa.Connection], tuple[str, int, int | None]],
-        after: Callable[[sa.Connection, int, int | None], Any],
-        parse: Callable[[object], T],
-        why: str = "",
-    ) -> T:
-        """Makes one revision, or gives the answer of the request that was made before. ``why`` is
-        for the audit trail.
-        """
-        try:
-            # Else a revision could come to light after a higher one, and followers would miss it.
-            with self._database.write_in_order() as connection:
-                earlier = answer_to(connection, request)
-                if earlier is not None:
-                    return parse(earlier)
-                what, bank_seq, entry_seq = change(connection)
-                revision = log_change(connection, request, what, bank_seq, entry_seq)
-                changed = (
-                    banks.c.seq == bank_seq if entry_seq is None else entries.c.seq == entry_seq
-                )
-                table = banks if entry_seq is None else entries
-                connection.execute(table.update().where(changed).values(revision=revision))
-                answer = after(connection, bank_seq, entry_seq)
-                log_answer(connection, revision, answer)
-                audit.append(
-                    connection,
-                    what,
-                    subject_of(answer),
-                    {**answer, "why": why} if why else answer,
-                    revision=revision,
-                    actor=request.actor,
-                )
-                self._database.announce(connection)
-                return parse(answer)
-        except IntegrityError:
-            # Another server took the same request_id in between.
-            with self._database.read() as connection:
-                earlier = answer_to(connection, request)
-            if earlier is None:
-                raise
-            return parse(earlier)
-
-    @staticmethod
-    def _bank_after(connection: sa.Connection, bank_seq: int, _: int | None) -> object:
-        row = connection.execute(select_banks().where(banks.c.seq == bank_seq)).one()
-        return codec.bank_json(to_bank(row))
+    def _revision(
+        self, request: Request, why: str = ""
+    ) -> contextlib.AbstractContextManager[Revision]:
+        return revision(self._database, request, why)
 
     def _page(
         self,
@@ -183,6 +121,12 @@ class Banks(ChangeLog):
         parse: Callable[[sa.Row[tuple[object, ...]]], T],
     ) -> Page[T]:
         with self._database.read() as connection:
-            revision = newest_revision(connection)
+            newest = newest_revision(connection)
             found = page(connection, query, seq, before, limit, parse)
-        return replace(found, revision=revision)
+        return dataclasses.replace(found, revision=newest)
+
+
+def _check_name(connection: sa.Connection, name: str | None) -> None:
+    """Raises `BankExists` if a bank has the name."""
+    if connection.execute(sa.select(banks.c.seq).where(banks.c.name == name)).first() is not None:
+        raise BankExists(f"name: there is a bank {name!r} already")

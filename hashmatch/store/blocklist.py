@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from hashmatch.errors import (
-    EntryNotFound,
-    EntryNotPending,
-    EntryNotQuarantined,
-    SecondPersonNeeded,
-)
+from hashmatch.errors import EntryNotFound, EntryNotQuarantined, SecondPersonNeeded
 from hashmatch.model import ids
 from hashmatch.model.cases import CaseDecision
+from hashmatch.model.changes import ChangeKind
 from hashmatch.model.commands import NewEntry, Request
 from hashmatch.model.records import Entry, KindCount, Page
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Activation, EntryState
-from hashmatch.store import audit, bulk, codec
+from hashmatch.store import bulk
 from hashmatch.store.banks import Banks
-from hashmatch.store.bulk import NewEntries, Usable
+from hashmatch.store.bulk import NewEntries, Usable, new_entries, new_entry
 from hashmatch.store.cases import end_floods, let_go, open_flood
-from hashmatch.store.changing import answer_to, log_answer, log_change, new_entry, open_bank
-from hashmatch.store.rows import find_bank, key, select_entries, signals_values, to_entry
+from hashmatch.store.revision import Revision, answer_to
+from hashmatch.store.rows import (
+    NOT_ENDED,
+    check_approval,
+    find_bank,
+    key,
+    open_bank,
+    select_entries,
+    signals_values,
+    to_entry,
+)
 from hashmatch.store.tables import changes, entries, entry_signals
+from hashmatch.store.types import from_json, now
 
 __all__ = ["BlocklistStore", "NewEntries"]
 
-T = TypeVar("T")
+# What ends an entry, by its state before and after.
+_ENDS: Final = {
+    (EntryState.ACTIVE, EntryState.WITHDRAWN): ChangeKind.ENTRY_WITHDRAWN,
+    (EntryState.ACTIVE, EntryState.EXPIRED): ChangeKind.ENTRY_EXPIRED,
+    (EntryState.PENDING, EntryState.WITHDRAWN): ChangeKind.ENTRY_DECLINED,
+    (EntryState.PENDING, EntryState.EXPIRED): ChangeKind.ENTRY_DECLINED,
+}
 
 
 class BlocklistStore(Banks):
@@ -46,35 +59,32 @@ class BlocklistStore(Banks):
         """In use at once, or pending, as the bank or ``new`` has it. ``usable`` says which hashes
         are rich enough to match by. Raises `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = open_bank(connection, bank)
-            pending = new.pending or row.activation == Activation.TWO_PERSON
-            expire = new.expire_time
-            coverage = new.coverage
-            entry = {
-                **new_entry(codec.now_ms(), request.actor),
-                **_made_of(new.signals, usable),
-                "state": EntryState.PENDING if pending else EntryState.ACTIVE,
-                "entry_id": ids.new_id(ids.ENTRY),
-                "reference": new.reference,
-                "label": new.label,
-                "coverage": None if coverage is None else codec.coverage_json(coverage),
-                "coverage_reasons": codec.reasons_json(new.reasons),
-                "provenance": codec.provenance_json(new.provenance),
-                "expire_ms": None if expire is None else codec.to_ms(expire),
-            }
-            inserted = connection.execute(
-                entries.insert().values(bank_seq=row.seq, revision=0, **entry)
-            )
-            seq = key(inserted)
-            for each in new.signals:
-                connection.execute(
-                    entry_signals.insert().values(entry_seq=seq, **signals_values(each))
+        with self._revision(request) as revision:
+            if revision.is_new:
+                connection = revision.connection
+                row = open_bank(connection, bank)
+                pending = new.pending or row.activation is Activation.TWO_PERSON
+                created = {
+                    **new_entry(request.actor, pending=pending),
+                    **_made_of(new.signals, usable),
+                    "entry_id": ids.new_id(ids.ENTRY),
+                    "reference": new.reference,
+                    "label": new.label,
+                    "coverage": new.coverage,
+                    "reasons": new.reasons,
+                    "provenance": new.provenance,
+                    "expire_time": new.expire_time,
+                }
+                inserted = connection.execute(
+                    entries.insert().values(bank_seq=row.seq, revision=0, **created)
                 )
-            return "entry_proposed" if pending else "entry_created", row.seq, seq
-
-        return self._change(request, change, self._entry_after, codec.parse_entry)
+                seq = key(inserted)
+                for each in new.signals:
+                    values = signals_values(each)
+                    connection.execute(entry_signals.insert().values(entry_seq=seq, **values))
+                kind = ChangeKind.ENTRY_PROPOSED if pending else ChangeKind.ENTRY_CREATED
+                revision.entry(row.seq, seq, kind)
+        return from_json(Entry, revision.answer)
 
     def create_entries(
         self,
@@ -87,38 +97,17 @@ class BlocklistStore(Banks):
         blocklist wait meanwhile. Raises as `create_entry`, and `SecondPersonNeeded` where entries
         have to be approved.
         """
-        with self._database.write_in_order() as connection:
-            earlier = answer_to(connection, request)
-            if earlier is not None:
-                return int(earlier["entries"])  # type: ignore[index]
-            row = open_bank(connection, bank)
-            if row.activation == Activation.TWO_PERSON:
-                raise SecondPersonNeeded("entries of this bank come into use one by one")
-            now = codec.now_ms()
-            revision, count = log_change(connection, request, "entries_created", row.seq), 0
-            same = {
-                **new_entry(now, request.actor),
-                "bank_seq": row.seq,
-                "revision": revision,
-                "batch": revision,
-                "coverage_reasons": (),
-            }
-            for some in blocks:
-                made = ids.new_ids(ids.ENTRY, len(some))
-                bulk.insert(connection, some, same, made, usable)
-                count += len(some)
-            answer = {"entries": count}
-            log_answer(connection, revision, answer)
-            audit.append(
-                connection,
-                "entries_created",
-                row.bank_id,
-                answer,
-                revision=revision,
-                actor=request.actor,
-            )
-            self._database.announce(connection)
-            return count
+        with self._revision(request) as revision:
+            if revision.is_new:
+                connection = revision.connection
+                row = open_bank(connection, bank)
+                if row.activation is Activation.TWO_PERSON:
+                    raise SecondPersonNeeded("entries of this bank come into use one by one")
+                kind = ChangeKind.ENTRIES_CREATED
+                shared = new_entries(request.actor, row.seq, revision.begin(kind, row.seq))
+                count = sum(bulk.insert(connection, some, shared, usable) for some in blocks)
+                revision.end(kind, row.bank_id, {"entries": count})
+        return int(revision.answer["entries"])
 
     def knows(self, request_id: str) -> bool:
         """True if a change was made under this id."""
@@ -132,120 +121,86 @@ class BlocklistStore(Banks):
         """
         with self._database.read() as connection:
             answer = answer_to(connection, request)
-        return None if answer is None else codec.parse_entry(answer)
+        return None if answer is None else from_json(Entry, answer)
 
     def approve_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
         """Brings a pending entry into use. Raises `EntryNotFound`, `EntryNotPending`,
         `SecondPersonNeeded`, `BankArchived`, `RequestIdReused`.
         """
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = _find_entry(connection, entry_id)
-            if row.state != EntryState.PENDING:
-                raise EntryNotPending(
-                    f"the entry is {EntryState(row.state).name}; only one that is PENDING can be "
-                    "approved"
-                )
-            bank = open_bank(connection, row.bank_id)
-            # Where nobody is asked who he is, nobody is a second person.
-            if bank.activation == Activation.TWO_PERSON and row.proposed_by == request.actor:
-                raise SecondPersonNeeded(
-                    "who proposed an entry cannot approve it; another person has to"
-                )
-            _set_state(connection, row.seq, EntryState.ACTIVE, approved_by=request.actor)
-            return "entry_approved", row.bank_seq, row.seq
-
-        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+        with self._revision(request, why) as revision:
+            if revision.is_new:
+                row = _find_entry(revision.connection, entry_id)
+                check_approval(revision.connection, row, request.actor, "entry")
+                _update(revision, row, state=EntryState.ACTIVE, approved_by=request.actor)
+                revision.entry(row.bank_seq, row.seq, ChangeKind.ENTRY_APPROVED)
+        return from_json(Entry, revision.answer)
 
     def withdraw_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
         """One that is pending is declined; withdrawing what is out of use changes nothing more.
         Raises `EntryNotFound`, `RequestIdReused`.
         """
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = _find_entry(connection, entry_id)
-            if row.state not in (EntryState.ACTIVE, EntryState.PENDING):
-                # Told as a withdrawal only once: the index counts entries that come and go.
-                return "entry_unchanged", row.bank_seq, row.seq
-            _set_state(connection, row.seq, EntryState.WITHDRAWN)
-            let_go(connection, request.actor, entries.c.seq == row.seq, entry_id, why)
-            told = "entry_withdrawn" if row.state == EntryState.ACTIVE else "entry_declined"
-            return told, row.bank_seq, row.seq
-
-        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+        return self._end_entry(request, entry_id, why, EntryState.WITHDRAWN)
 
     def quarantine_entry(self, entry_id: str, details: Mapping[str, object]) -> bool:
         """Lets an active entry hold for review what it would block, and opens a case; false if it
         is quarantined already, was released once, or is out of use. ``details`` say why in the
         audit trail. Raises `EntryNotFound`.
         """
-        done = False
         with self._database.read() as connection:
             if _is_seen(_find_entry(connection, entry_id)):
                 return False  # Without waiting for other changes.
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            nonlocal done
-            row = _find_entry(connection, entry_id)
-            if _is_seen(row):
-                return "entry_unchanged", row.bank_seq, row.seq
-            now = codec.now_ms()
-            values = {"quarantine_ms": now, "update_ms": now}
-            connection.execute(entries.update().where(entries.c.seq == row.seq).values(values))
-            open_flood(connection, row.seq, now)
-            done = True
-            return "entry_quarantined", row.bank_seq, row.seq
-
         # No caller's request can have such an id; of several servers one does it.
         request = Request(f"quarantine.{entry_id}", "")
-        self._change(
-            request, change, self._entry_after, codec.parse_entry, json.dumps(dict(details))
-        )
-        return done
+        kind = ChangeKind.ENTRY_UNCHANGED
+        with self._revision(request, json.dumps(dict(details))) as revision:
+            if revision.is_new:
+                row = _find_entry(revision.connection, entry_id)
+                if not _is_seen(row):
+                    kind = ChangeKind.ENTRY_QUARANTINED
+                    begun = _update(revision, row, quarantine_time=now())
+                    open_flood(revision.connection, row.seq, begun)
+                revision.entry(row.bank_seq, row.seq, kind)
+        return kind is ChangeKind.ENTRY_QUARANTINED
 
     def release_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
         """Ends an entry's quarantine. Raises `EntryNotFound`, `EntryNotQuarantined`,
         `RequestIdReused`.
         """
-
-        def change(connection: sa.Connection) -> tuple[str, int, int | None]:
-            row = _find_entry(connection, entry_id)
-            if row.quarantine_ms is None or row.state != EntryState.ACTIVE:
-                raise EntryNotQuarantined("only an entry that is quarantined can be released")
-            now = codec.now_ms()
-            values = {"quarantine_ms": None, "release_ms": now, "update_ms": now}
-            which = entries.c.seq == row.seq
-            connection.execute(entries.update().where(which).values(values))
-            end_floods(connection, which, request.actor, CaseDecision.UPHELD, why)
-            return "entry_released", row.bank_seq, row.seq
-
-        return self._change(request, change, self._entry_after, codec.parse_entry, why)
+        with self._revision(request, why) as revision:
+            if revision.is_new:
+                row = _find_entry(revision.connection, entry_id)
+                if row.quarantine_time is None or row.state is not EntryState.ACTIVE:
+                    raise EntryNotQuarantined("only an entry that is quarantined can be released")
+                _update(revision, row, quarantine_time=None, release_time=now())
+                which, upheld = entries.c.seq == row.seq, CaseDecision.UPHELD
+                end_floods(revision.connection, which, request.actor, upheld, why)
+                revision.entry(row.bank_seq, row.seq, ChangeKind.ENTRY_RELEASED)
+        return from_json(Entry, revision.answer)
 
     def expire_entries(self, now_ms: int) -> int:
         """Puts those out of use whose time is over; returns how many."""
-        over = sa.and_(
-            entries.c.expire_ms <= now_ms,
-            entries.c.state.in_([EntryState.ACTIVE, EntryState.PENDING]),
-        )
+        over = sa.and_(entries.c.expire_time <= now_ms, entries.c.state.in_(NOT_ENDED))
         with self._database.read() as connection:
             due = connection.execute(sa.select(entries.c.entry_id).where(over)).scalars().all()
         for entry_id in due:
-
-            def change(
-                connection: sa.Connection, entry_id: str = entry_id
-            ) -> tuple[str, int, int | None]:
-                row = _find_entry(connection, entry_id)
-                if row.state not in (EntryState.ACTIVE, EntryState.PENDING):
-                    return "entry_unchanged", row.bank_seq, row.seq
-                _set_state(connection, row.seq, EntryState.EXPIRED)
-                let_go(connection, "", entries.c.seq == row.seq, entry_id, "its time was over")
-                told = "entry_expired" if row.state == EntryState.ACTIVE else "entry_declined"
-                return told, row.bank_seq, row.seq
-
             # No caller's request can have such an id; of several servers one does it.
             request = Request(f"expire.{entry_id}", "")
-            self._change(request, change, self._entry_after, codec.parse_entry)
+            self._end_entry(request, entry_id, "", EntryState.EXPIRED)
         return len(due)
+
+    def _end_entry(self, request: Request, entry_id: str, why: str, end: EntryState) -> Entry:
+        """Puts one out of use; once only, as the index counts entries that come and go."""
+        with self._revision(request, why) as revision:
+            if revision.is_new:
+                row = _find_entry(revision.connection, entry_id)
+                kind = _ENDS.get((row.state, end), ChangeKind.ENTRY_UNCHANGED)
+                if kind is not ChangeKind.ENTRY_UNCHANGED:
+                    _update(revision, row, state=end)
+                    which = entries.c.seq == row.seq
+                    why = why if end is EntryState.WITHDRAWN else "its time was over"
+                    let_go(revision.connection, request.actor, which, entry_id, why)
+                revision.entry(row.bank_seq, row.seq, kind)
+        return from_json(Entry, revision.answer)
 
     def get_entry(self, entry_id: str) -> Entry:
         """Raises `EntryNotFound`."""
@@ -264,11 +219,6 @@ class BlocklistStore(Banks):
             query = query.where(entries.c.state == state)
         return self._page(query, entries.c.seq, before, limit, to_entry)
 
-    @staticmethod
-    def _entry_after(connection: sa.Connection, _: int, entry_seq: int | None) -> object:
-        row = connection.execute(select_entries().where(entries.c.seq == entry_seq)).one()
-        return codec.entry_json(to_entry(row))
-
 
 def _find_entry(connection: sa.Connection, entry_id: str) -> sa.Row[Any]:
     """With its bank's id. Raises `EntryNotFound`."""
@@ -280,20 +230,20 @@ def _find_entry(connection: sa.Connection, entry_id: str) -> sa.Row[Any]:
 
 def _is_seen(row: sa.Row[Any]) -> bool:
     """True of an entry that is quarantined, was once, or is out of use."""
-    was = row.quarantine_ms is not None or row.release_ms is not None
-    return was or row.state != EntryState.ACTIVE
+    was = row.quarantine_time is not None or row.release_time is not None
+    return was or row.state is not EntryState.ACTIVE
 
 
-def _set_state(connection: sa.Connection, seq: int, state: EntryState, **more: object) -> None:
-    values = {"state": state, "update_ms": codec.now_ms(), **more}
-    connection.execute(entries.update().where(entries.c.seq == seq).values(values))
+def _update(revision: Revision, row: sa.Row[Any], **values: object) -> datetime.datetime:
+    """Changes columns of an entry; returns when."""
+    at = now()
+    changed = entries.update().where(entries.c.seq == row.seq)
+    revision.connection.execute(changed.values(update_time=at, **values))
+    return at
 
 
 def _made_of(signals: Sequence[Signals], usable: Usable) -> dict[str, object]:
     """Columns of an entry that say what hashes it has."""
-    return {
-        "kinds": codec.kinds_json(
-            KindCount(each.kind, len(each), int(usable(each).sum())) for each in signals
-        ),
-        "duration_ms": max((int(each.pts_ms.max(initial=0)) for each in signals), default=0),
-    }
+    counts = [KindCount(each.kind, len(each), int(usable(each).sum())) for each in signals]
+    duration_ms = max((int(each.pts_ms.max(initial=0)) for each in signals), default=0)
+    return {"kinds": tuple(counts), "duration_ms": duration_ms}

@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from hashmatch.model import ids
 from hashmatch.model.signals import Signals
+from hashmatch.model.verdicts import EntryState
 from hashmatch.store.tables import entries, entry_signals
+from hashmatch.store.types import now, stored
 
-__all__ = ["NewEntries", "Usable", "insert"]
+__all__ = ["NewEntries", "Usable", "insert", "new_entries", "new_entry"]
 
 # Which hashes are rich enough to match by: bool [n].
 Usable = Callable[[Signals], npt.NDArray[np.bool_]]
@@ -86,25 +89,50 @@ class NewEntries:
         return cls(references, labels, columns)
 
 
+def new_entry(actor: str, *, pending: bool = False) -> dict[str, object]:
+    """Columns that all entries that begin now have alike; of no media, unless others say so."""
+    created = now()
+    return {
+        "state": EntryState.PENDING if pending else EntryState.ACTIVE,
+        "coverage": None,
+        "reasons": (),
+        "create_time": created,
+        "update_time": created,
+        "proposed_by": actor,
+        "approved_by": "",
+        "expire_time": None,
+    }
+
+
+def new_entries(
+    actor: str, bank_seq: int, revision: int, *, pending: bool = False
+) -> dict[str, object]:
+    """Columns that all entries of a bank have alike that one revision makes."""
+    own = {"bank_seq": bank_seq, "revision": revision, "batch": revision}
+    return new_entry(actor, pending=pending) | own
+
+
 def insert(
-    connection: sa.Connection,
-    some: NewEntries,
-    same: Mapping[str, object],
-    ids: Sequence[str],
-    usable: Usable,
-) -> None:
-    """``same`` are the columns that all have alike; other writers must be kept out."""
+    connection: sa.Connection, some: NewEntries, shared: Mapping[str, object], usable: Usable
+) -> int:
+    """Returns how many. ``shared`` are the columns that all have alike; other writers must be kept
+    out.
+    """
     count = len(some)
     seqs = _reserve(connection, count)
     kinds, durations = _made_of(some, usable)
-    columns: dict[str, Sequence[object]] = {name: [value] * count for name, value in same.items()}
-    columns |= {"seq": seqs, "entry_id": ids, "kinds": kinds, "duration_ms": durations}
+    columns: dict[str, Sequence[object]] = {
+        name: [stored(connection, entries.c[name], value)] * count for name, value in shared.items()
+    }
+    columns |= {"seq": seqs, "entry_id": ids.new_ids(ids.ENTRY, count), "duration_ms": durations}
     columns |= {"reference": some.references, "label": some.labels}
+    columns["kinds"] = [_json(each) for each in kinds]
     if some.contents is not None:
         columns["content"] = some.contents
     _insert(connection, entries, columns)
     for signals, first in some.hashes:
         _insert(connection, entry_signals, _signal_columns(signals, first, seqs))
+    return count
 
 
 def _made_of(some: NewEntries, usable: Usable) -> tuple[list[tuple[Any, ...]], list[int]]:
@@ -144,21 +172,15 @@ def _signal_columns(
     }
 
 
-# Few values of a JSON column differ.
+# Entries of a list have few different counts.
 _json: Final = functools.lru_cache(maxsize=4096)(json.dumps)
 
 
 def _insert(
     connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
 ) -> None:
-    encoded = [
-        [None if value is None else _json(value) for value in column]
-        if isinstance(table.c[name].type, sa.JSON)
-        else column
-        for name, column in columns.items()
-    ]
-    names = ", ".join(f'"{name}"' for name in columns)
-    rows = zip(*encoded, strict=True)
+    names = ", ".join(f'"{table.c[name].name}"' for name in columns)
+    rows = zip(*columns.values(), strict=True)
     if connection.dialect.name == "postgresql":
         _copy(connection, f'COPY "{table.name}" ({names}) FROM STDIN', rows)
     elif some := list(rows):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from typing import Any
 
@@ -10,13 +9,14 @@ import sqlalchemy as sa
 
 from hashmatch.errors import CallerExists, CallerNotFound
 from hashmatch.model import ids
-from hashmatch.model.callers import CallerState, Credential, KnownCaller, Role
+from hashmatch.model.callers import CallerState, Credential, KnownCaller
 from hashmatch.model.commands import NewCaller, Request
 from hashmatch.model.records import Page
-from hashmatch.store import audit, codec, repeats
-from hashmatch.store.database import Database
-from hashmatch.store.rows import find_bank, key, page
+from hashmatch.store import audit, repeats
+from hashmatch.store.database import Store
+from hashmatch.store.rows import find_bank, key, page, record
 from hashmatch.store.tables import callers
+from hashmatch.store.types import now
 
 __all__ = ["CallerStore", "secret_of_certificate"]
 
@@ -28,19 +28,13 @@ def secret_of_certificate(common_name: str) -> bytes:
     return hashlib.sha256(b"certificate\0" + common_name.encode()).digest()
 
 
-class CallerStore:
+class CallerStore(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def create(self, request: Request, new: NewCaller) -> KnownCaller:
         """Raises `CallerExists`, `BankNotFound`, `RequestIdReused`."""
         with self._database.write_in_order() as connection:
-            earlier = _select().where(callers.c.request_id == request.request_id)
-            if row := connection.execute(earlier).first():
-                repeats.check(request, row.fingerprint)
+            if row := repeats.earlier(connection, _select(), callers, request):
                 return _to_caller(row)
             return _insert(connection, request, new)
 
@@ -58,11 +52,9 @@ class CallerStore:
             row = connection.execute(found).first()
             if row is None:
                 raise CallerNotFound(f"caller: there is no caller {caller!r}")
-            if row.revoke_ms is None:
+            if row.revoke_time is None:
                 connection.execute(
-                    callers.update()
-                    .where(callers.c.seq == row.seq)
-                    .values(revoke_ms=codec.now_ms())
+                    callers.update().where(callers.c.seq == row.seq).values(revoke_time=now())
                 )
                 audit.append(
                     connection,
@@ -81,7 +73,7 @@ class CallerStore:
     def by_secret(self) -> dict[bytes, KnownCaller]:
         """All that were not revoked, by the hash of what they show. They may have expired."""
         with self._database.read() as connection:
-            rows = connection.execute(_select().where(callers.c.revoke_ms.is_(None))).all()
+            rows = connection.execute(_select().where(callers.c.revoke_time.is_(None))).all()
         return {row.secret: _to_caller(row) for row in rows}
 
 
@@ -99,18 +91,17 @@ def _insert(connection: sa.Connection, request: Request, new: NewCaller) -> Know
     if new.banks is not None:
         banks = sorted({find_bank(connection, each).bank_id for each in new.banks})
     credential = Credential.TOKEN if new.secret else Credential.CERTIFICATE
-    expire = new.expire_time
     inserted = connection.execute(
         callers.insert().values(
             caller_id=ids.new_id(ids.CALLER),
             name=new.name,
-            roles=sorted(new.roles),
-            banks=banks,
+            roles=tuple(sorted(new.roles)),
+            banks=None if banks is None else tuple(banks),
             credential=credential,
             secret=secret,
             certificate=new.certificate,
-            create_ms=codec.now_ms(),
-            expire_ms=None if expire is None else round(expire.timestamp() * 1000),
+            create_time=now(),
+            expire_time=new.expire_time,
             request_id=request.request_id,
             fingerprint=request.fingerprint,
         )
@@ -128,22 +119,10 @@ def _insert(connection: sa.Connection, request: Request, new: NewCaller) -> Know
 
 
 def _to_caller(row: sa.Row[Any]) -> KnownCaller:
-    expire = None if row.expire_ms is None else codec.from_ms(row.expire_ms)
-    if row.revoke_ms is not None:
+    state = CallerState.ACTIVE
+    if row.revoke_time is not None:
         state = CallerState.REVOKED
-    elif expire is not None and expire <= datetime.datetime.now(datetime.UTC):
+    elif row.expire_time is not None and row.expire_time <= now():
         state = CallerState.EXPIRED
-    else:
-        state = CallerState.ACTIVE
-    return KnownCaller(
-        caller_id=row.caller_id,
-        name=row.name,
-        roles=frozenset(map(Role, row.roles)),
-        banks=None if row.banks is None else frozenset(row.banks),
-        credential=Credential(row.credential),
-        certificate=row.certificate,
-        state=state,
-        create_time=codec.from_ms(row.create_ms),
-        expire_time=expire,
-        revoke_time=None if row.revoke_ms is None else codec.from_ms(row.revoke_ms),
-    )
+    banks = None if row.banks is None else frozenset(row.banks)
+    return record(KnownCaller, row, roles=frozenset(row.roles), banks=banks, state=state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -20,10 +21,11 @@ from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
 from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
-from hashmatch.store import audit, codec, repeats
-from hashmatch.store.database import Database
-from hashmatch.store.rows import AT_ONCE, page
+from hashmatch.store import audit, repeats
+from hashmatch.store.database import Store
+from hashmatch.store.rows import AT_ONCE, page, record
 from hashmatch.store.tables import banks, cases, entries, matched, screenings
+from hashmatch.store.types import now
 
 __all__ = [
     "CaseStore",
@@ -36,20 +38,16 @@ __all__ = [
 
 # Columns of a case that is open again.
 _UNDECIDED: Final = {
-    "state": CaseState.OPEN.value,
+    "state": CaseState.OPEN,
     "decision": None,
     "decided_by": "",
-    "decide_ms": None,
+    "decide_time": None,
     "why": "",
 }
 
 
-class CaseStore:
+class CaseStore(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def get(self, case_id: str, own: Collection[str] | None = None) -> Case:
         """Raises `CaseNotFound`; `PermissionDenied` for one that is not of banks that are ``own``
@@ -75,7 +73,7 @@ class CaseStore:
             if wanted is not None:
                 query = query.where(column == wanted)
         if since_ms is not None:
-            query = query.where(cases.c.create_ms >= since_ms)
+            query = query.where(cases.c.create_time >= since_ms)
         with self._database.read() as connection:
             return page(connection, query, cases.c.seq, before, limit, _to_case)
 
@@ -94,11 +92,7 @@ class CaseStore:
         """
         try:
             with self._database.write_in_order() as connection:
-                repeated = connection.execute(
-                    _select().where(cases.c.request_id == request.request_id)
-                ).first()
-                if repeated is not None:
-                    repeats.check(request, repeated.fingerprint)
+                if repeated := repeats.earlier(connection, _select(), cases, request):
                     return _to_case(repeated)
                 # So that nobody judges the screening meanwhile.
                 of_it = sa.select(cases.c.screening_seq).where(cases.c.case_id == case_id)
@@ -107,11 +101,11 @@ class CaseStore:
                 )
                 connection.execute(screening.with_for_update()).all()
                 row = _find(connection, case_id, own)
-                if row.type == CaseType.FLOOD:
+                if row.type is CaseType.FLOOD:
                     raise InvalidField(
                         "case_id", "it is about an entry; release or withdraw the entry instead"
                     )
-                if row.state == CaseState.DECIDED:
+                if row.state is CaseState.DECIDED:
                     raise CaseDecided("somebody has decided this case; read it again")
                 if etag and etag != _to_case(row).etag:
                     raise EtagMismatch(
@@ -136,15 +130,17 @@ def case_of(screening_id: str) -> str:
 def open_case(connection: sa.Connection, case_type: CaseType, seq: int, screening_id: str) -> str:
     """Opens the case of a screening, once more if it was decided; returns its id."""
     case_id = case_of(screening_id)
-    values = _opened(case_type, codec.now_ms())
+    values = _opened(case_type, now())
     again = connection.execute(cases.update().where(cases.c.screening_seq == seq).values(values))
     if not again.rowcount:
         values |= {"case_id": case_id, "screening_seq": seq}
-        connection.execute(cases.insert().values(create_ms=values["open_ms"], **values))
+        connection.execute(cases.insert().values(create_time=values["open_time"], **values))
     return case_id
 
 
-def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now_ms: int) -> int:
+def _reopen_held_by(
+    connection: sa.Connection, gone: sa.ColumnElement[bool], at: datetime.datetime
+) -> int:
     """Opens a case for each screening that some entries held back and no other entry still blocks;
     returns how many. ``gone`` tells these entries, which are out of use by now.
     """
@@ -182,13 +178,13 @@ def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now
         some = rows[start : start + AT_ONCE]
         known = cases.c.screening_seq.in_([row.seq for row in some])
         with_case = set(connection.execute(sa.select(cases.c.screening_seq).where(known)).scalars())
-        opened = _opened(CaseType.REOPENED, now_ms)
+        opened = _opened(CaseType.REOPENED, at)
         connection.execute(cases.update().where(known).values(opened))
         new = [
             {
                 "case_id": case_of(row.screening_id),
                 "screening_seq": row.seq,
-                "create_ms": now_ms,
+                "create_time": at,
                 **opened,
             }
             for row in some
@@ -199,10 +195,10 @@ def _reopen_held_by(connection: sa.Connection, gone: sa.ColumnElement[bool], now
     return len(rows)
 
 
-def open_flood(connection: sa.Connection, entry_seq: int, now_ms: int) -> None:
+def open_flood(connection: sa.Connection, entry_seq: int, at: datetime.datetime) -> None:
     """Opens a case of an entry."""
-    values = {"case_id": ids.new_id(ids.CASE), "entry_seq": entry_seq, "create_ms": now_ms}
-    connection.execute(cases.insert().values(values | _opened(CaseType.FLOOD, now_ms)))
+    values = {"case_id": ids.new_id(ids.CASE), "entry_seq": entry_seq, "create_time": at}
+    connection.execute(cases.insert().values(values | _opened(CaseType.FLOOD, at)))
 
 
 def end_floods(
@@ -232,21 +228,21 @@ def let_go(
     held back has one.
     """
     end_floods(connection, which, actor, CaseDecision.OVERTURNED, why)
-    opened = _reopen_held_by(connection, which, codec.now_ms())
+    opened = _reopen_held_by(connection, which, now())
     if opened:
         audit.append(connection, "cases_reopened", subject, {"cases": opened}, actor=actor)
 
 
-def _opened(case_type: CaseType, now_ms: int) -> dict[str, Any]:
-    return {**_UNDECIDED, "type": case_type.value, "open_ms": now_ms}
+def _opened(case_type: CaseType, at: datetime.datetime) -> dict[str, Any]:
+    return {**_UNDECIDED, "type": case_type, "open_time": at}
 
 
 def _decided(actor: str, decision: CaseDecision, why: str) -> dict[str, Any]:
     return {
-        "state": CaseState.DECIDED.value,
-        "decision": decision.value,
+        "state": CaseState.DECIDED,
+        "decision": decision,
         "decided_by": actor,
-        "decide_ms": codec.now_ms(),
+        "decide_time": now(),
         "why": why,
     }
 
@@ -291,16 +287,5 @@ def _find(
 
 
 def _to_case(row: sa.Row[Any]) -> Case:
-    return Case(
-        case_id=row.case_id,
-        type=CaseType(row.type),
-        state=CaseState(row.state),
-        screening_id=row.screening_id or "",
-        entry_id=row.entry_id or "",
-        create_time=codec.from_ms(row.create_ms),
-        open_time=codec.from_ms(row.open_ms),
-        decision=None if row.decision is None else CaseDecision(row.decision),
-        decided_by=row.decided_by,
-        decide_time=None if row.decide_ms is None else codec.from_ms(row.decide_ms),
-        why=row.why,
-    )
+    absent = {"screening_id": row.screening_id or "", "entry_id": row.entry_id or ""}
+    return record(Case, row, **absent)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hashmatch.errors import ConfigInvalid, StoreUnavailable
 
-__all__ = ["Database", "Listener"]
+__all__ = ["Database", "Listener", "Store"]
 
 # How long one who writes waits for others that do.
 _BUSY_SECONDS: Final = 10
@@ -159,6 +159,14 @@ class Database:
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
+
+
+class Store:
+    """A part of what a database keeps. Methods block; each is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` is migrated."""
+        self._database = database
 
 
 class Listener(Protocol):

@@ -13,7 +13,7 @@ from hashmatch.model.exports import ExportQuery
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.store.database import Database
+from hashmatch.store.database import Store
 from hashmatch.store.rows import find_bank, select_entries, to_entry, to_signals
 from hashmatch.store.tables import entries, entry_signals
 
@@ -44,12 +44,8 @@ class Block:
     end: Place | None
 
 
-class ExportStore:
+class ExportStore(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def place(self, bank_id: str, entry_id: str, hashes: int) -> Place:
         """After an entry of a bank, or so many of its hashes. Raises `InvalidField`."""
@@ -70,7 +66,7 @@ class ExportStore:
         if asked.state is not None:
             which &= entries.c.state == asked.state
         if asked.since_ms is not None:
-            which &= entries.c.create_ms >= asked.since_ms
+            which &= entries.c.create_time >= asked.since_ms
         if after.hashes:  # What was begun is ended, whatever became of it meanwhile.
             which |= entries.c.seq == after.entry
         with self._database.read() as connection:
@@ -88,7 +84,7 @@ def _fitting(rows: Sequence[sa.Row[Any]], kinds: frozenset[Kind]) -> Sequence[sa
     """The first of them whose hashes of these kinds fit into a block; the first in any case."""
     held = 0
     for number, row in enumerate(rows):
-        held += sum(each[1] for each in row.kinds if not kinds or each[0] in kinds)
+        held += sum(each.count for each in row.kinds if not kinds or each.kind in kinds)
         if number and held > _HASHES:
             return rows[:number]
     return rows

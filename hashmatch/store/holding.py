@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from hashmatch.model.cases import CaseType
 from hashmatch.model.records import Screening
 from hashmatch.model.verdicts import Action, Verdict
-from hashmatch.store import codec
 from hashmatch.store.cases import open_case
 from hashmatch.store.rows import IN_USE
 from hashmatch.store.tables import banks, entries, matched
@@ -76,7 +75,6 @@ def note(
         connection.execute(matched.update().where(this).values(action=acting[entry_id]))
     unseen = acting.keys() - seen
     if unseen:
-        at_ms = codec.to_ms(screening.create_time)
         media = screening.media.sha256.hex() or screening.screening_id
         rows = [
             {
@@ -84,7 +82,7 @@ def note(
                 "entry_id": entry_id,
                 "action": acting[entry_id],
                 "media": media,
-                "at_ms": at_ms,
+                "time": screening.create_time,
             }
             for entry_id in sorted(unseen)
         ]
@@ -99,7 +97,7 @@ def note(
 
 def flow_of(connection: sa.Connection, entry_id: str, since_ms: int, limit: int) -> Flow:
     """Of one entry since an instant. Below the limit the median is not asked for, and 0."""
-    blocking = sa.and_(matched.c.at_ms >= since_ms, matched.c.action == Action.BLOCK)
+    blocking = sa.and_(matched.c.time >= since_ms, matched.c.action == Action.BLOCK)
     own = (
         sa.select(matched.c.media)
         .where(blocking, matched.c.entry_id == entry_id)

@@ -7,29 +7,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pydantic
 import sqlalchemy as sa
 
-from hashmatch.errors import EntryNotPending, ImportNotFound, SecondPersonNeeded
+from hashmatch.errors import ImportNotFound
 from hashmatch.model import ids
+from hashmatch.model.changes import ChangeKind
 from hashmatch.model.commands import Request
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Page, Provenance
 from hashmatch.model.verdicts import Activation, EntryState
-from hashmatch.store import audit, bulk, codec, repeats
-from hashmatch.store.bulk import NewEntries, Usable
+from hashmatch.store import audit, bulk, repeats
+from hashmatch.store.bulk import NewEntries, Usable, new_entries
 from hashmatch.store.cases import let_go
-from hashmatch.store.changing import log_answer, log_change, new_entry, open_bank
 from hashmatch.store.contents import Contents
-from hashmatch.store.database import Database
-from hashmatch.store.rows import key, newest_revision, page
+from hashmatch.store.database import Store
+from hashmatch.store.revision import Revision
+from hashmatch.store.rows import (
+    NOT_ENDED,
+    check_approval,
+    key,
+    newest_revision,
+    open_bank,
+    page,
+    record,
+)
 from hashmatch.store.tables import banks, changes, entries, imports
+from hashmatch.store.types import now
 
 __all__ = ["Counts", "ImportStore", "Known"]
 
 _ROWS_AT_ONCE: Final = 10_000
 
-_PROBLEMS: Final = pydantic.TypeAdapter(tuple[ImportProblem, ...])
+# Of an import that is unfinished.
+_NO_COUNTS: Final = dict.fromkeys(("lines", "created", "known", "withdrawn_before", "broken"), 0)
 
 
 @dataclass(slots=True)
@@ -54,36 +64,30 @@ class Counts:
         return max(0, self.items - created - self.withdrawn_before)
 
 
-class ImportStore:
+class ImportStore(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def begin(self, request: Request, bank: str, provenance: Provenance) -> Import:
         """A new one; or that of the same request, to go on with it unless it is finished. Raises
         `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
         with self._database.write_in_order() as connection:
-            same = imports.c.request_id == request.request_id
-            if row := connection.execute(_select().where(same)).first():
-                repeats.check(request, row.fingerprint)
+            if row := repeats.earlier(connection, _select(), imports, request):
                 return _to_import(row)
-            now = codec.now_ms()
+            created = now()
             inserted = connection.execute(
                 imports.insert().values(
                     import_id=ids.new_id(ids.IMPORT),
                     bank_seq=open_bank(connection, bank).seq,
                     state=ImportState.UNFINISHED,
                     counts={},
-                    problems=[],
-                    provenance=codec.provenance_json(provenance),
+                    problems=(),
+                    provenance=provenance,
                     proposed_by=request.actor,
                     request_id=request.request_id,
                     fingerprint=request.fingerprint,
-                    create_ms=now,
-                    update_ms=now,
+                    create_time=created,
+                    update_time=created,
                 )
             )
             seq = key(inserted)
@@ -120,29 +124,18 @@ class ImportStore:
                 known.contents, known.revision = fresh.contents, fresh.revision
             contents = some.contents or ()
             places, withdrawn = known.contents.sorted_out(contents)
-            if not places or row.state != ImportState.UNFINISHED:
+            if not places or row.state is not ImportState.UNFINISHED:
                 return 0, withdrawn
             kept = some.take(places)
-            pending = pending or bank.activation == Activation.TWO_PERSON
-            what = "entries_proposed" if pending else "entries_created"
-            made = ids.new_id(ids.IMPORT)  # Of the block: no caller's request has such an id.
-            revision = log_change(connection, Request(f"{made}.block", ""), what, bank.seq)
-            same = {
-                **new_entry(codec.now_ms(), actor),
-                "state": (EntryState.PENDING if pending else EntryState.ACTIVE).value,
-                "bank_seq": bank.seq,
-                "revision": revision,
-                "batch": revision,
-                "import_seq": row.seq,
-                "coverage_reasons": (),
-            }
-            bulk.insert(connection, kept, same, ids.new_ids(ids.ENTRY, len(kept)), usable)
-            answer = {"entries": len(kept), "import_id": import_id}
-            log_answer(connection, revision, answer)
-            audit.append(connection, what, bank.bank_id, answer, revision=revision, actor=actor)
-            self._database.announce(connection)
+            pending = pending or bank.activation is Activation.TWO_PERSON
+            kind = ChangeKind.ENTRIES_PROPOSED if pending else ChangeKind.ENTRIES_CREATED
+            revision = self._begin(connection, actor)
+            number = revision.begin(kind, bank.seq)
+            shared = new_entries(actor, bank.seq, number, pending=pending)
+            bulk.insert(connection, kept, shared | {"import_seq": row.seq}, usable)
+            revision.end(kind, bank.bank_id, {"entries": len(kept), "import_id": import_id})
         known.contents.add(contents[place] for place in places)
-        known.revision = revision
+        known.revision = number
         return len(kept), withdrawn
 
     def finish(
@@ -157,7 +150,7 @@ class ImportStore:
         with self._database.write_in_order() as connection:
             found = _select().where(imports.c.import_id == import_id)
             row = connection.execute(found).one()
-            if row.state != ImportState.UNFINISHED:
+            if row.state is not ImportState.UNFINISHED:
                 return _to_import(row)  # Somebody else finished the same request.
             created, pending = connection.execute(
                 sa.select(
@@ -172,16 +165,13 @@ class ImportStore:
                 "withdrawn_before": counts.withdrawn_before,
                 "broken": counts.broken,
             }
-            connection.execute(
-                imports.update()
-                .where(imports.c.seq == row.seq)
-                .values(
-                    state=ImportState.PENDING if pending else ImportState.ACTIVE,
-                    format=form,
-                    counts=told,
-                    problems=_PROBLEMS.dump_python(tuple(problems), mode="json"),
-                    update_ms=codec.now_ms(),
-                )
+            _update(
+                connection,
+                row,
+                state=ImportState.PENDING if pending else ImportState.ACTIVE,
+                format=form,
+                counts=told,
+                problems=tuple(problems),
             )
             audit.append(connection, "import_finished", import_id, told, actor=actor)
             return _to_import(connection.execute(found).one())
@@ -194,48 +184,29 @@ class ImportStore:
             row = _find(connection, import_id)
             if row.approve_request == request.request_id:
                 return _to_import(row)
-            if row.state != ImportState.PENDING:
-                raise EntryNotPending(
-                    f"the import is {ImportState(row.state).name}; only one that is PENDING can "
-                    "be approved"
-                )
-            bank = open_bank(connection, row.bank_id)
-            if bank.activation == Activation.TWO_PERSON and row.proposed_by == request.actor:
-                raise SecondPersonNeeded(
-                    "who imported a list cannot approve it; another person has to"
-                )
-            revision = self._move(
-                connection, request, row, EntryState.PENDING, "entries_approved", why
+            check_approval(connection, row, request.actor, "import")
+            number = self._move(connection, request, row, ChangeKind.ENTRIES_APPROVED, why)
+            _update(
+                connection,
+                row,
+                state=ImportState.ACTIVE,
+                approved_by=request.actor,
+                approve_request=request.request_id,
+                revision=number,
             )
-            values = {
-                "state": ImportState.ACTIVE,
-                "approved_by": request.actor,
-                "approve_request": request.request_id,
-                "revision": revision,
-                "update_ms": codec.now_ms(),
-            }
-            connection.execute(imports.update().where(imports.c.seq == row.seq).values(values))
             return _to_import(_find(connection, import_id))
 
     def withdraw(self, request: Request, import_id: str, why: str = "") -> Import:
         """Takes all its entries out of use; once more changes nothing. Raises `ImportNotFound`."""
         with self._database.write_in_order() as connection:
             row = _find(connection, import_id)
-            revision = None
-            for state, what in (
-                (EntryState.ACTIVE, "entries_withdrawn"),
-                (EntryState.PENDING, "entries_declined"),
-            ):
-                of_state = sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
-                if connection.execute(sa.select(entries.c.seq).where(of_state).limit(1)).first():
-                    revision = self._move(connection, request, row, state, what, why)
-            if revision is not None:
-                values = {
-                    "state": ImportState.WITHDRAWN,
-                    "revision": revision,
-                    "update_ms": codec.now_ms(),
-                }
-                connection.execute(imports.update().where(imports.c.seq == row.seq).values(values))
+            number = None
+            for kind in (ChangeKind.ENTRIES_WITHDRAWN, ChangeKind.ENTRIES_DECLINED):
+                some = sa.select(entries.c.seq).where(_moved(row, kind)).limit(1)
+                if connection.execute(some).first():
+                    number = self._move(connection, request, row, kind, why)
+            if number is not None:
+                _update(connection, row, state=ImportState.WITHDRAWN, revision=number)
             return _to_import(_find(connection, import_id))
 
     def get(self, import_id: str) -> Import:
@@ -250,53 +221,60 @@ class ImportStore:
         items = (dataclasses.replace(each, problems=()) for each in found.items)
         return dataclasses.replace(found, items=tuple(items))
 
+    def _begin(self, connection: sa.Connection, actor: str, why: str = "") -> Revision:
+        """One of several that a request may make: its id is no caller's."""
+        request = Request(f"{ids.new_id(ids.IMPORT)}.part", "", actor)
+        return Revision(self._database, connection, request, why)
+
     def _move(
         self,
         connection: sa.Connection,
         request: Request,
         row: sa.Row[Any],
-        state: EntryState,
-        what: str,
+        kind: ChangeKind,
         why: str,
     ) -> int:
-        """All of its entries that are in a state, to the next one; returns the revision."""
-        approved = what == "entries_approved"
-        made = ids.new_id(ids.IMPORT)
-        revision = log_change(connection, Request(f"{made}.all", ""), what, row.bank_seq)
-        values: dict[str, object] = {"revision": revision, "update_ms": codec.now_ms()}
-        if approved:
-            values |= {"state": EntryState.ACTIVE, "approved_by": request.actor, "batch": revision}
-        else:
-            values |= {"state": EntryState.WITHDRAWN, "left_batch": revision}
-        some = sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
+        """All entries that a revision of this kind concerns, at once; returns its number."""
+        revision = self._begin(connection, request.actor, why)
+        number = revision.begin(kind, row.bank_seq)
+        values: dict[str, object] = {"state": EntryState.WITHDRAWN, "left_batch": number}
+        if kind.brings:
+            approved = {"approved_by": request.actor, "batch": number}
+            values = {"state": EntryState.ACTIVE, **approved}
+        some = _moved(row, kind)
         # In the order in which others lock them, see `store.holding`.
         locked = sa.select(entries.c.seq).where(some).order_by(entries.c.seq).with_for_update()
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.count()).select_from(locked.subquery()))
-        moved = connection.execute(entries.update().where(some).values(values))
-        answer = {"entries": moved.rowcount, "import_id": row.import_id}
-        log_answer(connection, revision, answer)
-        details = {**answer, "why": why} if why else answer
-        audit.append(
-            connection, what, row.import_id, details, revision=revision, actor=request.actor
-        )
-        if not approved:
-            gone = entries.c.left_batch == revision
+        update = entries.update().where(some).values(revision=number, update_time=now(), **values)
+        moved = connection.execute(update).rowcount
+        revision.end(kind, row.import_id, {"entries": moved, "import_id": row.import_id})
+        if not kind.brings:
+            gone = entries.c.left_batch == number
             let_go(connection, request.actor, gone, row.import_id, why)
-        self._database.announce(connection)
-        return revision
+        return number
+
+
+def _moved(row: sa.Row[Any], kind: ChangeKind) -> sa.ColumnElement[bool]:
+    """The entries of an import that a revision of a kind changes."""
+    state = EntryState.ACTIVE if kind.takes else EntryState.PENDING
+    return sa.and_(entries.c.import_seq == row.seq, entries.c.state == state)
+
+
+def _update(connection: sa.Connection, row: sa.Row[Any], **values: object) -> None:
+    this = imports.update().where(imports.c.seq == row.seq)
+    connection.execute(this.values(update_time=now(), **values))
 
 
 def _known(connection: sa.Connection, bank_seq: int) -> Known:
     query = (
-        sa.select(entries.c.content, entries.c.state)
+        sa.select(entries.c.content, entries.c.state.not_in(NOT_ENDED))
         .where(entries.c.bank_seq == bank_seq, entries.c.content.is_not(None))
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
-    used = (EntryState.ACTIVE, EntryState.PENDING)
     revision = newest_revision(connection)
     with connection.execute(query) as rows:
-        parts = ([(row[0], row[1] not in used) for row in some] for some in rows.partitions())
+        parts = ([(row[0], row[1]) for row in some] for some in rows.partitions())
         return Known(Contents(parts), revision)
 
 
@@ -322,23 +300,4 @@ def _find(connection: sa.Connection, import_id: str) -> sa.Row[Any]:
 
 
 def _to_import(row: sa.Row[Any]) -> Import:
-    counts = row.counts
-    return Import(
-        import_id=row.import_id,
-        bank_id=row.bank_id,
-        bank_name=row.bank_name,
-        state=ImportState(row.state),
-        format=None if row.format is None else Format(row.format),
-        lines=counts.get("lines", 0),
-        created=counts.get("created", 0),
-        known=counts.get("known", 0),
-        withdrawn_before=counts.get("withdrawn_before", 0),
-        broken=counts.get("broken", 0),
-        provenance=codec.parse_provenance(row.provenance),
-        proposed_by=row.proposed_by,
-        approved_by=row.approved_by,
-        revision=row.revision,
-        create_time=codec.from_ms(row.create_ms),
-        update_time=codec.from_ms(row.update_ms),
-        problems=_PROBLEMS.validate_python(row.problems),
-    )
+    return record(Import, row, dry_run=False, **(_NO_COUNTS | row.counts))

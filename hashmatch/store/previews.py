@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,11 +15,18 @@ from hashmatch.errors import EntryNotFound, ImportNotFound
 from hashmatch.model.imports import ImportState
 from hashmatch.model.records import Bank
 from hashmatch.model.signals import EntrySignals, Signals
-from hashmatch.model.verdicts import Action, EntryState, Kind, Verdict
-from hashmatch.store import codec
-from hashmatch.store.changing import open_bank
-from hashmatch.store.database import Database
-from hashmatch.store.rows import IN_USE, to_bank, to_entry_signals, to_signals
+from hashmatch.model.verdicts import Action, Kind, Verdict
+from hashmatch.store.database import Store
+from hashmatch.store.rows import (
+    IN_USE,
+    NOT_ENDED,
+    open_bank,
+    select_signals,
+    signals_by_kind,
+    to_bank,
+    to_entry_signals,
+    to_signals,
+)
 from hashmatch.store.tables import (
     banks,
     entries,
@@ -31,8 +37,6 @@ from hashmatch.store.tables import (
 )
 
 __all__ = ["Candidate", "Of", "PreviewStore", "Previewed", "Seen"]
-
-_ROWS_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,8 @@ class Seen:
     sha256: bytes = b""
 
 
-class PreviewStore:
+class PreviewStore(Store):
     """Methods block; each is one transaction, and none reads more than it is asked for."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def bank_of(self, previewed: Previewed) -> Bank:
         """Raises `EntryNotFound`, `ImportNotFound`, `BankArchived`."""
@@ -104,16 +104,8 @@ class PreviewStore:
             bank = _bank(connection, previewed)
             which = _which(connection, previewed)
             count = connection.execute(sa.select(sa.func.count()).where(which)).scalar_one()
-            query = (
-                sa.select(entries.c.bank_seq, *entry_signals.c)
-                .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
-                .where(which)
-                .order_by(entries.c.seq)
-                .execution_options(yield_per=_ROWS_AT_ONCE)
-            )
-            with connection.execute(query) as rows:
-                parts = itertools.chain.from_iterable(map(to_entry_signals, rows.partitions()))
-                yield Candidate(bank.seq, to_bank(bank), count, parts)
+            with connection.execute(select_signals(which)) as rows:
+                yield Candidate(bank.seq, to_bank(bank), count, signals_by_kind(rows))
 
     def newest_screenings(self, before: int, limit: int) -> list[Seen]:
         """Newest first; those before the one of number ``before``, 0 for the first."""
@@ -121,7 +113,7 @@ class PreviewStore:
             screenings.c.seq,
             screenings.c.screening_id,
             screenings.c.verdict,
-            screenings.c.create_ms,
+            screenings.c.create_time,
             screenings.c.coverage,
             screenings.c.hash_versions,
             screenings.c.sha256,
@@ -133,11 +125,11 @@ class PreviewStore:
         return [
             Seen(
                 row.seq,
-                codec.parse_coverage(row.coverage).complete,
-                codec.parse_versions(row.hash_versions),
+                row.coverage.complete,
+                row.hash_versions,
                 row.screening_id,
-                Verdict(row.verdict),
-                codec.from_ms(row.create_ms),
+                row.verdict,
+                row.create_time,
                 row.sha256,
             )
             for row in rows
@@ -164,10 +156,7 @@ class PreviewStore:
         query = sa.select(entries.c.seq, entries.c.coverage).where(entries.c.seq.in_(seqs))
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(entries.c.seq)).all()
-        return [
-            Seen(row.seq, row.coverage is None or codec.parse_coverage(row.coverage).complete, {})
-            for row in rows
-        ]
+        return [Seen(row.seq, row.coverage is None or row.coverage.complete, {}) for row in rows]
 
     def sizes(self, of: Of, seqs: Sequence[int]) -> dict[Kind, dict[int, int]]:
         """How many hashes of each kind each has, at most some thousand."""
@@ -176,7 +165,7 @@ class PreviewStore:
         found: dict[Kind, dict[int, int]] = {}
         with self._database.read() as connection:
             for seq, kind, count in connection.execute(query):
-                found.setdefault(Kind(kind), {})[seq] = count
+                found.setdefault(kind, {})[seq] = count
         return found
 
     def joined(self, of: Of, kind: Kind, seqs: Sequence[int]) -> list[EntrySignals]:
@@ -224,6 +213,6 @@ def _which(connection: sa.Connection, previewed: Previewed) -> sa.ColumnElement[
     query = sa.select(imports.c.seq, imports.c.state)
     row = connection.execute(query.where(imports.c.import_id == previewed.import_id)).one()
     own = sa.and_(entries.c.import_seq.is_not(None), entries.c.import_seq == row.seq)
-    if row.state == ImportState.WITHDRAWN:
+    if row.state is ImportState.WITHDRAWN:
         return own
-    return sa.and_(own, entries.c.state.in_([EntryState.PENDING, EntryState.ACTIVE]))
+    return sa.and_(own, entries.c.state.in_(NOT_ENDED))

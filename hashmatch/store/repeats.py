@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlalchemy as sa
+
 from hashmatch.errors import RequestIdReused
 from hashmatch.model.commands import Request
 
-__all__ = ["check"]
+__all__ = ["earlier"]
 
 
-def check(request: Request, fingerprint: str) -> None:
-    """Raises `RequestIdReused` if an earlier request of the same id had another ``fingerprint``."""
-    if fingerprint != request.fingerprint:
+def earlier(
+    connection: sa.Connection, query: sa.Select[Any], table: sa.Table, request: Request
+) -> sa.Row[Any] | None:
+    """The row of ``query`` whose ``table`` says that the same request made it; None if the request
+    is new. Raises `RequestIdReused` if an earlier request of the same id had another fingerprint.
+    """
+    row = connection.execute(query.where(table.c.request_id == request.request_id)).first()
+    if row is not None and row.fingerprint != request.fingerprint:
         raise RequestIdReused("request_id: it was used for another request; make a new one")
+    return row

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from hashmatch.errors import BankNotFound
+from hashmatch.errors import BankArchived, BankNotFound, EntryNotPending, SecondPersonNeeded
 from hashmatch.model.records import Bank, Entry, EntryRef, Page
 from hashmatch.model.signals import EntrySignals, Signals
-from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
-from hashmatch.store import codec
-from hashmatch.store.tables import banks, changes, entries
+from hashmatch.model.verdicts import Activation, BankState, EntryState, Kind
+from hashmatch.store.tables import banks, changes, entries, entry_signals
 
 __all__ = [
     "AT_ONCE",
     "IN_USE",
+    "NOT_ENDED",
+    "ROWS_AT_ONCE",
+    "check_approval",
     "find_bank",
     "key",
     "newest_revision",
+    "open_bank",
     "page",
     "select_banks",
     "select_entries",
+    "record",
+    "select_signals",
+    "signals_by_kind",
     "signals_values",
-    "thresholds_json",
+    "to_ref",
     "to_bank",
     "to_entry",
     "to_entry_signals",
@@ -38,8 +46,14 @@ T = TypeVar("T")
 # Databases take a limited number of parameters in one query; SQLite 32,766.
 AT_ONCE: Final = 1000
 
+# Of entries' hashes, an entry and kind each, when all are read.
+ROWS_AT_ONCE: Final = 5000
+
 # Of entries that are joined with their banks: those that can match.
 IN_USE: Final = sa.and_(entries.c.state == EntryState.ACTIVE, banks.c.state == BankState.ACTIVE)
+
+# States of entries that may still match or come to match.
+NOT_ENDED: Final = (EntryState.PENDING, EntryState.ACTIVE)
 
 _ACTIVE_ENTRIES = (
     sa.select(sa.func.count())
@@ -93,63 +107,79 @@ def find_bank(connection: sa.Connection, bank: str, *, counted: bool = False) ->
     return row
 
 
+def record(cls: type[T], row: sa.Row[Any], **other: object) -> T:
+    """A record whose fields are columns of a row, but for ``other`` ones. Raises
+    ``AttributeError`` if a field is neither.
+    """
+    names = (each.name for each in dataclasses.fields(cls) if each.name not in other)  # type: ignore[arg-type]
+    return cls(**{name: getattr(row, name) for name in names}, **other)
+
+
+def open_bank(connection: sa.Connection, bank: str) -> sa.Row[Any]:
+    """One that takes entries, by id or name. Raises `BankNotFound`, `BankArchived`."""
+    row = find_bank(connection, bank)
+    if row.state is BankState.ARCHIVED:
+        raise BankArchived(f"bank {row.name!r} is archived and takes no entries")
+    return row
+
+
+def check_approval(connection: sa.Connection, row: sa.Row[Any], actor: str, noun: str) -> None:
+    """Of a row of an entry or an import (``noun``) with its ``bank_id``. Raises `EntryNotPending`,
+    `SecondPersonNeeded`, `BankNotFound`, `BankArchived`.
+    """
+    if row.state.name != EntryState.PENDING.name:
+        raise EntryNotPending(
+            f"the {noun} is {row.state.name}; only one that is PENDING can be approved"
+        )
+    bank = open_bank(connection, row.bank_id)
+    # Where nobody is asked who he is, nobody is a second person.
+    if bank.activation is Activation.TWO_PERSON and row.proposed_by == actor:
+        raise SecondPersonNeeded(f"who proposed an {noun} cannot approve it; another person has to")
+
+
 def to_bank(row: sa.Row[Any]) -> Bank:
     """A row of `select_banks`."""
-    return Bank(
-        bank_id=row.bank_id,
-        name=row.name,
-        label=row.label,
-        action=Action(row.action),
-        thresholds={Kind(int(kind)): most for kind, most in row.thresholds.items()},
-        state=BankState(row.state),
-        revision=row.revision,
-        create_time=codec.from_ms(row.create_ms),
-        update_time=codec.from_ms(row.update_ms),
-        active_entries=row.active_entries,
-        activation=Activation(row.activation),
-        policy=codec.parse_policy(row.policy),
-    )
+    return record(Bank, row)
+
+
+def to_ref(row: sa.Row[Any]) -> EntryRef:
+    """The names of a row of `select_entries`."""
+    return record(EntryRef, row, label=row.label or row.bank_label)
 
 
 def to_entry(row: sa.Row[Any]) -> Entry:
     """A row of `select_entries`."""
-    return Entry(
-        ref=EntryRef(
-            entry_id=row.entry_id,
-            reference=row.reference,
-            label=row.label or row.bank_label,
-            bank_id=row.bank_id,
-            bank_name=row.bank_name,
-        ),
-        state=EntryState(row.state),
-        kinds=codec.parse_kinds(row.kinds),
-        coverage=None if row.coverage is None else codec.parse_coverage(row.coverage),
-        reasons=codec.parse_reasons(row.coverage_reasons),
-        duration_ms=row.duration_ms,
-        revision=row.revision,
-        create_time=codec.from_ms(row.create_ms),
-        update_time=codec.from_ms(row.update_ms),
-        provenance=codec.parse_provenance(row.provenance),
-        proposed_by=row.proposed_by,
-        approved_by=row.approved_by,
-        expire_time=None if row.expire_ms is None else codec.from_ms(row.expire_ms),
-        quarantine_time=(None if row.quarantine_ms is None else codec.from_ms(row.quarantine_ms)),
+    return record(Entry, row, ref=to_ref(row))
+
+
+def select_signals(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The hashes of some entries in order, to be read in parts by `signals_by_kind`."""
+    return (
+        sa.select(entries.c.bank_seq, *entry_signals.c)
+        .join(entry_signals, entry_signals.c.entry_seq == entries.c.seq)
+        .where(which)
+        .order_by(entries.c.seq)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
+
+
+def signals_by_kind(rows: sa.CursorResult[Any]) -> Iterator[EntrySignals]:
+    """Rows of `select_signals`, part by part."""
+    return itertools.chain.from_iterable(map(to_entry_signals, rows.partitions()))
 
 
 def to_signals(row: sa.Row[Any]) -> Signals:
     """A row of either table of signals."""
-    return Signals.from_columns(Kind(row.kind), row.digests, row.quality, row.pts_ms, row.view)
+    return Signals.from_columns(row.kind, row.digests, row.quality, row.pts_ms, row.view)
 
 
 def to_entry_signals(rows: Iterable[sa.Row[Any]]) -> list[EntrySignals]:
     """Rows of `entry_signals` with their ``bank_seq``, by kind."""
-    by_kind: dict[int, list[sa.Row[Any]]] = {}
+    by_kind: dict[Kind, list[sa.Row[Any]]] = {}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
     joined = []
-    for number, some in by_kind.items():
-        kind = Kind(number)
+    for kind, some in by_kind.items():
         counts = [len(row.quality) for row in some]
         joined.append(
             EntrySignals(
@@ -172,17 +202,12 @@ def signals_values(signals: Signals) -> dict[str, Any]:
     """The columns of a row of either table of signals."""
     digests, quality, pts_ms, view = signals.columns()
     return {
-        "kind": signals.kind.value,
+        "kind": signals.kind,
         "digests": digests,
         "quality": quality,
         "pts_ms": pts_ms,
         "view": view,
     }
-
-
-def thresholds_json(thresholds: Mapping[Kind, int]) -> dict[str, int]:
-    """As the JSON column has them."""
-    return {str(int(kind)): most for kind, most in sorted(thresholds.items())}
 
 
 def key(result: sa.CursorResult[Any]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -11,15 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import ScreeningNotFound
-from hashmatch.model.cases import CaseDecision
 from hashmatch.model.commands import Request
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
-from hashmatch.store import audit, codec, holding, repeats
-from hashmatch.store.database import Database
-from hashmatch.store.rows import page, signals_values, to_signals
+from hashmatch.store import audit, holding, repeats
+from hashmatch.store.database import Store
+from hashmatch.store.rows import page, record, signals_values, to_signals
 from hashmatch.store.tables import cases, judgements, screening_signals, screenings
+from hashmatch.store.types import from_ms, to_ms
 
 __all__ = ["ScreeningStore", "Stored"]
 
@@ -41,12 +40,8 @@ class Stored:
     seed: int | None = field(default=None, repr=False)
 
 
-class ScreeningStore:
+class ScreeningStore(Store):
     """Methods block; each is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        """``database`` is migrated."""
-        self._database = database
 
     def add(
         self,
@@ -69,18 +64,15 @@ class ScreeningStore:
                     screenings.insert()
                     .values(
                         screening_id=screening.screening_id,
-                        create_ms=_to_ms(screening.create_time),
+                        create_time=screening.create_time,
                         verdict=screening.verdict,
                         sha256=screening.media.sha256,
-                        media=codec.media_json(screening.media),
-                        coverage=codec.coverage_json(screening.coverage),
-                        coverage_reasons=codec.reasons_json(coverage_reasons),
-                        hash_versions={
-                            str(int(kind)): version
-                            for kind, version in screening.hash_versions.items()
-                        },
+                        media=screening.media,
+                        coverage=screening.coverage,
+                        coverage_reasons=coverage_reasons,
+                        hash_versions=screening.hash_versions,
                         caller=request.actor,
-                        seed=codec.seed_bytes(seed),
+                        seed=seed,
                         look_version=screening.look_version,
                     )
                     .returning(screenings.c.seq)
@@ -95,8 +87,8 @@ class ScreeningStore:
             return self._answer_or_raise(request)
         return replace(
             screening,
-            create_time=codec.from_ms(_to_ms(screening.create_time)),
-            judge_time=codec.from_ms(_to_ms(screening.judge_time)),
+            create_time=from_ms(to_ms(screening.create_time)),
+            judge_time=from_ms(to_ms(screening.judge_time)),
             case_id=case_id,
         )
 
@@ -112,7 +104,7 @@ class ScreeningStore:
                 # Judgements of one screening are numbered one by one.
                 connection.execute(this.with_for_update()).all()
                 newest = connection.execute(
-                    sa.select(sa.func.max(judgements.c.number)).where(
+                    sa.select(sa.func.max(judgements.c.judgement)).where(
                         judgements.c.screening_seq == seq
                     )
                 ).scalar_one()
@@ -133,13 +125,9 @@ class ScreeningStore:
 
     def answer_to(self, request: Request) -> Screening | None:
         """What a request was answered before; None if it is new. Raises `RequestIdReused`."""
-        query = _select().where(judgements.c.request_id == request.request_id)
         with self._database.read() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            return None
-        repeats.check(request, row.fingerprint)
-        return _to_screening(row)
+            row = repeats.earlier(connection, _select(), judgements, request)
+        return None if row is None else _to_screening(row)
 
     def get(self, screening_id: str, caller: str | None = None) -> Screening:
         """With its newest judgement; only if it is this caller's, where one is given. Raises
@@ -158,8 +146,7 @@ class ScreeningStore:
         screening, row = self._newest(screening_id, caller)
         with self._database.read() as connection:
             signals = _signals(connection, row.seq)
-        reasons = codec.parse_reasons(row.coverage_reasons)
-        return Stored(screening, signals, reasons, codec.parse_seed(row.seed))
+        return Stored(screening, signals, row.coverage_reasons, row.seed)
 
     def find_whole(self, sha256: bytes, look_version: str) -> Stored | None:
         """The newest screening of the same bytes that was looked at here, as a whole, and by this
@@ -176,8 +163,7 @@ class ScreeningStore:
             for row in rows:
                 screening = _to_screening(row)
                 if screening.coverage.complete and not screening.coverage.by_caller:
-                    signals, seed = _signals(connection, row.seq), codec.parse_seed(row.seed)
-                    return Stored(screening, signals, (), seed)
+                    return Stored(screening, _signals(connection, row.seq), (), row.seed)
         return None
 
     def list(
@@ -195,7 +181,7 @@ class ScreeningStore:
         if verdict is not None:
             query = query.where(screenings.c.verdict == verdict)
         if since_ms is not None:
-            query = query.where(screenings.c.create_ms >= since_ms)
+            query = query.where(screenings.c.create_time >= since_ms)
         if caller is not None:
             query = query.where(screenings.c.caller == caller)
         with self._database.read() as connection:
@@ -244,8 +230,8 @@ def _select() -> sa.Select[Any]:
 def _select_newest() -> sa.Select[Any]:
     newest = judgements.alias()
     return _select().where(
-        judgements.c.number
-        == sa.select(sa.func.max(newest.c.number))
+        judgements.c.judgement
+        == sa.select(sa.func.max(newest.c.judgement))
         .where(newest.c.screening_seq == screenings.c.seq)
         .scalar_subquery()
     )
@@ -254,40 +240,26 @@ def _select_newest() -> sa.Select[Any]:
 def _judgement(seq: int, request: Request, screening: Screening, number: int = 1) -> sa.Insert:
     return judgements.insert().values(
         screening_seq=seq,
-        number=number,
+        judgement=number,
         request_id=request.request_id,
         fingerprint=request.fingerprint,
-        at_ms=_to_ms(screening.judge_time),
+        judge_time=screening.judge_time,
         verdict=screening.verdict,
-        revision=screening.blocklist_revision,
-        reasons=codec.reasons_json(screening.reasons),
-        evidence=codec.evidence_json(screening.evidence),
-        unacted=codec.evidence_json(screening.unacted),
+        blocklist_revision=screening.blocklist_revision,
+        reasons=screening.reasons,
+        evidence=screening.evidence,
+        unacted=screening.unacted,
         elapsed_ms=screening.elapsed_ms,
     )
 
 
 def _to_screening(row: sa.Row[Any]) -> Screening:
-    judged = row._mapping
-    return Screening(
-        screening_id=row.screening_id,
-        verdict=Verdict(judged[judgements.c.verdict]),
-        reasons=codec.parse_reasons(row.reasons),
-        evidence=codec.parse_evidence(row.evidence),
-        unacted=codec.parse_evidence(row.unacted),
-        media=codec.parse_media(row.media, row.sha256),
-        coverage=codec.parse_coverage(row.coverage),
-        blocklist_revision=row.revision,
-        hash_versions=codec.parse_versions(row.hash_versions),
-        create_time=codec.from_ms(row.create_ms),
-        judge_time=codec.from_ms(row.at_ms),
-        judgement=row.number,
-        elapsed_ms=row.elapsed_ms,
+    return record(
+        Screening,
+        row,
+        verdict=row._mapping[judgements.c.verdict],
+        media=replace(row.media, sha256=row.sha256),
         case_id=row.case_id or "",
-        decision=None if row.decision is None else CaseDecision(row.decision),
         look_version=row.look_version or "",
+        evidence_withheld=False,
     )
-
-
-def _to_ms(instant: datetime.datetime) -> int:
-    return round(instant.timestamp() * 1000)

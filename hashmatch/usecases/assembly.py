@@ -12,9 +12,9 @@ from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.callers import CallerStore
 from hashmatch.store.cases import CaseStore
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
 from hashmatch.store.exports import ExportStore
-from hashmatch.store.history import History
 from hashmatch.store.imports import ImportStore
 from hashmatch.store.previews import PreviewStore
 from hashmatch.store.screenings import ScreeningStore

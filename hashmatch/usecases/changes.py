@@ -11,7 +11,7 @@ from hashmatch.model.callers import Caller
 from hashmatch.model.changes import Position
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.store.audit import Audit
-from hashmatch.store.history import History
+from hashmatch.store.changes import History
 from hashmatch.usecases.replica import Replica
 
 __all__ = ["Changes"]

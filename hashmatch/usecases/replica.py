@@ -32,14 +32,6 @@ _MOST_BEHIND: Final = 100_000
 _POLL_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.2
 
-# Changes after which other entries may be quarantined.
-_OF_QUARANTINE: Final = (
-    "entry_quarantined",
-    "entry_released",
-    "entries_withdrawn",
-    "bank_archived",
-)
-
 T = TypeVar("T")
 
 _log = logs.get_logger(__name__)
@@ -266,19 +258,19 @@ class Replica:
                 snapshot = snapshot.with_signals(signals)
             for change in changes:
                 snapshot = snapshot.with_bank(change.revision, change.bank_seq, change.bank)
-                if change.came:
+                if change.kind.brings:
                     snapshot = snapshot.with_entries(
                         change.revision, change.bank_seq, change.entries
                     )
-                elif change.what == "entries_withdrawn":
+                elif change.kind.takes and change.kind.is_of_many:
                     snapshot = snapshot.without_entries(
                         change.revision, self._store.left_by(change.revision), change.bank_seq
                     )
-                elif change.went and change.entry_seq is not None:
+                elif change.kind.takes and change.entry_seq is not None:
                     snapshot = snapshot.without_entry(
                         change.revision, change.entry_seq, change.bank_seq
                     )
-            if any(change.what in _OF_QUARANTINE or change.went for change in changes):
+            if any(change.kind.affects_quarantine for change in changes):
                 quarantined = self._store.quarantined()
                 snapshot = snapshot.with_quarantine(snapshot.revision, quarantined)
         return snapshot

@@ -37,7 +37,7 @@ from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Sc
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict, VerdictReason
 from hashmatch.store.audit import Audit
 from hashmatch.store.bulk import NewEntries
-from hashmatch.store.history import History
+from hashmatch.store.changes import History
 from hashmatch.usecases import exports
 from hashmatch.usecases.changes import Changes
 from hashmatch.v1 import screening_service_pb2 as pb

@@ -22,8 +22,8 @@ from hashmatch.model.changes import Position
 from hashmatch.model.records import Entry, Screening
 from hashmatch.model.verdicts import Action, EntryState, Verdict, VerdictReason
 from hashmatch.store.audit import Audit
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.databases import Postgres

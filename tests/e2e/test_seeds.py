@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 import socket
 import threading
@@ -22,7 +23,7 @@ from hashmatch import cli
 from hashmatch.client import Client
 from hashmatch.errors import HashmatchError, RequestIdReused, ScreeningNotFound
 from hashmatch.model.callers import Role, new_token
-from hashmatch.model.records import Screening
+from hashmatch.model.records import Coverage, Screening
 from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.store.database import Database
 from hashmatch.store.tables import metadata, screenings
@@ -34,7 +35,7 @@ from hashmatch.v1 import review_service_pb2 as review_pb
 from hashmatch.v1 import screening_service_pb2 as screening_pb
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
-from tests.databases import SERVED, postgres
+from tests.databases import SERVED, kept, postgres
 from tests.support import clip, image, new_id, signals
 
 CLIP = clip([1, 2, 3, 4])
@@ -202,9 +203,9 @@ def test_a_seed_is_told_nowhere(server: tuple[RunningServer, str], tmp_path: Pat
         seeds = {row.screening_id: row.seed for row in rows if row.seed is not None}
         others = [
             each
-            for table in metadata.sorted_tables
+            for table in map(kept, metadata.sorted_tables)
             for each in connection.execute(
-                sa.select(*(column for column in table.columns if column is not screenings.c.seed))
+                sa.select(*(column for column in table.columns if column.name != "seed"))
             )
         ]
     database.close()
@@ -280,7 +281,7 @@ def test_a_screening_is_repeated_by_its_seed(
     with database.write() as connection:
         mine = screenings.c.screening_id == made.screening_id
         connection.execute(screenings.update().where(mine).values(seed=None))
-        changed = {**_coverage(connection, again), "frames_decoded": 1}
+        changed = dataclasses.replace(_coverage(connection, again), frames_decoded=1)
         theirs = screenings.c.screening_id == again.screening_id
         connection.execute(screenings.update().where(theirs).values(coverage=changed))
     database.close()
@@ -288,11 +289,9 @@ def test_a_screening_is_repeated_by_its_seed(
     assert b"amiss other frames" in repeated(again.screening_id, file)
 
 
-def _coverage(connection: sa.Connection, screening: Screening) -> dict[str, object]:
+def _coverage(connection: sa.Connection, screening: Screening) -> Coverage:
     mine = screenings.c.screening_id == screening.screening_id
-    found: dict[str, object] = connection.execute(
-        sa.select(screenings.c.coverage).where(mine)
-    ).scalar_one()
+    found: Coverage = connection.execute(sa.select(screenings.c.coverage).where(mine)).scalar_one()
     return found
 
 

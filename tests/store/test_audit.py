@@ -12,8 +12,8 @@ from hashmatch.model.verdicts import Action, BankState, Kind
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.store.tables import audit, changes
 from tests.support import new_request, signals
 

@@ -27,11 +27,12 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model import ids
+from hashmatch.model.changes import ChangeKind
 from hashmatch.model.commands import BankEdit, NewEntry, Request
 from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
-from hashmatch.store import change_log
+from hashmatch.store import rows
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
@@ -497,7 +498,7 @@ def test_changes_are_told_in_order(filled: BlocklistStore) -> None:
     filled.update_bank(new_request(), "first", "", BankEdit(action=Action.REVIEW))
     filled.withdraw_entry(new_request(), entry.ref.entry_id)
     told = filled.changes_since(0, 100)
-    assert [change.what for change in told] == [
+    assert [change.kind for change in told] == [
         "bank_created",
         "entry_created",
         "bank_updated",
@@ -519,8 +520,8 @@ def test_a_withdrawal_is_told_once(filled: BlocklistStore) -> None:
     filled.withdraw_entry(new_request(), entry.ref.entry_id)
     again = filled.withdraw_entry(new_request(), entry.ref.entry_id)
     assert again.state is EntryState.WITHDRAWN
-    told = [change.what for change in filled.changes_since(0, 100)]
-    assert told.count("entry_withdrawn") == 1
+    told = [change.kind for change in filled.changes_since(0, 100)]
+    assert told.count(ChangeKind.ENTRY_WITHDRAWN) == 1
 
 
 Hashes = dict[tuple[int, int, Kind], tuple[bytes, bytes, list[int]]]
@@ -552,7 +553,7 @@ def test_loading_gives_what_can_match(
     store: BlocklistStore, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """A server would start without some entry, and let it pass."""
-    monkeypatch.setattr(change_log, "_ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(rows, "ROWS_AT_ONCE", at_once)
     assert loaded(store) == (0, [], {})
     banks = [make_bank(store, name) for name in ("one", "two")]
     hashes = [[signals(n, n + 1), signals(n + 50, 1, Kind.SHA256)] for n in range(4)]
@@ -574,7 +575,7 @@ def test_loading_is_of_one_revision(
     store: BlocklistStore, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entry that comes while a server loads would be in the index twice, or never."""
-    monkeypatch.setattr(change_log, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(rows, "ROWS_AT_ONCE", 1)
     for number in range(3):
         make_entry(store, bank, given=[signals(number)])
     with store.load() as active:
@@ -653,7 +654,7 @@ def test_many_entries_at_once_are_like_those_that_came_alone(
         )
     assert [store.get_bank(name).active_entries for name in ("one", "two")] == [count + 2, count]
     [change] = store.changes_since(before.revision, 1)
-    assert (change.what, change.entries, change.entry_seq) == ("entries_created", count, None)
+    assert (change.kind, change.entries, change.entry_seq) == ("entries_created", count, None)
     # Withdrawn or not, they are what came with it.
     store.withdraw_entry(new_request(), made[0].ref.entry_id)
     with store.signals_of([change]) as parts:

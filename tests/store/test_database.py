@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import StoreUnavailable
 from hashmatch.model.records import BankPolicy, Coverage, KindCount
-from hashmatch.model.verdicts import EntryState, Kind, Verdict
+from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.cases import CaseStore
 from hashmatch.store.database import Database
@@ -34,7 +34,8 @@ from hashmatch.store.tables import (
     metadata,
     screenings,
 )
-from tests.databases import BACKENDS, unmigrated
+from hashmatch.store.types import from_ms
+from tests.databases import BACKENDS, kept, unmigrated
 
 SECRET = "5ec2e7d16e57"
 
@@ -42,12 +43,12 @@ BANK = {
     "bank_id": "bnk_1",
     "name": "a",
     "label": SECRET,
-    "action": 1,
-    "thresholds": {"1": 31},
-    "state": 1,
+    "action": Action.REVIEW,
+    "thresholds": {Kind.PDQ: 31},
+    "state": BankState.ACTIVE,
     "revision": 1,
-    "create_ms": 0,
-    "update_ms": 0,
+    "create_time": from_ms(0),
+    "update_time": from_ms(0),
 }
 
 
@@ -252,11 +253,12 @@ def test_writers_wait_for_each_other(database: Database) -> None:
 def test_rows_belong_to_something(database: Database) -> None:
     """An entry without a bank would match under no policy."""
     orphan = {
-        **{key: BANK[key] for key in ("label", "state", "revision", "create_ms", "update_ms")},
+        **{key: BANK[key] for key in ("label", "revision", "create_time", "update_time")},
         "entry_id": "ent_1",
         "bank_seq": 7,
         "reference": "",
-        "kinds": [],
+        "state": EntryState.ACTIVE,
+        "kinds": (),
         "duration_ms": 0,
     }
     with pytest.raises(IntegrityError), database.write() as connection:
@@ -361,12 +363,14 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
         hashes = {"digests": bytes(32), "quality": b"d", "pts_ms": bytes(8), "view": b"\x08"}
         with database.write() as connection:
             connection.execute(banks.insert().values(**{**BANK, "seq": 3}))
-            connection.execute(entries.insert().values(**entry))
+            connection.execute(kept(entries).insert().values(**entry))
             # The other is a square without a place, as there were once.
             for kind in (1, 6):
                 connection.execute(entry_signals.insert().values(entry_seq=7, kind=kind, **hashes))
             connection.execute(
-                changes.insert().values(
+                kept(changes)
+                .insert()
+                .values(
                     revision=2,
                     at_ms=0,
                     what="entry_created",
@@ -379,8 +383,8 @@ def test_what_was_stored_by_the_first_version_is_kept(backend: str, tmp_path: Pa
             )
         database.migrate()
         store = BlocklistStore(database)
-        kept = store.get_entry("ent_1")
-        assert (kept.ref.reference, kept.kinds) == ("case 12", (KindCount(Kind.PDQ, 1, 1),))
+        entry_1 = store.get_entry("ent_1")
+        assert (entry_1.ref.reference, entry_1.kinds) == ("case 12", (KindCount(Kind.PDQ, 1, 1),))
         with store.load() as active:
             assert active.revision == 2
             assert [part.entry.tolist() for part in active.signals] == [[7]]
@@ -411,13 +415,15 @@ def test_a_server_of_the_version_before_goes_on_writing_screenings(
     reasons = [{"code": 3, "detail": "nothing matched"}]
     with unmigrated(backend, tmp_path) as database:
         database.migrate()
-        assert set(before) | {"seq", "seed", "look_version"} == set(screenings.columns.keys())
+        assert set(before) | {"seq", "seed", "look_version"} == set(kept(screenings).columns.keys())
         with database.write() as connection:
             seq = connection.execute(
-                screenings.insert().values(before).returning(screenings.c.seq)
+                kept(screenings).insert().values(before).returning(screenings.c.seq)
             ).scalar_one()
             connection.execute(
-                judgements.insert().values(
+                kept(judgements)
+                .insert()
+                .values(
                     screening_seq=seq,
                     number=1,
                     request_id="r",
@@ -455,7 +461,9 @@ def test_what_was_held_back_before_there_were_cases_has_one(backend: str, tmp_pa
                 )
                 for number in (1, 2):
                     connection.execute(
-                        judgements.insert().values(
+                        kept(judgements)
+                        .insert()
+                        .values(
                             screening_seq=seq,
                             number=number,
                             request_id=f"{seq} {number}",

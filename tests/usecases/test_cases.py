@@ -30,6 +30,7 @@ from hashmatch.store.cases import CaseStore, case_of
 from hashmatch.store.database import Database
 from hashmatch.store.screenings import ScreeningStore
 from hashmatch.store.tables import entries
+from hashmatch.store.types import from_ms
 from tests.databases import BACKENDS, migrated
 from tests.support import new_request, signals
 
@@ -327,7 +328,7 @@ def test_an_entry_whose_time_is_over_lets_go(stored: Stored) -> None:
     blocked = stored.screening(entry)
     stored.blocklist.quarantine_entry(entry_id, {})
     with stored.database.write() as connection:
-        connection.execute(entries.update().values(expire_ms=1))
+        connection.execute(entries.update().values(expire_time=from_ms(1)))
     assert stored.blocklist.expire_entries(2) == 1
     assert stored.case(blocked).type is CaseType.REOPENED
     (flood,) = stored.cases.list(0, 9, None, CaseType.FLOOD, None).items

@@ -19,8 +19,8 @@ from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.usecases import changes
 from hashmatch.usecases.changes import Changes
 from hashmatch.usecases.replica import Replica

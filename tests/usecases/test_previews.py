@@ -214,7 +214,7 @@ async def test_what_cannot_be_compared_is_said(given: Given) -> None:
         connection.execute(
             screenings.update()
             .where(screenings.c.screening_id == old.screening_id)
-            .values(hash_versions={str(int(Kind.PDQ)): "0", str(int(Kind.SHA256)): "1"})
+            .values(hash_versions={Kind.PDQ: "0", Kind.SHA256: "1"})
         )
     both = await given.entry(bank, signals(4), signals(99, 1, Kind.SHA256))
     found = (await given.preview(both)).screenings

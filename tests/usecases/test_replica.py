@@ -26,8 +26,8 @@ from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.store.tables import changes, entries, entry_signals
 from hashmatch.usecases import replica as replica_module
 from hashmatch.usecases.replica import Replica

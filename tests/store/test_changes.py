@@ -14,12 +14,13 @@ from hashmatch.model.changes import Position
 from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import BlocklistChange
 from hashmatch.model.verdicts import Action, BankState, ChangeType, EntryState, Kind
-from hashmatch.store import history as history_module
+from hashmatch.store import changes as changes_module
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
+from hashmatch.store.changes import History
 from hashmatch.store.database import Database
-from hashmatch.store.history import History
 from hashmatch.store.tables import changes
+from hashmatch.store.types import from_ms
 from tests.databases import migrated
 from tests.support import new_request, signals
 
@@ -166,7 +167,7 @@ def test_old_changes_are_forgotten(
     history: History, store: BlocklistStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log would grow for ever; or who was away too long would miss what was deleted."""
-    monkeypatch.setattr(history_module, "_DELETED_AT_ONCE", 2)
+    monkeypatch.setattr(changes_module, "_DELETED_AT_ONCE", 2)
     whole = told(history)
     newest = store.revision()
     assert history.compact(0) == 0
@@ -203,7 +204,9 @@ def test_only_what_is_old_is_forgotten(
     [moment] = {round(each.time.timestamp() * 1000) for each in told(history)[-1:]}
     with database.write() as connection:
         connection.execute(
-            changes.update().where(changes.c.revision <= 3).values(at_ms=moment - 10_000_000)
+            changes.update()
+            .where(changes.c.revision <= 3)
+            .values(time=from_ms(moment - 10_000_000))
         )
     # A clock that was set back for a while deletes nothing out of turn.
     assert history.compact(moment - 5_000_000) == 3
