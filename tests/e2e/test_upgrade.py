@@ -25,8 +25,9 @@ def verdict(answer: str) -> tuple[int, list[int], list[tuple[str, int]]]:
     nearly.
     """
     screening = pb.Screening.FromString(bytes.fromhex(answer))
+    reasons = [each.code for each in screening.reasons]
     evidence = [(each.entry.entry_id, each.distance) for each in screening.evidence]
-    return screening.verdict, [reason.code for reason in screening.reasons], evidence
+    return screening.verdict, reasons, evidence
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda each: each.name)
@@ -40,9 +41,12 @@ def test_an_upgrade_changes_nothing_that_is_stored(release: Path, tmp_path: Path
         found = zip(judged(server.address), answers["judged"], strict=True)
     differing = [(verdict(now), verdict(then)) for now, then in found if now != then]
     for now, then in differing:
-        if now[1] == [pb.VERDICT_REASON_LOOK_VERSION_CHANGED]:
-            # What an older version let pass is not confirmed without being looked at again.
+        # What an older version let pass is not confirmed without being looked at again.
+        changed = pb.VERDICT_REASON_LOOK_VERSION_CHANGED
+        if now[1] == [changed]:
             assert (now[0], then[0]) == (pb.VERDICT_INCONCLUSIVE, pb.VERDICT_NO_MATCH)
+        elif now[1][-1:] == [changed]:
+            assert (now[0], now[1][:-1], now[2]) == then
         else:
             assert now == then
     assert "index_file_unusable" not in server.log.read_text()

@@ -61,7 +61,7 @@ KEPT: list[tuple[sa.types.TypeEngine[Any], Any, Any]] = [
         Json(Provenance),
         Provenance("a", "b", Category.CSAM_A1, 3, "c", "en"),
         '{"source": "a", "legal_basis": "b", "category": 1, "severity": 3, "note": "c", '
-        '"language": "en"}',
+        '"language": "en", "confirmed": false}',
     ),
     (
         Json(MediaInfo, without="sha256"),
