@@ -10,7 +10,9 @@ import functools
 import io
 import linecache
 import os
+import secrets
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -294,6 +296,9 @@ def sqlite(folder: Path) -> Database:
     new = not path.exists()
     if new:
         shutil.copyfile(_migrated_file(), path)
+        # Each store has a name of its own, which migrating gives it.
+        with contextlib.closing(sqlite3.connect(path)) as copy, copy:
+            copy.execute("UPDATE store SET store_id = ?", [secrets.token_hex(16)])
     database = Database(f"sqlite:///{path}")
     if not new:
         database.migrate()
