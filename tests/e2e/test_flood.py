@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,11 +16,10 @@ from hashmatch.errors import HashmatchError
 from hashmatch.model.verdicts import Action, Verdict
 from hashmatch.server.grpc.server import OPTIONS
 from tests.conftest import RunningServer, serving
-from tests.support import clip, image, reencoded
+from tests.support import TORTURE, clip, image, reencoded
 
-LONG = os.environ.get("HASHMATCH_TORTURE") == "1"
 # Twice as many uploads as a server has room for, and four times as many as a caller may have.
-UPLOADS = 2000 if LONG else 600
+UPLOADS = 2000 if TORTURE else 600
 
 
 @pytest.fixture(scope="module")
@@ -123,5 +121,5 @@ async def waits_for_long() -> None:
     await server.stop(None)
 
 
-if LONG:  # It takes 32 seconds of nothing but waiting.
+if TORTURE:  # It takes 32 seconds of nothing but waiting.
     test_a_call_that_waits_for_long_is_not_cancelled = waits_for_long

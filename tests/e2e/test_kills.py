@@ -27,10 +27,10 @@ from hashmatch.store.database import Database
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.databases import Postgres
-from tests.support import descendants, image, new_id, signals
+from tests.support import TORTURE, descendants, image, new_id, signals
 
 # A few in the suite; by ``make torture`` two hundred in all.
-KILLS = 70 if os.environ.get("HASHMATCH_TORTURE") == "1" else 3
+KILLS = 70 if TORTURE else 3
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
 import uuid
@@ -23,8 +22,9 @@ from hashmatch.model.verdicts import Action, Kind, Part, Verdict
 from hashmatch.v1 import screening_service_pb2 as pb
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
+from tests.support import TORTURE
 
-PROBES = 100_000 if os.environ.get("HASHMATCH_TORTURE") == "1" else 800
+PROBES = 100_000 if TORTURE else 800
 AT_ONCE = 60
 TICK_SECONDS = 0.1
 

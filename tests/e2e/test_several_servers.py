@@ -23,10 +23,10 @@ from hashmatch.store.database import Database
 from hashmatch.wire.signals import signals_to_wire
 from tests.conftest import RunningServer, serving
 from tests.databases import Postgres
-from tests.support import image, new_request
+from tests.support import TORTURE, image, new_request
 
 # What servers tell each other does not depend on how much they hold; the long form has a million.
-ENTRIES = 1_000_000 if os.environ.get("HASHMATCH_TORTURE") == "1" else 10_000
+ENTRIES = 1_000_000 if TORTURE else 10_000
 STALE_SECONDS = 2.0
 
 

@@ -37,7 +37,7 @@ from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
 from hashmatch.store.database import Database
 from hashmatch.store.tables import changes, entries, entry_signals
-from tests.databases import BACKENDS, migrated, unmigrated, url_of
+from tests.databases import BACKENDS, migrated, url_of
 from tests.support import PATIENT, any_signals, new_request, signals
 
 THRESHOLDS = {Kind.SHA256: 0, Kind.PDQ: 31}
@@ -741,6 +741,5 @@ def test_whoever_listens_is_woken(store: BlocklistStore, database: Database, ban
 def test_each_store_has_a_name_of_its_own(store: BlocklistStore, tmp_path: Path) -> None:
     """A server would take the index file of another store for its own."""
     (tmp_path / "other").mkdir()
-    with unmigrated("sqlite", tmp_path / "other") as other:
-        other.migrate()  # `migrated` copies a store, with its name.
+    with migrated("sqlite", tmp_path / "other") as other:
         assert BlocklistStore(other).store_id() != store.store_id() == store.store_id()
