@@ -25,7 +25,7 @@ def report() -> Report:
         np.asarray(Image.fromarray(picture(seed)).convert("RGB").resize((320, 240)))
         for seed in range(8)
     ]
-    return evaluate(3, photographs, seed=5, encodings=("jpeg",))
+    return evaluate(3, (photographs[:4], photographs[4:]), seed=5, encodings=("jpeg",))
 
 
 def total(report: Report) -> Counts:

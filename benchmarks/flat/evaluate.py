@@ -79,13 +79,13 @@ class Looked:
 
 def evaluate(
     each: int,
-    photographs: Sequence[RGB],
+    photographs: tuple[Sequence[RGB], Sequence[RGB]],
     *,
     seed: int = 0,
     encodings: Iterable[str] = ENCODINGS,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Draws ``each`` of every sort; those that are not flat are left out. ``tell`` hears how many
+    """Draws ``each`` of every sort, see `pictures`; those that are not flat are left out. ``tell`` hears how many
     were looked at.
     """
     report = Report()
@@ -168,7 +168,9 @@ def screened(
     matches = [found for one in signals if len(found := snapshot.search(one))]
     flat = [snapshot.search_flat(one) for one in signals if one.kind is Kind.PDQ]
     together = policy.Found.of(matches, signals, snapshot, flat[0] if flat else None)
-    return policy.judge(together.evidence(names, b""), reasons)
+    obscure = sum(snapshot.obscure(one) for one in signals if one.kind is Kind.PDQ)
+    doubts = (*reasons, *policy.flat_doubts(obscure))
+    return policy.judge(together.evidence(names, b""), doubts)
 
 
 def _look(file: bytes, job: Job) -> Looked:

@@ -54,23 +54,23 @@ class Picture(NamedTuple):
     rgb: RGB
 
 
-def pictures(each: int, photographs: Sequence[RGB], seed: int = 0) -> Iterator[Picture]:
+def pictures(
+    each: int, photographs: tuple[Sequence[RGB], Sequence[RGB]], seed: int = 0
+) -> Iterator[Picture]:
     """So many of each of `SORTS`; dark rooms and blurred walls are made of ``photographs`` (RGB
-    uint8 ``[h, w, 3]``), and left out where there are none: those of even layouts of the first
-    half, the others of the second, so that they show other things. The same ones for the same seed.
+    uint8 ``[h, w, 3]``), and left out where there are none: layouts of even numbers of the first
+    half, the others of the second, which show other things. The same ones for the same seed.
     """
-    half = len(photographs) // 2
-    halves = photographs[:half], photographs[half:]
     layout = 0
     for number, (sort, draw) in enumerate(SORTS.items()):
-        if sort in _OF_PHOTOGRAPHS and not photographs:
+        if sort in _OF_PHOTOGRAPHS and not all(photographs):
             continue
         for count in range(each):
             if sort not in _OF_WORDS or count % _OF_ONE_LAYOUT == 0:
                 layout += 1
             of_layout = np.random.default_rng([seed, number, layout])
             words = np.random.default_rng([seed, number, layout, count])
-            yield Picture(sort, layout, draw(of_layout, words, halves[layout % 2]))
+            yield Picture(sort, layout, draw(of_layout, words, photographs[layout % 2]))
 
 
 def _size(rng: Rng, sizes: Sequence[tuple[int, int]] = _SIZES) -> tuple[int, int]:

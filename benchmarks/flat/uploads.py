@@ -36,6 +36,14 @@ def _cut(rgb: RGB, rng: Rng) -> bytes:
     return _saved(cut, "JPEG", quality=int(rng.integers(60, 91)))
 
 
+def _uneven(rgb: RGB, rng: Rng) -> bytes:
+    """Half a percent to three cut off, of each side another, as JPEG of quality 30 to 90."""
+    above, below = (round(float(rng.uniform(0.005, 0.03)) * rgb.shape[0]) for _ in range(2))
+    left, right = (round(float(rng.uniform(0.005, 0.03)) * rgb.shape[1]) for _ in range(2))
+    cut = rgb[above : rgb.shape[0] - below, left : rgb.shape[1] - right]
+    return _saved(Image.fromarray(cut), "JPEG", quality=int(rng.integers(30, 91)))
+
+
 def _film(rgb: RGB, rng: Rng) -> bytes:
     """A second of H.264, crf 18 to 35."""
     height, width = (side - side % 2 for side in rgb.shape[:2])
@@ -61,4 +69,5 @@ ENCODINGS: Final[Mapping[str, Callable[[RGB, Rng], bytes]]] = {
     "jpeg": _jpeg,
     "film": _film,
     "cut": _cut,
+    "uneven": _uneven,
 }

@@ -19,9 +19,10 @@ __all__ = ["Clock", "as_told"]
 # after the first.
 _TICK_SECONDS: Final = 0.1
 
-# Reasons whose details tell of the blocklist, not of the media.
+# Reasons whose details tell of the blocklist, or may: flat frames may be held for coming near it.
 _OF_BLOCKLIST: Final = frozenset(
     {
+        VerdictReason.ALL_FRAMES_FLAT,
         VerdictReason.BLOCKLIST_EMPTY,
         VerdictReason.BLOCKLIST_STALE,
         VerdictReason.KIND_MISSING,

@@ -299,7 +299,9 @@ def _check_policy(policy: BankPolicy | None, action: Action) -> None:
 def _nothing_shown(coverage: Coverage) -> Reason:
     """Why media without fault has no hash to match by."""
     if coverage.frames_flat:
-        return Reason(VerdictReason.ALL_FRAMES_FLAT, "it shows one colour and nothing else")
+        return Reason(
+            VerdictReason.ALL_FRAMES_FLAT, "it shows one colour or bars, and nothing else"
+        )
     return Reason(VerdictReason.NO_FRAMES, "no frames")
 
 

@@ -308,7 +308,8 @@ class Screenings:
     async def _judge(self, search: _Search, doubts: Sequence[Reason], sha256: bytes) -> Judgement:
         found = await asyncio.to_thread(search.found)
         evidence = found.evidence(await self._replica.entry_refs(found.entries), sha256)
-        return policy.judge(evidence, doubts)
+        obscure = await asyncio.to_thread(search.obscure)
+        return policy.judge(evidence, (*doubts, *policy.flat_doubts(obscure)))
 
 
 def _owner(caller: Caller) -> str | None:
@@ -378,6 +379,10 @@ class _Search:
         """All that was found, when all of the media is here. Takes its time."""
         flat = [self.snapshot.search_flat(each) for each in Signals.concatenate(self._whole)]
         return policy.Found.of(self.matches, self.squares, self.snapshot, flat[0] if flat else None)
+
+    def obscure(self) -> int:
+        """How many frames cannot be told from those of the blocklist: see `Snapshot.obscure`."""
+        return sum(self.snapshot.obscure(each) for each in Signals.concatenate(self._whole))
 
 
 def _kind_doubts(

@@ -50,7 +50,9 @@ class Tally:
     frames_decoded: int = 0
     frames_hashed: int = 0
     frames_flat: int = 0
-    frames_plain: int = 0  # Of those, the ones of one colour; not counted once one is not flat.
+    frames_plain: int = (
+        0  # Of those, the ones that `is_plain` says show nothing; not counted once one is not flat.
+    )
     frames_failed: int = 0
     frames_lost: int = 0  # Went into the decoder, and did not come out.
     largest_gap_ms: int = 0

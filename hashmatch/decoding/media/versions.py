@@ -30,7 +30,7 @@ SAMPLER_VERSION: Final = 4
 
 # Raised when other parts of a frame may be hashed: what lies within borders, insets, where squares
 # are sought and how often (`engine.sampling.views`, `insets`; `decoding.worker.inspect`).
-VIEWS_VERSION: Final = 2  # 2: qualities of flat frames say whether their hashes are steady.
+VIEWS_VERSION: Final = 3  # 2: qualities of flat frames are graded; 3: readings of unsteady ones.
 
 # What Pillow decodes with, as it names it; others of its features draw letters and windows.
 _OF_PILLOW: Final = (

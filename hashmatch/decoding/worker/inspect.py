@@ -82,13 +82,13 @@ def inspect(source: Source, job: Job, emit: Emit, observe: Observe = _ignore) ->
         if within is not None:
             total.add_reason(VerdictReason.UNSEEN_MEDIA, f"to other programs it is {within}")
     total = total.joined(outside)
-    # Frames of one colour show nothing that could be prohibited.
+    # Frames of one colour, and bars, show nothing that could be prohibited.
     obscure = total.frames_flat - total.frames_plain
     if not total.reasons and obscure and total.frames_hashed == total.frames_flat:
         total.add_reason(
             VerdictReason.ALL_FRAMES_FLAT,
             f"{obscure} of {total.frames_hashed} frames have too little in them to be told from "
-            f"others, the rest are of one colour",
+            f"others, the rest show one colour or bars",
         )
     return summary(total)
 
@@ -163,9 +163,7 @@ class _Hasher:
     def __init__(self, job: Job, tally: Tally, emit: Emit, observe: Observe) -> None:
         self._job, self._tally = job, tally
         self._emit, self._observe = emit, observe
-        # What a hash has to have to be matched: other kinds than PDQ are not searched where flat.
-        judges_flat = Kind.PDQ in job.kinds and Kind.PHASH not in job.kinds
-        self._least_quality = steady.STEADY_QUALITY if judges_flat else pdq.MIN_QUALITY
+        self._least_quality = _least_quality(job)
         self._looks = any(not kind.exact for kind in job.kinds)
         self._whole_kinds = frozenset(job.kinds) - {Kind.PDQ_PATCH}
         self._shown: dict[tuple[int, Part], _Shown] = {}
@@ -175,7 +173,7 @@ class _Hasher:
         self._hashed: set[tuple[int, int]] = set()
         self._flat: set[tuple[int, int]] = set()
         self._rich_on_white: set[tuple[int, int]] = set()
-        # Those that are flat and not of one colour, on some ground.
+        # Those that are flat and show more than a colour or bars, on some ground.
         self._obscure: set[tuple[int, int]] = set()
 
     def look(self, batch: FrameBatch) -> None:
@@ -306,6 +304,15 @@ class _Hasher:
             return []
         frame, shown.left_out = shown.left_out.frame, None
         return hash_frames(frame, (Kind.PDQ_PATCH,), turns=self._job.turns)
+
+
+def _least_quality(job: Job) -> int:
+    """What a hash has to have to be compared: other kinds than PDQ are not where a frame is flat,
+    and readings of it are of uploads alone.
+    """
+    if Kind.PDQ not in job.kinds or Kind.PHASH in job.kinds:
+        return pdq.MIN_QUALITY
+    return min(steady.READING_QUALITIES) if job.turns else steady.STEADY_QUALITY
 
 
 def _sketch(batch: FrameBatch) -> int:

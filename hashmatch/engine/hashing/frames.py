@@ -50,10 +50,11 @@ class FrameBatch:
         return self._grids[0]
 
     def is_plain(self) -> bool:
-        """True if a batch of one frame is known to show nothing but a colour, see `plain`."""
+        """True if a batch of one frame is known to show nothing, see `plain`."""
         if self.colours is None:
             return False
-        if self.full_luma is None and not plain.is_smooth(self.grids()[0] * np.float32(self.gain)):
+        grid = self.grids()[0] * np.float32(self.gain)
+        if self.full_luma is None and not plain.may_be_plain(grid):
             return False
         luma = self.luma if self.full_luma is None else self.full_luma
         return plain.is_plain(luma[0], self.gain, self.colours())
@@ -95,7 +96,8 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, for pHash too; below `pdq.MIN_QUALITY` it is graded (`steady`). What lies
+    quality is PDQ's, for pHash too; below `pdq.MIN_QUALITY` it is graded (`steady`), and where it
+    says that a hash is not steady, two readings of each turn follow. What lies
     within a border, or is an inset, is hashed by PDQ alone: other kinds are of whole frames, as in
     the lists that have them.
 
@@ -112,8 +114,8 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
     if not wanted & {Kind.PDQ, Kind.PHASH}:
         return squares
     count = len(Turn) if turns else 1
-    digests, quality = pdq.of_reduced(batch.grids(), gain=batch.gain, turns=count)
-    quality = steady.graded(batch.grids(), quality, batch.gain)
+    digests, own_quality = pdq.of_reduced(batch.grids(), gain=batch.gain, turns=count)
+    quality = steady.graded(batch.grids(), own_quality, batch.gain)
     hashed = []
     if Kind.PDQ in wanted:
         hashed.append(
@@ -125,6 +127,8 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.tile(_views(batch.part, count), len(quality)),
             )
         )
+        if turns and batch.part is not Part.INSET:
+            hashed += _readings(batch, digests, own_quality)
     if Kind.PHASH in wanted and batch.part not in _WITHIN:
         from hashmatch.engine.hashing import phash  # Loads Pillow and SciPy: only where it is used.
 
@@ -142,6 +146,31 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
             )
         )
     return hashed + squares
+
+
+def _readings(
+    batch: FrameBatch, digests: npt.NDArray[np.uint8], quality: npt.NDArray[np.uint8]
+) -> list[Signals]:
+    """Those of each frame whose hashes ``digests`` uint8 ``[n, turns, 32]`` are not steady; see
+    `steady.readings`.
+    """
+    found = []
+    views = _views(batch.part, digests.shape[1])
+    for number in np.flatnonzero(quality <= steady.MOST_QUALITY):
+        grid, own = batch.grids()[number], digests[number]
+        grain = steady.grain_of(batch.luma[number], batch.gain)
+        made = steady.readings(grid, own, batch.gain, grain)
+        found += [
+            Signals(
+                Kind.PDQ,
+                reading,
+                np.full(len(reading), reading_quality, np.uint8),
+                np.repeat(batch.pts_ms[number], len(reading)),
+                views,
+            )
+            for reading, reading_quality in zip(made, steady.READING_QUALITIES, strict=False)
+        ]
+    return found
 
 
 def _are_rich(luma: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

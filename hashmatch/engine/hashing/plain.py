@@ -1,9 +1,12 @@
-"""Whether a plane shows anything at all: one colour, also one that fades into another, does not.
+"""Whether a plane shows anything at all: one colour, also one that fades into another, does not,
+nor do bars, and a handful of pixels.
 
-What a person can make out on a screen must never be called plain. A step of one level of 255 is
+No shape that a person can make out on a screen must be called plain. A step of one level of 255 is
 about the least that is seen (1.7 % of the light of a middle grey); so a plane is plain only if no
-part of it is further than that from a smooth surface, and its grain is fine and faint everywhere:
-grain that is stronger here than there draws a picture too.
+part of it is further than that from a smooth surface, or from one line over and over, and its grain
+is fine and faint everywhere: grain that is stronger here than there draws a picture too.
+
+Of bars a hash says nothing at all: PDQ leaves out the frequencies that are of one axis alone.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy.typing as npt
 
 from hashmatch.engine.hashing import pdq
 
-__all__ = ["is_plain", "is_smooth"]
+__all__ = ["is_plain", "may_be_plain"]
 
 # Levels of 255 that a part of the frame, as large as PDQ looks at, may be from the surface. Red,
 # green and blue may be somewhat more while the luma is not: encoders keep them less exactly, a step
@@ -40,27 +43,33 @@ _Floats = npt.NDArray[np.float32]
 
 
 def is_plain(luma: _Plane, gain: float, colours: Sequence[_Plane]) -> bool:
-    """True if nobody sees anything in a frame but a colour, or one that fades.
+    """True if nobody sees anything in a frame but a colour, one that fades, bars, or a handful of
+    pixels.
 
     ``luma`` ``[h, w]`` times ``gain`` spans 0 to 255. ``colours`` are the red, green and blue that
     it was made of, each ``[h, w]`` of any size, 0 to 255; the frame is not plain if there are none.
     """
-    return bool(colours) and all(
-        (
-            _is_smooth(luma, gain, _OFF, _GRAIN, _FARTHEST),
-            *(
-                _is_smooth(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST)
-                for each in colours
-            ),
-        )
+    if not colours:
+        return False
+    if max(luma.shape) < _LEAST_SIDE:
+        return True
+    return any(
+        is_so(luma, gain, _OFF, _GRAIN, _FARTHEST)
+        and all(is_so(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST) for each in colours)
+        for is_so in (_is_smooth, _are_alike, _are_alike_across)
     )
 
 
-def is_smooth(grid: _Floats) -> bool:
+def may_be_plain(grid: _Floats) -> bool:
     """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
     255; costs next to nothing.
     """
-    return _is_near(grid, _weights(grid), _OFF)
+    return any(
+        (
+            _is_near(grid, _weights(grid), _OFF),
+            *(np.abs(grid - grid.mean(axis, keepdims=True)).max() <= _OFF for axis in (0, 1)),
+        )
+    )
 
 
 def _weights(grid: _Floats) -> _Floats:
@@ -83,9 +92,33 @@ def _is_smooth(plane: _Plane, gain: float, off: float, grain: float, farthest: f
     if not _is_near(grid, weights, off):
         return False
     from_surface = plane.astype(np.float32) * np.float32(gain) - _drawn(weights, plane.shape)
-    if np.abs(from_surface).max() > farthest:
+    return _is_grain(from_surface, grain, farthest)
+
+
+def _are_alike(
+    plane: _Plane, gain: float, off: float, grain: float, farthest: float, axis: int = 0
+) -> bool:
+    """True if all rows of a plane show the same; with ``axis`` 1 all columns."""
+    levels = plane.astype(np.float32) * np.float32(gain)
+    from_mean = levels - levels.mean(axis, keepdims=True)
+    if min(plane.shape) < _LEAST_SIDE:
+        return bool(np.abs(from_mean).max() <= off)
+    if np.abs(pdq.reduced(from_mean[None])).max() > off:
         return False
-    squares = pdq.reduced(np.square(from_surface)[None])[0]
+    return _is_grain(from_mean, grain, farthest)
+
+
+def _are_alike_across(
+    plane: _Plane, gain: float, off: float, grain: float, farthest: float
+) -> bool:
+    return _are_alike(plane, gain, off, grain, farthest, axis=1)
+
+
+def _is_grain(levels: _Floats, grain: float, farthest: float) -> bool:
+    """True if what is left of a plane draws nothing."""
+    if np.abs(levels).max() > farthest:
+        return False
+    squares = pdq.reduced(np.square(levels)[None])[0]
     return bool(squares.max() <= grain * grain)
 
 

@@ -22,6 +22,7 @@ from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import BankState, Kind
 
 __all__ = [
+    "READING_QUALITIES",
     "STEADY_QUALITY",
     "Compacted",
     "Compaction",
@@ -63,6 +64,20 @@ _FLAT_UPLOAD: Final = 75
 # of a plain ground are, down to 26: what is found so is looked at by a person.
 _FLAT_BEYOND: Final = 9
 
+# Qualities of the two readings of each hash of a frame that is not steady: as it is, and with all
+# bits the other way round that are not firm. See `engine.hashing.steady`, whose numbers these are.
+READING_QUALITIES: Final = (24, 23)
+
+# A copy of a listed picture differs from it in so many firm bits at most, and an eighth of them
+# more: of 114 flat pictures, encoded anew, scaled and cut, in up to 16 of 71 and 26 of 155.
+# Unrelated ones differ in 29 of 100 and more.
+_MOST_FIRM: Final = 9
+_FIRM_PART: Final = 8
+
+# Comparisons that are made for such an upload: five seconds of a core. Of a larger one nobody knows
+# whether it is near, and so it counts as if it were.
+_MOST_COMPARED: Final = 4_000_000_000
+
 
 def usable(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     """Which hashes are rich enough to match by: bool ``[n]``."""
@@ -85,6 +100,11 @@ def _flat(signals: EntrySignals) -> npt.NDArray[np.bool_]:
 def _steady(signals: Signals | EntrySignals) -> npt.NDArray[np.bool_]:
     found: npt.NDArray[np.bool_] = (signals.quality >= STEADY_QUALITY) & ~usable(signals)
     return found & (signals.kind is Kind.PDQ)
+
+
+def _are_readings(hashes: Signals, others: Signals) -> bool:
+    """True if each is the other reading of the one beside it."""
+    return np.array_equal(hashes.pts_ms, others.pts_ms) and np.array_equal(hashes.view, others.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +390,40 @@ class Snapshot:
         table, steady = self.tables.get(Kind.PDQ, Table()), signals.select(_steady(signals))
         flat = self._within(self.flat, signals.select(matchable(signals)), _FLAT_BEYOND)
         return Matches.concatenate([flat, self._within(table, steady, _FLAT_BEYOND)])
+
+    def obscure(self, signals: Signals) -> int:
+        """How many frames of an upload none of whose hashes is rich or steady could be of an entry
+        of a bank that acts, as far as their firm bits say. 0 for any other upload. ``signals`` are
+        all PDQ hashes that it has. Releases the GIL while it looks.
+        """
+        hashes, others = (
+            signals.select(signals.quality == quality) for quality in READING_QUALITIES
+        )
+        told = signals.pts_ms[matchable(signals)]
+        if signals.kind is not Kind.PDQ or not len(hashes):
+            return 0
+        if (signals.quality >= _FLAT_UPLOAD).any() or len(np.setdiff1d(told, hashes.pts_ms)):
+            return 0
+        if not _are_readings(hashes, others):
+            return len(np.unique(hashes.pts_ms))
+        acting = {
+            seq for seq, bank in self.banks.items() if bank.acts and Kind.PDQ in bank.thresholds
+        }
+        digests, first = np.unique(
+            np.hstack([hashes.digests, others.digests]), axis=0, return_index=True
+        )
+        queries, firm = digests[:, : Kind.PDQ.width], ~np.bitwise_xor(*np.hsplit(digests, 2))
+        most = _MOST_FIRM + np.bitwise_count(firm).sum(1, dtype=np.int64) // _FIRM_PART
+        pts_ms = hashes.pts_ms[first]
+        tables = [self.flat, self.tables.get(Kind.PDQ, Table())]
+        rows = sum(len(segment) for table in tables for segment in table.segments)
+        if rows * len(queries) > _MOST_COMPARED:
+            return len(np.unique(pts_ms))
+        near = np.zeros(len(queries), np.bool_)
+        for table in tables:
+            for segment in table.segments:
+                near |= segment.comes_near_firmly(queries, firm, most, acting, table.withdrawn)
+        return len(np.unique(pts_ms[near]))
 
     def _within(self, table: Table, queries: Signals, beyond: int = 0) -> Matches:
         kind = queries.kind

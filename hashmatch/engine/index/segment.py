@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hashmatch.engine.index.bands import MAX_DIGESTS, Bands
 from hashmatch.engine.index.bits import Hits, to_words
-from hashmatch.engine.index.scan import scan
+from hashmatch.engine.index.scan import comes_near_firmly, scan
 
 __all__ = ["MAX_ROWS", "Rows", "Segment"]
 
@@ -155,6 +155,22 @@ class Segment:
         wanted &= ~_among(entry, withdrawn)
         pts_ms = self.pts_ms[row[wanted]].astype(np.int64)
         return query[wanted], entry[wanted], bank[wanted], pts_ms, distance[wanted]
+
+    def comes_near_firmly(
+        self,
+        queries: npt.NDArray[np.uint8],
+        firm: npt.NDArray[np.uint8],
+        most: npt.NDArray[np.int64],
+        banks: Iterable[int],
+        withdrawn: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.bool_]:
+        """Which queries differ from a row of some banks, but those of entries ``withdrawn``, in at
+        most ``most`` of their firm bits: bool ``[q]``. ``queries`` and ``firm`` uint8 ``[q, 32]``,
+        ``most`` int64 ``[q]``. Compares all of them: see `Bands` for what is quicker.
+        """
+        wanted = np.isin(self.bank, list(banks)) & ~_among(self.entry, withdrawn)
+        words = to_words(self.digests)
+        return comes_near_firmly(to_words(queries), to_words(firm), most, words, wanted)
 
 
 def _narrow(column: npt.NDArray[np.int64]) -> _Integers:

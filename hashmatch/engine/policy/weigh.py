@@ -21,7 +21,7 @@ from hashmatch.model.records import Bank, EntryRef, Evidence, Reason, Segment
 from hashmatch.model.signals import Signals, part_of, turn_of
 from hashmatch.model.verdicts import Action, Effect, Kind, Part, Turn, Verdict, VerdictReason
 
-__all__ = ["Found", "Judgement", "judge", "sure_block", "weigh"]
+__all__ = ["Found", "Judgement", "flat_doubts", "judge", "sure_block", "weigh"]
 
 # Frames of one entry in an upload that decide at once. One frame may be chance or a title card
 # that many clips share; three sampled frames are some three seconds.
@@ -308,6 +308,20 @@ def judge(evidence: tuple[Evidence, ...], doubts: Sequence[Reason]) -> Judgement
     # The same words whatever did not act: a caller who sees no evidence is told this reason.
     nothing = Reason(VerdictReason.NOTHING_FOUND, "all of it was looked at and nothing matched")
     return Judgement(Verdict.NO_MATCH, (nothing,), (), unacted)
+
+
+def flat_doubts(obscure: int) -> tuple[Reason, ...]:
+    """Why a media could match unseen of which so many frames have too little in them to be told
+    from entries, see `Snapshot.obscure`.
+    """
+    if not obscure:
+        return ()
+    return (
+        Reason(
+            VerdictReason.ALL_FRAMES_FLAT,
+            f"{obscure} frames have too little in them to be told from those of the blocklist",
+        ),
+    )
 
 
 _WITHIN: Final = {

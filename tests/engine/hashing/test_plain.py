@@ -102,14 +102,42 @@ def test_who_does_not_know_the_colours_calls_nothing_plain() -> None:
     assert not is_plain(plane(0), 1.0, [])
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 400), (2, 2)])
-def test_tiny_planes(shape: tuple[int, int]) -> None:
-    """A pixel that counts visitors would be held; or a strip that is shown large would pass."""
+@pytest.mark.parametrize(
+    ("shape", "draws"), [((1, 1), False), ((2, 2), False), ((4, 4), False), ((5, 5), True)]
+)
+def test_tiny_planes(shape: tuple[int, int], draws: bool) -> None:
+    """A pixel that counts visitors would be held; sixteen of them draw nothing."""
     black = np.zeros(shape, np.uint8)
     assert is_plain(black, 1.0, [black] * 3)
-    if black.size > 1:
-        black[-1, -1] = 9
-        assert not is_plain(black, 1.0, [black] * 3)
+    black[-1, -1] = 200
+    assert is_plain(black, 1.0, [black] * 3) is not draws
+
+
+def test_a_strip_is_not_tiny() -> None:
+    """One that is shown large would pass."""
+    strip = np.zeros((3, 400), np.uint8)
+    assert is_plain(strip, 1.0, [strip] * 3)
+    strip[-1, -1] = 9
+    assert not is_plain(strip, 1.0, [strip] * 3)
+
+
+def test_bars_show_nothing() -> None:
+    """Stripes would be held for ever: their hash is what roundings make of it."""
+    grain = np.random.default_rng(1).normal(0, 0.7, SHAPE)
+    for bars in (np.where(X // 20 % 2, 200, 40), np.where(Y < 100, 30, 220), 255 * (Y / 239) ** 3):
+        assert not shown(bars)
+        assert not shown(bars + grain)
+    assert not is_plain(plane(np.where(X < 160, 9, 99)), 1.0, [plane(255.0 * (Y < 9))] * 3)
+
+
+def test_bars_that_something_is_drawn_on_are_not() -> None:
+    """A picture would pass behind stripes, or two of them that cross."""
+    bars = np.where(X // 20 % 2, 200, 40)
+    assert shown(bars + faint(0.02) - 120)
+    assert shown(np.where(Y < 120, bars, 40))
+    assert shown(bars + 40.0 * (Y < 100))
+    assert shown(np.where((X == 50) & (Y == 50), 255, bars))
+    assert shown(255 * ((X - Y) % 40 < 20))  # Aslant.
 
 
 def looked(file: bytes) -> list[VerdictReason]:
