@@ -115,6 +115,18 @@ def noisy_image() -> bytes:
     return encoded(Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)))
 
 
+def wall(number: int) -> bytes:
+    """A PNG file of a wall out of focus: flat, and its hash is not steady."""
+    down, across = np.mgrid[0:240, 0:320]
+    rng = np.random.default_rng(number)
+    grey = np.full((240, 320), 120.0)
+    for _ in range(9):
+        y, x, size = rng.uniform(0, 240), rng.uniform(0, 320), rng.uniform(15, 30)
+        away = (down - y) ** 2 + (across - x) ** 2
+        grey += rng.uniform(-70, 70) * np.exp(-away / (2 * size**2))
+    return encoded(Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)))
+
+
 def card(number: int) -> bytes:
     """A PNG file with little in it, which PDQ calls flat."""
     down, across = np.mgrid[0:360, 0:640]

@@ -85,8 +85,8 @@ def evaluate(
     encodings: Iterable[str] = ENCODINGS,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Draws ``each`` of every sort, see `pictures`; those that are not flat are left out. ``tell`` hears how many
-    were looked at.
+    """Draws ``each`` of every sort, see `pictures`; those that are not flat are left out. ``tell``
+    hears how many were looked at.
     """
     report = Report()
     snapshot = Snapshot().with_bank(1, _BANK, _bank())

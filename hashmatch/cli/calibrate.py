@@ -84,6 +84,7 @@ def _told(found: Any, hashes: int, wrong: float) -> dict[str, Any]:
         "alike": found.alike,
         "squares_held": found.held,
         "squares_blocked": found.blocked,
+        "flat_held": found.flat,
     }
 
 
@@ -109,9 +110,11 @@ def _print(out: Output, told: dict[str, Any]) -> None:
         f"Squares: {len(told['squares_blocked'])} pairs of files would block each other, "
         f"{len(told['squares_held'])} be held for review"
     )
+    out.say(f"Flat: {len(told['flat_held'])} pairs of files would be held for review")
     for what, pairs in (
         ("block each other", told["squares_blocked"]),
         ("hold each other", told["squares_held"]),
+        ("hold each other by a flat frame", told["flat_held"]),
         ("show the same, left out", told["alike"]),
     ):
         for one, other in pairs[:_MOST_PAIRS]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from hashmatch.engine import policy
 from hashmatch.engine.hashing.versions import HASH_VERSIONS
-from hashmatch.engine.index.live import Matches, Snapshot, usable
+from hashmatch.engine.index.live import FLAT_UPLOAD, Matches, Snapshot, usable
 from hashmatch.engine.policy import Judgement
 from hashmatch.errors import PermissionDenied
 from hashmatch.model.callers import Caller
@@ -52,6 +52,7 @@ _AT_WORK_SECONDS: Final = 0.02
 _MOST_REFS: Final = 10_000
 
 _VIEW: Final = view_code(Part.FULL)
+_NOBODY: Final = np.empty(0, np.int64)
 _HELD: Final = (Verdict.BLOCK, Verdict.REVIEW)
 _SERIOUS: Final = {Verdict.BLOCK: 2, Verdict.REVIEW: 1, Verdict.NO_MATCH: 0}
 _TOLD: Final = {
@@ -228,6 +229,7 @@ class _Work:
         sizes = self._store.sizes(of, [each.seq for each in block])
         kinds = {each.seq: _kinds(of, each, sizes) for each in block}
         near: set[int] = set()
+        obscure: set[int] = set()
         for kind in judge.kinds:
             having = sizes.get(kind, {})
             some = {seq: count for seq, count in having.items() if kind in kinds[seq]}
@@ -235,8 +237,13 @@ class _Work:
                 self._go_on()
                 for part in self._store.joined(of, kind, seqs):
                     near.update(judge.near(part))
+                    for own in _flat_parts(part):
+                        self._go_on()
+                        near.update(judge.near_flat(own))
+                        obscure.update(judge.obscure(own))
         for each in block:
-            tally.compare(judge.kinds, kinds[each.seq], whole=each.whole)
+            whole = each.whole and each.seq not in obscure
+            tally.compare(judge.kinds, kinds[each.seq], whole=whole)
             if each.seq in near:
                 self._go_on()
                 signals = self._store.signals(of, each.seq)
@@ -306,28 +313,30 @@ class _Judge:
 
     def near(self, part: EntrySignals) -> list[int]:
         """Whose hashes are near any that is previewed; ``entry`` of ``part`` says whose each is."""
-        count = len(part.quality)
-        queries = Signals(
-            part.kind,
-            part.digests,
-            part.quality,
-            np.zeros(count, np.int64),
-            np.full(count, _VIEW, np.uint8),
-        )
-        rows = self._index.search(queries).media_row
+        rows = self._index.search(_queries(part)).media_row
         found: list[int] = np.unique(part.entry[usable(part)][rows]).tolist()
         return found
+
+    def near_flat(self, own: EntrySignals) -> list[int]:
+        """Likewise, of one that has flat frames alone, by these."""
+        return [int(own.entry[0])] if len(self._index.search_flat(_queries(own))) else []
+
+    def obscure(self, own: EntrySignals) -> list[int]:
+        """Likewise; whether it would be held because it cannot be told from what is previewed."""
+        return [int(own.entry[0])] if self._index.obscure(_queries(own)) else []
 
     def judged(self, signals: Sequence[Signals], seen: Seen, *, overruled: bool) -> _Judged | None:
         """None if nothing is matched. ``overruled``: negative banks count."""
         matches, snapshot = _searched(self._index, signals), self._index
-        if not matches:
+        flat = _searched_flat(self._index, signals)
+        if not matches and not flat:
             return None
         if overruled and self._negative and not self.is_negative:
             only = replace(self._live, banks=self._negative)
             snapshot = replace(self._index, banks={**self._negative, **self._index.banks})
             matches = _joined([*matches, *_searched(only, signals)])
-        judgement = self._weighed(matches, signals, snapshot, seen.sha256)
+            flat = _joined([*flat, *_searched_flat(only, signals)])
+        judgement = self._weighed(matches, flat, signals, snapshot, seen.sha256)
         evidence = (*judgement.evidence, *judgement.unacted)[:_EVIDENCE]
         if not evidence:
             return None
@@ -342,29 +351,35 @@ class _Judge:
         """
         snapshot = replace(self._live, banks={**self._live.banks, self._seq: self._bank})
         own = self._own
-        there = [each.select(~np.isin(each.entry, own)) for each in _searched(self._live, signals)]
+        there, there_flat = (
+            [each.select(~np.isin(each.entry, own)) for each in search(self._live, signals)]
+            for search in (_searched, _searched_flat)
+        )
         both = _joined([*there, *_searched(self._index, signals)])
+        both_flat = _joined([*there_flat, *_searched_flat(self._index, signals)])
         before, after = (
-            self._weighed(some, signals, snapshot, seen.sha256).verdict for some in (there, both)
+            self._weighed(some, flat, signals, snapshot, seen.sha256).verdict
+            for some, flat in ((there, there_flat), (both, both_flat))
         )
         return before in _HELD and after not in _HELD
 
     @functools.cached_property
     def _own(self) -> npt.NDArray[np.int64]:
         """Numbers of the entries that are previewed."""
-        tables = self._index.tables.values()
+        tables = (*self._index.tables.values(), self._index.flat)
         columns = [segment.entry for table in tables for segment in table.segments]
-        return np.unique(np.concatenate(columns)).astype(np.int64)
+        return np.unique(np.concatenate([*columns, _NOBODY])).astype(np.int64)
 
     def _weighed(
         self,
         matches: Sequence[Matches],
+        flat: Sequence[Matches],
         signals: Sequence[Signals],
         snapshot: Snapshot,
         sha256: bytes,
     ) -> Judgement:
         squares = [each for each in signals if each.kind is Kind.PDQ_PATCH]
-        found = policy.Found.of(matches, squares, snapshot)
+        found = policy.Found.of(matches, squares, snapshot, flat[0] if flat else None)
         evidence = found.evidence(self._named(found.entries), sha256)
         return policy.judge(evidence, ())
 
@@ -442,6 +457,35 @@ def _searched(snapshot: Snapshot, signals: Iterable[Signals]) -> list[Matches]:
     """One for each kind that found something; of each kind there is one `Signals`."""
     found = (snapshot.search(each) for each in signals)
     return [each for each in found if len(each)]
+
+
+def _searched_flat(snapshot: Snapshot, signals: Iterable[Signals]) -> list[Matches]:
+    """Likewise, of what `_searched` leaves out where all frames are flat: one at most."""
+    found = (snapshot.search_flat(each) for each in signals)
+    return [each for each in found if len(each)]
+
+
+def _queries(part: EntrySignals) -> Signals:
+    """Hashes as those of an upload, without their views."""
+    views = np.full(len(part.quality), _VIEW, np.uint8)
+    return Signals(part.kind, part.digests, part.quality, part.pts_ms, views)
+
+
+def _flat_parts(part: EntrySignals) -> Iterator[EntrySignals]:
+    """The hashes of each, if they are PDQ and none is rich; ``entry`` of ``part`` says whose."""
+    if part.kind is not Kind.PDQ:
+        return
+    flat = np.setdiff1d(part.entry, part.entry[part.quality >= FLAT_UPLOAD])
+    for seq in flat:
+        own = part.entry == seq
+        yield EntrySignals(
+            part.kind,
+            part.digests[own],
+            part.quality[own],
+            part.pts_ms[own],
+            part.entry[own],
+            part.bank[own],
+        )
 
 
 def _joined(matches: Sequence[Matches]) -> list[Matches]:

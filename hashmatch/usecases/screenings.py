@@ -426,7 +426,12 @@ def _claimed(signals: Sequence[Signals], duration_ms: int) -> Inspected:
         (int(np.diff(each, prepend=0, append=duration_ms).max()) for each in times), default=0
     )
     frames = max((len(each) for each in times), default=0)
-    flat = [len(np.unique(each.pts_ms[~usable(each)])) for each in signals if not each.kind.exact]
+    # A frame is flat if none of its hashes is rich, as where a worker looks at it.
+    flat = [
+        len(np.setdiff1d(each.pts_ms, each.pts_ms[usable(each)]))
+        for each in signals
+        if not each.kind.exact
+    ]
     all_flat = [count for count, each in zip(flat, times, strict=True) if count == len(each)]
     reasons = []
     if largest_gap > densities.MAX_GAP_MS:

@@ -194,6 +194,72 @@ async def test_what_is_previewed_is_what_comes_of_it(given: Given) -> None:
     ]
 
 
+def graded(some: Signals, quality: int) -> Signals:
+    """The same hashes, of another quality."""
+    return replace(some, quality=np.full(len(some), quality, np.uint8))
+
+
+async def test_flat_frames_are_compared_as_an_upload_is(given: Given) -> None:
+    """An entry of a card would seem to do nothing, and hold every copy of it."""
+    bank = await given.bank()
+    card, near = graded(signals(1), 30), graded(flipped(signals(1), 40), 30)
+    uploads = [
+        card,
+        near,
+        graded(flipped(signals(1), 41), 30),
+        # Beside rich frames a card says nothing.
+        Signals.concatenate([graded(signals(1), 30), signals(600, 2)])[0],
+        graded(signals(601), 30),
+    ]
+    screened = [await given.screened(each) for each in uploads]
+    entry = await given.entry(bank, graded(signals(1), 40))
+    found = await given.preview(entry)
+    assert found.screenings.would_review == 2
+    assert found.screenings.would_block == 0
+    assert found.screenings.compared + found.screenings.partly_compared == 5
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    told = {each.screening_id: each for each in found.screening_samples}
+    assert set(told) == {each.screening_id for each in screened[:2]}
+    for each in screened:
+        now = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+        if each.screening_id in told:
+            sample = told[each.screening_id]
+            assert (sample.would_be, sample.evidence) == (now.verdict, now.evidence)
+        else:
+            assert now.verdict in (Verdict.NO_MATCH, Verdict.INCONCLUSIVE)
+            assert now.evidence == ()
+
+
+async def test_what_could_not_be_told_from_an_entry_is_said(given: Given) -> None:
+    """An entry would seem to hold nobody, and hold each wall that is like it."""
+    bank = await given.bank()
+    loose = np.packbits(np.arange(256) >= 100)  # All other bits of an upload are firm.
+    moved = np.packbits(np.arange(256) >= 190)
+    there = signals(1)
+    uploads: list[Signals] = []
+    for digests_there in (there.digests ^ moved, ~there.digests):
+        readings = [digests_there, digests_there, digests_there ^ loose]
+        uploads += Signals.concatenate(
+            graded(replace(there, digests=each), quality)
+            for each, quality in zip(readings, (60, 24, 23), strict=True)
+        )
+    screened = [await given.screened(each) for each in (*uploads, signals(2))]
+    assert {each.verdict for each in screened} == {Verdict.NO_MATCH}
+    entry = await given.entry(bank, there)
+    found = await given.preview(entry)
+    assert found.screenings == tally(compared=2, partly_compared=1)
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    now = [
+        await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+        for each in screened
+    ]
+    assert [each.verdict for each in now] == [
+        Verdict.INCONCLUSIVE,
+        Verdict.NO_MATCH,
+        Verdict.NO_MATCH,
+    ]
+
+
 async def test_what_cannot_be_compared_is_said(given: Given) -> None:
     """Nothing found would be taken for nothing there."""
     bank = await given.bank({Kind.PDQ: 31, Kind.SHA256: 0})

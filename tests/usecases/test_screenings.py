@@ -24,6 +24,7 @@ from hashmatch.decoding.admission import Ticket
 from hashmatch.decoding.channel import Done, Job
 from hashmatch.decoding.sandbox import OnSignals, Sandbox
 from hashmatch.decoding.spool import Spool, SpoolBudget
+from hashmatch.engine.hashing import pdq
 from hashmatch.engine.hashing.versions import HASH_VERSIONS
 from hashmatch.errors import (
     RequestIdReused,
@@ -59,6 +60,7 @@ from tests.support import (
     pieces,
     reencoded,
     signals,
+    wall,
     workers,
 )
 
@@ -154,6 +156,27 @@ async def test_a_flat_picture_is_judged(parts: Parts, bank: Bank) -> None:
         confirm = Request(new_id(), "confirm")
         confirmed = await parts.screenings.confirm(confirm, screening.screening_id, caller=NOBODY)
         assert confirmed.verdict is Verdict.NO_MATCH
+
+
+async def test_a_wall_is_held_only_if_it_may_be_a_listed_one(parts: Parts, bank: Bank) -> None:
+    """Each wall out of focus would wait for a person; or a listed one pass once it was encoded."""
+    await parts.entry(bank, image(1), "something else")
+    screening = await parts.screen(wall(1))
+    assert (screening.verdict, screening.coverage.complete) == (Verdict.NO_MATCH, True)
+    digests, _ = pdq.digest(np.asarray(Image.open(io.BytesIO(wall(1))))[None])
+    listed = Signals.from_columns(Kind.PDQ, digests.tobytes(), bytes([60]), bytes(8), b"\x08")
+    new = NewEntry("the wall", "", [listed])  # As a list has it.
+    await parts.blocklist.create_entry(new_request(), bank.name, new, caller=NOBODY)
+    confirm = Request(new_id(), "confirm")
+    confirmed = await parts.screenings.confirm(confirm, screening.screening_id, caller=NOBODY)
+    again = encoded(Image.open(io.BytesIO(wall(1))).resize((420, 250)), "JPEG")
+    for each in (confirmed, await parts.screen(again), await parts.screen(wall(1))):
+        assert each.verdict is Verdict.INCONCLUSIVE
+        (reason,) = each.reasons
+        assert reason.code is VerdictReason.ALL_FRAMES_FLAT
+        assert reason.detail.startswith("1 frames")
+        assert each.coverage.complete
+    assert (await parts.screen(wall(2))).verdict is Verdict.NO_MATCH
 
 
 async def test_a_mirrored_picture_is_blocked(parts: Parts, bank: Bank) -> None:

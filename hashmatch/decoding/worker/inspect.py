@@ -175,6 +175,8 @@ class _Hasher:
         self._rich_on_white: set[tuple[int, int]] = set()
         # Those that are flat and show more than a colour or bars, on some ground.
         self._obscure: set[tuple[int, int]] = set()
+        # Readings of flat hashes are of use as long as no frame is rich.
+        self._is_rich = False
 
     def look(self, batch: FrameBatch) -> None:
         """Most frames look like the one before: a sketch says so, the rest of the work is for
@@ -207,14 +209,14 @@ class _Hasher:
         for each in chosen:
             began = time.perf_counter()
             frame = each.frame
-            hashed = hash_frames(frame, self._whole_kinds, turns=self._job.turns)
+            hashed = self._whole(frame)
             # The views of a frame that was kept beside another are those of that one.
             has_views = each.why is not Why.BESIDE
             if has_views:
                 hashed += self._patches(shown, each)
                 for box in shown.finder.boxes(frame.luma[0]):
                     within = frame.content(*box)
-                    hashed += hash_frames(within, self._whole_kinds, turns=self._job.turns)
+                    hashed += self._whole(within)
                 if self._job.density.every_frame:
                     hashed += self._cut(frame, hashed)
             if hashed or has_views:  # Of a frame beside another, patches alone are none.
@@ -228,6 +230,14 @@ class _Hasher:
                 raise MediaError(VerdictReason.SIGNALS_LIMIT, f"more than {MAX_SIGNALS} hashes")
             self._observe(each)
             self._emit(hashed, self._tally)
+
+    def _whole(self, frame: FrameBatch) -> list[Signals]:
+        """The hashes of a frame, or of a part, as a whole."""
+        turns = self._job.turns
+        readings = turns and not self._is_rich
+        hashed = hash_frames(frame, self._whole_kinds, turns=turns, readings=readings)
+        self._is_rich |= any((each.quality > steady.MOST_QUALITY).any() for each in hashed)
+        return hashed
 
     def _cut(self, frame: FrameBatch, hashed: list[Signals]) -> list[Signals]:
         """What is left of a flat frame of an entry when a little of each side is cut off. Squares

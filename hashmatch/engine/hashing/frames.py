@@ -92,12 +92,14 @@ def _views(part: Part, turns: int) -> npt.NDArray[np.uint8]:
     return np.array([view_code(part, turn) for turn in list(Turn)[:turns]], np.uint8)
 
 
-def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> list[Signals]:
+def hash_frames(
+    batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool, readings: bool = False
+) -> list[Signals]:
     """Hashes a batch by each perceptual kind in ``kinds`` (exact ones are left to others).
 
     With ``turns``, PDQ gives all eight turns and mirrors of each frame, frame by frame. A frame's
-    quality is PDQ's, for pHash too; below `pdq.MIN_QUALITY` it is graded (`steady`), and where it
-    says that a hash is not steady, two readings of each turn follow. What lies
+    quality is PDQ's, for pHash too; below `pdq.MIN_QUALITY` it is graded (`steady`). With
+    ``readings``, those of each turn of a flat frame follow, see `steady.readings`. What lies
     within a border, or is an inset, is hashed by PDQ alone: other kinds are of whole frames, as in
     the lists that have them.
 
@@ -127,7 +129,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
                 np.tile(_views(batch.part, count), len(quality)),
             )
         )
-        if turns and batch.part is not Part.INSET:
+        if readings and batch.part is not Part.INSET:
             hashed += _readings(batch, digests, own_quality)
     if Kind.PHASH in wanted and batch.part not in _WITHIN:
         from hashmatch.engine.hashing import phash  # Loads Pillow and SciPy: only where it is used.
@@ -151,9 +153,7 @@ def hash_frames(batch: FrameBatch, kinds: Iterable[Kind], *, turns: bool) -> lis
 def _readings(
     batch: FrameBatch, digests: npt.NDArray[np.uint8], quality: npt.NDArray[np.uint8]
 ) -> list[Signals]:
-    """Those of each frame whose hashes ``digests`` uint8 ``[n, turns, 32]`` are not steady; see
-    `steady.readings`.
-    """
+    """Those of each flat frame, whose hashes are ``digests`` uint8 ``[n, turns, 32]``."""
     found = []
     views = _views(batch.part, digests.shape[1])
     for number in np.flatnonzero(quality <= steady.MOST_QUALITY):

@@ -7,7 +7,8 @@ with one line of print, whose frequencies are far apart all the same.
 
 Of a hash that is not steady some bits are firm: their frequencies are far from the median. A copy
 has those bits, and a hash that differs in many of them is of another picture. An upload tells which
-they are by a second reading of each hash, in which all other bits are the other way round.
+they are by a second reading of each hash of a flat frame, in which all other bits are the other way
+round; also where the hash is steady, as a listed one that was not may be so once it was encoded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STEADY_QUALITY: Final = 25
 _NEAR: Final = 0.5
 _MOST_NEAR: Final = 28
 
-# Qualities of the two readings of a hash that is not steady: as it is, and with all bits the other
+# Qualities of the two readings of a hash of a flat frame: as it is, and with all bits the other
 # way round that are not firm. Unsteady hashes themselves have less.
 READING_QUALITIES: Final = (24, 23)
 
@@ -45,8 +46,8 @@ _OF_GRAIN: Final = 4.0
 # others after the next encoder.
 _LEAST_FIRM: Final = 40
 
-# Frames of more have hashes that are searched as they are, steady or not: encoding anew makes steps
-# where there were none, so that an upload of a flat picture is somewhat richer.
+# Frames of more have hashes that are searched as they are. Encoding anew makes steps where there
+# were none, so that an upload of a flat picture is somewhat richer.
 MOST_QUALITY: Final = 74
 
 _LAPLACIAN: Final = 3
@@ -86,17 +87,14 @@ def readings(
 ) -> npt.NDArray[np.uint8]:
     """Both readings of the hashes of one frame, uint8 ``[2, turns, 32]``: ``digests`` uint8
     ``[turns, 32]`` of its first turns, and these with the bits turned round that are not firm.
-    Empty (``[0, turns, 32]``) where the hashes are steady, or too few bits of them firm. ``grid``
-    is float32 ``[64, 64]``; ``grain`` is how far it moves a frequency, see `grain_of`.
+    Empty (``[0, turns, 32]``) where too few bits are firm. ``grid`` is float32 ``[64, 64]``;
+    ``grain`` is how far it moves a frequency, see `grain_of`.
     """
-    none = np.empty((0, *digests.shape), np.uint8)
     levels = grid * np.float32(gain)
-    if _is_steady(levels):
-        return none
     least = max(_FIRM, _OF_GRAIN * grain)
     firm = np.array([_off_median(_TURNED[turn](levels)) >= least for turn in range(len(digests))])
     if firm[0].sum() < _LEAST_FIRM:
-        return none
+        return np.empty((0, *digests.shape), np.uint8)
     return np.stack([digests, digests ^ _packed(~firm)])
 
 

@@ -22,6 +22,7 @@ from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import BankState, Kind
 
 __all__ = [
+    "FLAT_UPLOAD",
     "READING_QUALITIES",
     "STEADY_QUALITY",
     "Compacted",
@@ -56,7 +57,7 @@ STEADY_QUALITY: Final = 25
 
 # Uploads none of whose frames has this quality are searched among flat hashes too. Encoding anew
 # moves a quality: an entry's that is flat may be somewhat more in an upload.
-_FLAT_UPLOAD: Final = 75
+FLAT_UPLOAD: Final = 75
 
 # And within so many bits more than the threshold. Of 84 flat pictures, JPEG of quality 30, H.264 of
 # crf 35 and 2 % cut off moved steady hashes by up to 36 bits; unrelated cards, skies and dim
@@ -64,8 +65,8 @@ _FLAT_UPLOAD: Final = 75
 # of a plain ground are, down to 26: what is found so is looked at by a person.
 _FLAT_BEYOND: Final = 9
 
-# Qualities of the two readings of each hash of a frame that is not steady: as it is, and with all
-# bits the other way round that are not firm. See `engine.hashing.steady`, whose numbers these are.
+# Qualities of the two readings of each hash of a flat frame: as it is, and with all bits the other
+# way round that are not firm. See `engine.hashing.steady`, whose numbers these are.
 READING_QUALITIES: Final = (24, 23)
 
 # A copy of a listed picture differs from it in so many firm bits at most, and an eighth of them
@@ -385,16 +386,17 @@ class Snapshot:
         which one is of a flat frame. None of any other upload, as a card or a logo on black that is
         in many films says nothing of the rest of them. ``signals`` are all that it has.
         """
-        if signals.kind is not Kind.PDQ or (signals.quality >= _FLAT_UPLOAD).any():
+        if signals.kind is not Kind.PDQ or (signals.quality >= FLAT_UPLOAD).any():
             return self._within(Table(), signals)
         table, steady = self.tables.get(Kind.PDQ, Table()), signals.select(_steady(signals))
         flat = self._within(self.flat, signals.select(matchable(signals)), _FLAT_BEYOND)
         return Matches.concatenate([flat, self._within(table, steady, _FLAT_BEYOND)])
 
     def obscure(self, signals: Signals) -> int:
-        """How many frames of an upload none of whose hashes is rich or steady could be of an entry
-        of a bank that acts, as far as their firm bits say. 0 for any other upload. ``signals`` are
-        all PDQ hashes that it has. Releases the GIL while it looks.
+        """How many frames of an upload that has flat ones alone could be of an entry of a bank that
+        acts, as far as their firm bits say. 0 for any other upload, also if some frame is told from
+        others by a hash and has no readings. ``signals`` are all PDQ hashes that it has. Releases
+        the GIL while it looks.
         """
         hashes, others = (
             signals.select(signals.quality == quality) for quality in READING_QUALITIES
@@ -402,28 +404,27 @@ class Snapshot:
         told = signals.pts_ms[matchable(signals)]
         if signals.kind is not Kind.PDQ or not len(hashes):
             return 0
-        if (signals.quality >= _FLAT_UPLOAD).any() or len(np.setdiff1d(told, hashes.pts_ms)):
+        if (signals.quality >= FLAT_UPLOAD).any() or len(np.setdiff1d(told, hashes.pts_ms)):
             return 0
         if not _are_readings(hashes, others):
             return len(np.unique(hashes.pts_ms))
         acting = {
             seq for seq, bank in self.banks.items() if bank.acts and Kind.PDQ in bank.thresholds
         }
-        digests, first = np.unique(
-            np.hstack([hashes.digests, others.digests]), axis=0, return_index=True
+        digests, which = np.unique(
+            np.hstack([hashes.digests, others.digests]), axis=0, return_inverse=True
         )
         queries, firm = digests[:, : Kind.PDQ.width], ~np.bitwise_xor(*np.hsplit(digests, 2))
         most = _MOST_FIRM + np.bitwise_count(firm).sum(1, dtype=np.int64) // _FIRM_PART
-        pts_ms = hashes.pts_ms[first]
         tables = [self.flat, self.tables.get(Kind.PDQ, Table())]
         rows = sum(len(segment) for table in tables for segment in table.segments)
         if rows * len(queries) > _MOST_COMPARED:
-            return len(np.unique(pts_ms))
+            return len(np.unique(hashes.pts_ms))
         near = np.zeros(len(queries), np.bool_)
         for table in tables:
             for segment in table.segments:
                 near |= segment.comes_near_firmly(queries, firm, most, acting, table.withdrawn)
-        return len(np.unique(pts_ms[near]))
+        return len(np.unique(hashes.pts_ms[near[which]]))
 
     def _within(self, table: Table, queries: Signals, beyond: int = 0) -> Matches:
         kind = queries.kind

@@ -23,7 +23,7 @@ from hashmatch.engine.index.scan import scan
 from hashmatch.engine.policy.agreeing import agreements
 from hashmatch.engine.policy.squares import Agreement
 from hashmatch.errors import InvalidField
-from hashmatch.model.records import Bank
+from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, Kind
 
@@ -70,7 +70,8 @@ class Calibration:
     ``within``: pairs of frames of different media that are at most so many bits apart, by bits;
     ``pairs``: all there are. ``alike``: pairs of files that show the same, and were left out.
     ``held`` and ``blocked``: pairs of files whose squares agree as films of one place do, and as
-    copies do.
+    copies do. ``flat``: pairs of files of which the first has flat frames alone, that lead to
+    REVIEW by one of the other, at the threshold that banks have by default.
     """
 
     media: int
@@ -81,6 +82,7 @@ class Calibration:
     alike: tuple[tuple[str, str], ...]
     held: tuple[tuple[str, str], ...]
     blocked: tuple[tuple[str, str], ...]
+    flat: tuple[tuple[str, str], ...] = ()
 
     @property
     def at_few(self) -> int:
@@ -143,9 +145,14 @@ def calibrate(
     entries = [_of(each.entry, Kind.PDQ) for each in media]
     owner = np.repeat(np.arange(len(media)), [len(each) for each in entries])
     hashes = to_words(np.concatenate([*(each.digests for each in entries), _NOTHING]))
-    blocklist = _blocklist([_of(each.entry, Kind.PDQ_PATCH) for each in media], threshold)
+    blocklist = _blocklist(
+        [_of(each.entry, Kind.PDQ_PATCH) for each in media], Kind.PDQ_PATCH, threshold
+    )
+    whole_frames = _blocklist(
+        [_all_of(each.entry, Kind.PDQ) for each in media], Kind.PDQ, DEFAULT_THRESHOLDS[Kind.PDQ]
+    )
     near: list[tuple[_Integers, _Integers]] = []  # Which media, and how near.
-    alike, held, blocked = set(), set(), set()
+    alike, held, blocked, flat = set(), set(), set(), set()
     for number, each in enumerate(media):
         _, row, distance = scan(to_words(frames[number].digests), hashes, _FARTHEST)
         near.append((owner[row], distance))
@@ -154,6 +161,8 @@ def calibrate(
         agreed = _agreed(_of(each.upload, Kind.PDQ_PATCH), blocklist, same)
         held |= {(number, other) for other, found in agreed.items() if not found.same}
         blocked |= {(number, other) for other, found in agreed.items() if found.same}
+        by_flat = whole_frames.search_flat(_all_of(each.upload, Kind.PDQ)).entry
+        flat |= {(number, other) for other in by_flat.tolist() if other not in same}
         tell()
     family = _families(len(media), alike | blocked)
     within = np.zeros(_FARTHEST + 1, np.int64)
@@ -179,6 +188,7 @@ def calibrate(
         alike=names(alike),
         held=names(held),
         blocked=names(blocked),
+        flat=names(flat),
     )
 
 
@@ -195,20 +205,24 @@ _NOTHING: Final[npt.NDArray[np.uint8]] = np.empty((0, Kind.PDQ.width), np.uint8)
 
 def _of(signals: Sequence[Signals], kind: Kind) -> Signals:
     """Those of one kind that are rich enough."""
+    joined = _all_of(signals, kind)
+    return joined.select(usable(joined))
+
+
+def _all_of(signals: Sequence[Signals], kind: Kind) -> Signals:
+    """Those of one kind, flat ones too."""
     own = [each for each in signals if each.kind is kind]
     if not own:
         return Signals.from_columns(kind, b"", b"", b"", b"")
     (joined,) = Signals.concatenate(own)
-    return joined.select(usable(joined))
+    return joined
 
 
-def _blocklist(entries: Sequence[Signals], threshold: int) -> Snapshot:
-    """All media's squares, each an entry by its number. Its bank only reviews, so that all that
-    agree are weighed.
+def _blocklist(entries: Sequence[Signals], kind: Kind, threshold: int) -> Snapshot:
+    """All media's hashes of a kind, each an entry by its number. Its bank only reviews, so that all
+    that agree are weighed.
     """
-    bank = Bank(
-        "", "", "", Action.REVIEW, {Kind.PDQ_PATCH: threshold}, BankState.ACTIVE, 0, _EPOCH, _EPOCH
-    )
+    bank = Bank("", "", "", Action.REVIEW, {kind: threshold}, BankState.ACTIVE, 0, _EPOCH, _EPOCH)
     parts = [
         EntrySignals(
             each.kind,

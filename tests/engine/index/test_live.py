@@ -315,6 +315,81 @@ def test_flat_frames_match_where_an_upload_has_no_others() -> None:
         assert len(filled.without_entry(3, 1, 1).search_flat(media)) == 0
 
 
+def read_twice(digest: bytes, firm: int, pts_ms: int = 0, quality: int = 10) -> list[Signals]:
+    """A hash that is not steady, and its readings: so many of its first bits are firm."""
+    loose = np.packbits(np.arange(256) >= firm)
+    other = (np.frombuffer(digest, np.uint8) ^ loose).tobytes()
+    return [
+        replace(one(Kind.PDQ, each, graded), pts_ms=np.array([pts_ms], np.int64))
+        for each, graded in ((digest, quality), (digest, 24), (other, 23))
+    ]
+
+
+def bits(*ranges: tuple[int, int]) -> bytes:
+    """A digest in which these bits are set."""
+    flags = np.zeros(256, np.bool_)
+    for first, end in ranges:
+        flags[first:end] = True
+    return np.packbits(flags).tobytes()
+
+
+def test_a_frame_that_cannot_be_told_from_the_list_is_counted() -> None:
+    """A listed wall would pass; or each wall be held for ever."""
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    for listed, firm, count in (
+        (bits(), 40, 1),
+        (bits((40, 256)), 40, 1),  # Only bits that say nothing differ.
+        (bits((0, 14)), 40, 1),
+        (bits((0, 15)), 40, 0),
+        (bits((0, 29)), 160, 1),
+        (bits((0, 30)), 160, 0),
+    ):
+        (media,) = Signals.concatenate(read_twice(bits(), firm))
+        for quality in (10, 30, 80):  # However rich the entry is.
+            entry = one(Kind.PDQ, listed, quality)
+            filled = snapshot.with_entry(2, 1, 1, [entry])
+            assert filled.obscure(media) == count
+            assert filled.without_entry(3, 1, 1).obscure(media) == 0
+            shadow = replace(bank({Kind.PDQ: 31}), state=BankState.ARCHIVED)
+            assert filled.with_bank(3, 1, shadow).obscure(media) == 0
+            assert filled.with_bank(3, 1, bank({Kind.PHASH: 5})).obscure(media) == 0
+
+
+def test_who_has_a_frame_that_can_be_told_is_not_held() -> None:
+    """A film would be held for the wall that it begins with; or pass because of a frame that was
+    read twice itself.
+    """
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    snapshot = snapshot.with_entry(2, 1, 1, [one(Kind.PDQ, bits())])
+    wall, later = read_twice(bits(), 60), read_twice(bits(), 60, pts_ms=1000)
+    for more, count in (
+        ([], 1),
+        (later, 2),
+        (read_twice(bits((0, 30)), 60, pts_ms=1000), 1),
+        ([one(Kind.PDQ, bits((0, 99)), 60)], 1),  # Of a frame that was read twice.
+        ([replace(one(Kind.PDQ, bits((0, 99)), 30), pts_ms=np.array([500]))], 0),
+        ([one(Kind.PDQ, bits((0, 99)), 75)], 0),
+    ):
+        (media,) = Signals.concatenate([*wall, *more])
+        assert snapshot.obscure(media) == count
+    assert snapshot.obscure(one(Kind.PHASH, bytes(8))) == 0
+
+
+def test_readings_that_do_not_belong_together_are_no_proof(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of a pair would say that all bits are firm, and a list that nobody went through that
+    nothing is near.
+    """
+    snapshot = Snapshot().with_bank(1, 1, bank({Kind.PDQ: 31}))
+    snapshot = snapshot.with_entry(2, 1, 1, [one(Kind.PDQ, bits((0, 99)))])
+    (whole,) = Signals.concatenate(read_twice(bits(), 60))
+    assert snapshot.obscure(whole) == 0
+    assert snapshot.obscure(whole.select(np.array([0, 1]))) == 1
+    monkeypatch.setattr(live, "_MOST_COMPARED", 0)
+    assert snapshot.obscure(whole) == 1
+
+
 def test_a_file_without_flat_hashes_is_given_them() -> None:
     """After an upgrade a listed card would pass, until somebody lists it again."""
     entries = [one(Kind.PDQ, bytes(32), 30), one(Kind.PDQ, bytes(32), 80)]

@@ -107,3 +107,12 @@ def test_too_few_are_refused(count: int) -> None:
     """A threshold would be made of nothing."""
     with pytest.raises(InvalidField, match="add clean media"):
         calibrate(media(count), 40)
+
+
+def test_flat_media_that_hold_each_other_are_told() -> None:
+    """An operator whose cards are all of one layout would find out when they are held."""
+    card = frames(100, 1)
+    flat = Signals(Kind.PDQ, card.digests, np.array([30], np.uint8), card.pts_ms, card.view)
+    some = [*media(8), Media("card.png", [flat], [flat]), Media("again.png", [flat], [flat])]
+    assert calibrate(some, 40).flat == (("card.png", "again.png"), ("again.png", "card.png"))
+    assert calibrate(media(8), 40).flat == ()
