@@ -1,19 +1,20 @@
 """Whether a plane shows anything at all: one colour, also one that fades into another, does not,
-nor do bars, and a handful of pixels.
+nor do bars, also some that cross, and a handful of pixels.
 
 No shape that a person can make out on a screen must be called plain. A step of one level of 255 is
 about the least that is seen (1.7 % of the light of a middle grey); so a plane is plain only if no
-part of it is further than that from a smooth surface, or from one line over and over, and its grain
-is fine and faint everywhere: grain that is stronger here than there draws a picture too.
+part of it is further than that from a surface, and its grain is fine and faint everywhere: grain
+that is stronger here than there draws a picture too. A surface is any course along one axis plus
+any along the other, plus products of them of the fourth order at most.
 
-Of bars a hash says nothing at all: PDQ leaves out the frequencies that are of one axis alone.
+Of such courses alone a hash says nothing: PDQ leaves out the frequencies of one axis.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +52,14 @@ def is_plain(luma: _Plane, gain: float, colours: Sequence[_Plane]) -> bool:
     """
     if not colours:
         return False
-    if max(luma.shape) < _LEAST_SIDE:
-        return True
-    return any(
-        is_so(luma, gain, _OFF, _GRAIN, _FARTHEST)
-        and all(is_so(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST) for each in colours)
-        for is_so in (_is_smooth, _are_alike, _are_alike_across)
+    return max(luma.shape) < _LEAST_SIDE or all(
+        (
+            _is_surface(luma, gain, _OFF, _GRAIN, _FARTHEST),
+            *(
+                _is_surface(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST)
+                for each in colours
+            ),
+        )
     )
 
 
@@ -64,88 +67,64 @@ def may_be_plain(grid: _Floats) -> bool:
     """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
     255; costs next to nothing.
     """
-    return any(
-        (
-            _is_near(grid, _weights(grid), _OFF),
-            *(np.abs(grid - grid.mean(axis, keepdims=True)).max() <= _OFF for axis in (0, 1)),
-        )
-    )
+    left = _without_courses(grid)
+    return bool(np.abs(left - _drawn(_weights(left), left.shape)).max() <= _OFF)
 
 
-def _weights(grid: _Floats) -> _Floats:
-    weights: _Floats = _surface()[0] @ grid.reshape(-1)
-    return weights
-
-
-def _is_near(grid: _Floats, weights: _Floats, off: float) -> bool:
-    return bool(np.abs(grid.reshape(-1) - _surface()[1] @ weights).max() <= off)
-
-
-def _is_smooth(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
-    low, high = float(plane.min()), float(plane.max())
-    if (high - low) * gain <= off:
+def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
+    left = _without_courses(plane.astype(np.float32) * np.float32(gain))
+    if np.abs(left).max() <= off:
         return True
     if min(plane.shape) < _LEAST_SIDE:
         return False
-    grid = pdq.reduced(plane.astype(np.float32)[None])[0] * np.float32(gain)
-    weights = _weights(grid)
-    if not _is_near(grid, weights, off):
+    left -= _drawn(_weights(pdq.reduced(left[None])[0]), left.shape)
+    if np.abs(left).max() > farthest or np.abs(pdq.reduced(left[None])).max() > off:
         return False
-    from_surface = plane.astype(np.float32) * np.float32(gain) - _drawn(weights, plane.shape)
-    return _is_grain(from_surface, grain, farthest)
-
-
-def _are_alike(
-    plane: _Plane, gain: float, off: float, grain: float, farthest: float, axis: int = 0
-) -> bool:
-    """True if all rows of a plane show the same; with ``axis`` 1 all columns."""
-    levels = plane.astype(np.float32) * np.float32(gain)
-    from_mean = levels - levels.mean(axis, keepdims=True)
-    if min(plane.shape) < _LEAST_SIDE:
-        return bool(np.abs(from_mean).max() <= off)
-    if np.abs(pdq.reduced(from_mean[None])).max() > off:
-        return False
-    return _is_grain(from_mean, grain, farthest)
-
-
-def _are_alike_across(
-    plane: _Plane, gain: float, off: float, grain: float, farthest: float
-) -> bool:
-    return _are_alike(plane, gain, off, grain, farthest, axis=1)
-
-
-def _is_grain(levels: _Floats, grain: float, farthest: float) -> bool:
-    """True if what is left of a plane draws nothing."""
-    if np.abs(levels).max() > farthest:
-        return False
-    squares = pdq.reduced(np.square(levels)[None])[0]
+    squares = pdq.reduced(np.square(left)[None])[0]
     return bool(squares.max() <= grain * grain)
 
 
+def _without_courses(plane: _Floats) -> _Floats:
+    """What is left of a plane without any course along one axis, and along the other."""
+    left: _Floats = plane - plane.mean(0, keepdims=True)
+    left -= left.mean(1, keepdims=True)
+    return left
+
+
+# Exponents of the products: down, across.
+_PRODUCTS: Final = ((1, 1), (1, 2), (2, 1), (1, 3), (2, 2), (3, 1))
+
+
+def _weights(left: _Floats) -> _Floats:
+    """Of each product, in a plane ``[64, 64]`` without courses: float32 ``[6]``."""
+    weights: _Floats = _fit() @ left.reshape(-1)
+    return weights
+
+
 @functools.cache
-def _surface() -> tuple[_Floats, _Floats]:
-    """What fits a surface of the second order to a grid: its weights from the grid's values,
-    float32 ``[6, 4096]``, and the values from the weights.
-    """
-    at = _axis(pdq.SIDE)
-    across, down = np.meshgrid(at, at)
-    ones = np.ones_like(across)
-    terms = np.stack([ones, across, down, across**2, down**2, across * down], axis=-1)
-    flat = terms.reshape(-1, terms.shape[-1])
-    return np.linalg.pinv(flat).astype(np.float32), flat.astype(np.float32)
+def _fit() -> _Floats:
+    """What gives the weights of the products from the values of a grid: float32 ``[6, 4096]``."""
+    powers = _powers(pdq.SIDE)
+    products = [np.outer(powers[down], powers[across]) for down, across in _PRODUCTS]
+    return np.linalg.pinv(np.stack(products, axis=-1).reshape(-1, len(_PRODUCTS))).astype(
+        np.float32
+    )
 
 
 def _drawn(weights: _Floats, shape: tuple[int, ...]) -> _Floats:
-    """The surface at each pixel of a plane."""
-    down, across = (_axis(length) for length in shape)
-    level, right, below, right2, below2, both = (float(each) for each in weights)
-    row = level + right * across + right2 * across**2
-    column = below * down + below2 * down**2
-    drawn: npt.NDArray[Any] = row[None] + column[:, None] + both * np.outer(down, across)
-    return drawn.astype(np.float32)
+    """The sum of the products at each pixel of a plane."""
+    down, across = (_powers(length) for length in shape)
+    made = np.zeros(shape, np.float64)
+    for (first, second), weight in zip(_PRODUCTS, weights, strict=True):
+        made += float(weight) * np.outer(down[first], across[second])
+    return made.astype(np.float32)
 
 
-def _axis(length: int) -> npt.NDArray[np.float64]:
-    """The middles of so many equal parts of -1 to 1."""
-    axis: npt.NDArray[np.float64] = (np.arange(length) + 0.5) * 2 / length - 1
-    return axis
+def _powers(length: int) -> npt.NDArray[np.float64]:
+    """Powers of the middles of so many equal parts of -1 to 1, each less its mean: float64
+    ``[4, length]``.
+    """
+    axis = (np.arange(length) + 0.5) * 2 / length - 1
+    powers: npt.NDArray[np.float64] = axis[None] ** np.arange(4)[:, None]
+    powers -= powers.mean(axis=1, keepdims=True)
+    return powers

@@ -42,6 +42,9 @@ _FIRM: Final = 2.0
 # Grain moves frequencies too: a bit is firm only if its own is as many deviations of that away.
 _OF_GRAIN: Final = 4.0
 
+# Grain that would move them farther makes a frame rich; what looks like it is a small drawing.
+_MOST_OF_GRAIN: Final = 10.0
+
 # With fewer a hash tells nothing: grain of a covered lens is up to 34 bits, half of which are
 # others after the next encoder.
 _LEAST_FIRM: Final = 40
@@ -91,7 +94,7 @@ def readings(
     ``grain`` is how far it moves a frequency, see `grain_of`.
     """
     levels = grid * np.float32(gain)
-    least = max(_FIRM, _OF_GRAIN * grain)
+    least = max(_FIRM, min(_MOST_OF_GRAIN, _OF_GRAIN * grain))
     firm = np.array([_off_median(_TURNED[turn](levels)) >= least for turn in range(len(digests))])
     if firm[0].sum() < _LEAST_FIRM:
         return np.empty((0, *digests.shape), np.uint8)

@@ -127,7 +127,8 @@ def test_bars_show_nothing() -> None:
     for bars in (np.where(X // 20 % 2, 200, 40), np.where(Y < 100, 30, 220), 255 * (Y / 239) ** 3):
         assert not shown(bars)
         assert not shown(bars + grain)
-    assert not is_plain(plane(np.where(X < 160, 9, 99)), 1.0, [plane(255.0 * (Y < 9))] * 3)
+    assert not shown(np.where(X // 20 % 2, 200, 40) + 40.0 * (Y < 100))  # They cross.
+    assert not shown(30 + 200 * (X / 320) * (Y / 240))  # Fades to a corner.
 
 
 def test_bars_that_something_is_drawn_on_are_not() -> None:
@@ -135,7 +136,8 @@ def test_bars_that_something_is_drawn_on_are_not() -> None:
     bars = np.where(X // 20 % 2, 200, 40)
     assert shown(bars + faint(0.02) - 120)
     assert shown(np.where(Y < 120, bars, 40))
-    assert shown(bars + 40.0 * (Y < 100))
+    assert shown(np.where(Y < 120, bars, 240 - bars))
+    assert shown(40.0 * ((X > 100) & (Y > 80)))
     assert shown(np.where((X == 50) & (Y == 50), 255, bars))
     assert shown(255 * ((X - Y) % 40 < 20))  # Aslant.
 
