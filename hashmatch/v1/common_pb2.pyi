@@ -231,8 +231,9 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     VERDICT_REASON_NO_FRAMES: _VerdictReason.ValueType  # 17
     """A video track without a single frame."""
     VERDICT_REASON_ALL_FRAMES_FLAT: _VerdictReason.ValueType  # 18
-    """Every frame has too little in it to be told from others (noise, blur), and some are not of one
-    colour; where all are of one colour there is nothing to see, and this is no reason.
+    """Every frame has too little in it to be told from others (noise, blur), or too little to be told
+    from what is listed. Where all show one colour or bars there is nothing to see, and this is no
+    reason.
     """
     VERDICT_REASON_DECODE_TIMEOUT: _VerdictReason.ValueType  # 19
     """Decoding took longer than the server's limit."""
@@ -311,8 +312,9 @@ VERDICT_REASON_FRAME_SIZE_LIMIT: VerdictReason.ValueType  # 16
 VERDICT_REASON_NO_FRAMES: VerdictReason.ValueType  # 17
 """A video track without a single frame."""
 VERDICT_REASON_ALL_FRAMES_FLAT: VerdictReason.ValueType  # 18
-"""Every frame has too little in it to be told from others (noise, blur), and some are not of one
-colour; where all are of one colour there is nothing to see, and this is no reason.
+"""Every frame has too little in it to be told from others (noise, blur), or too little to be told
+from what is listed. Where all show one colour or bars there is nothing to see, and this is no
+reason.
 """
 VERDICT_REASON_DECODE_TIMEOUT: VerdictReason.ValueType  # 19
 """Decoding took longer than the server's limit."""

@@ -103,13 +103,13 @@ def readings(
 
 def grain_of(luma: npt.NDArray[Any], gain: float) -> float:
     """By how much grain moves a frequency of a plane ``[h, w]``, as a standard deviation in levels
-    of 255; 0 for planes with a side below 3 pixels.
+    of 255; 0 for planes of fewer pixels than the grid has: these are drawn, one by one.
 
     The median of a Laplacian's sizes tells grain and leaves out edges (J. Immerkaer, "Fast noise
     variance estimation", Computer Vision and Image Understanding 64 (1996), 300-302).
     """
     height, width = luma.shape
-    if min(height, width) < _LAPLACIAN:
+    if height * width < pdq.SIDE**2 or min(height, width) < _LAPLACIAN:
         return 0.0
     levels = luma.astype(np.float32) * np.float32(gain)
     down = levels[:-2] - 2 * levels[1:-1] + levels[2:]

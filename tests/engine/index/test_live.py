@@ -339,10 +339,10 @@ def test_a_frame_that_cannot_be_told_from_the_list_is_counted() -> None:
     for listed, firm, count in (
         (bits(), 40, 1),
         (bits((40, 256)), 40, 1),  # Only bits that say nothing differ.
-        (bits((0, 14)), 40, 1),
-        (bits((0, 15)), 40, 0),
-        (bits((0, 29)), 160, 1),
-        (bits((0, 30)), 160, 0),
+        (bits((0, 12)), 40, 1),
+        (bits((0, 13)), 40, 0),
+        (bits((0, 36)), 160, 1),
+        (bits((0, 37)), 160, 0),
     ):
         (media,) = Signals.concatenate(read_twice(bits(), firm))
         for quality in (10, 30, 80):  # However rich the entry is.
