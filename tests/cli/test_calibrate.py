@@ -43,6 +43,7 @@ def test_a_threshold_is_proposed_and_drawn(
     assert told["media"] == 4
     assert len(told["wrong_per_million"]) == 64
     assert told["squares_blocked"] == []
+    assert told["flat_held"] == []
     proposed = told["proposed_threshold"]
     assert told["wrong_per_million"][proposed] < 1
     fewer = run("calibrate", clean, "--json", "--wrong", "1e-6").object
