@@ -41,7 +41,7 @@ __all__ = [
 SIZE = (320, 180)
 RATE = 25
 SECONDS = 6
-SEEDS = range(200 if TORTURE else 8)  # Of as many screenings of each film.
+SEEDS = range(200 if TORTURE else 20)  # Of as many screenings of each film.
 NEAR = 31  # Bits: as near as lists are matched.
 
 Picture = npt.NDArray[np.uint8]

@@ -25,9 +25,9 @@ def verdict(answer: str) -> tuple[int, list[int], list[tuple[str, int]]]:
     nearly.
     """
     screening = pb.Screening.FromString(bytes.fromhex(answer))
-    reasons = [each.code for each in screening.reasons]
+    reasons = [int(each.code) for each in screening.reasons]
     evidence = [(each.entry.entry_id, each.distance) for each in screening.evidence]
-    return screening.verdict, reasons, evidence
+    return int(screening.verdict), reasons, evidence
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda each: each.name)
