@@ -27,7 +27,8 @@ from benchmarks.media import fixtures, short_clip
 from benchmarks.pipeline import hash_clip
 from hashmatch.client import Client
 from hashmatch.engine.index.live import usable
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
 from hashmatch.model.verdicts import Action, Kind, Verdict
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
@@ -196,11 +197,11 @@ def _fill(folder: Path) -> None:
     with contextlib.closing(database):
         database.migrate()
         store = BlocklistStore(database)
-        store.create_bank(Request("bank", ""), "bench", "", Action.BLOCK, {Kind.PDQ: 31})
+        store.create_bank(Call(UNRESTRICTED, "bank", ""), "bench", "", Action.BLOCK, {Kind.PDQ: 31})
         made = digests(_UPDATE_ENTRIES * _ENTRY_HASHES)
         firsts = range(0, _UPDATE_ENTRIES, _FILL_BLOCK)
         blocks = (_block(made, first) for first in firsts)
-        store.create_entries(Request("entries", ""), "bench", blocks, usable)
+        store.create_entries(Call(UNRESTRICTED, "entries", ""), "bench", blocks, usable)
 
 
 def _block(made: Bytes, first: int) -> NewEntries:

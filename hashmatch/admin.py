@@ -6,8 +6,9 @@ import contextlib
 
 from hashmatch.config import Settings
 from hashmatch.model import ids
-from hashmatch.model.callers import KnownCaller, Role, hash_of_token
-from hashmatch.model.commands import NewCaller, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import SERVER, KnownCaller, Role, hash_of_token
+from hashmatch.model.commands import NewCaller
 from hashmatch.model.records import AuditReport
 from hashmatch.server.grpc import fields
 from hashmatch.store.audit import Audit
@@ -28,7 +29,7 @@ def recover_admin(settings: Settings, name: str, token: str) -> KnownCaller:
         new = NewCaller(
             fields.name(name, ids.CALLER), frozenset({Role.ADMIN}), secret=hash_of_token(token)
         )
-        return CallerStore(database).create(Request(ids.new_id(ids.CALLER), ""), new)
+        return CallerStore(database).create(Call(SERVER, ids.new_id(ids.CALLER)), new)
 
 
 def verify_audit(settings: Settings, noted: bytes | None) -> AuditReport:

@@ -35,9 +35,10 @@ from hashmatch.decoding.admission import Admission, AdmissionLimits
 from hashmatch.decoding.intake import Inspected, Intake, IntakeLimits
 from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
 from hashmatch.decoding.spool import SpoolBudget
-from hashmatch.model.callers import NOBODY
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED, Caller
 from hashmatch.model.cases import CaseDecision
-from hashmatch.model.commands import NewEntry, Request
+from hashmatch.model.commands import NewEntry
 from hashmatch.model.records import (
     ALL_MISSED,
     NOT_KNOWN_MS,
@@ -205,9 +206,9 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def new_request(said: str = "") -> Request:
+def new_request(said: str = "") -> Call:
     """A change nobody asked for before."""
-    return Request(new_id(), f"fingerprint {said}")
+    return Call(UNRESTRICTED, new_id(), f"fingerprint {said}")
 
 
 def lets_others_run(work: Callable[[], object], call: str, patience: float = 60.0) -> bool:
@@ -359,16 +360,20 @@ class Parts(UseCases):
     async def entry(self, bank: Bank, data: bytes, reference: str = "") -> Entry:
         """An entry made of a file."""
         return await self.blocklist.create_entry_from_media(
-            new_request(), bank.bank_id, NewEntry(reference, "", ()), pieces(data), caller=NOBODY
+            new_request(), bank.bank_id, NewEntry(reference, "", ()), pieces(data)
         )
 
-    async def screen(self, data: bytes, request_id: str | None = None, **given: Any) -> Screening:
+    async def screen(
+        self,
+        data: bytes,
+        request_id: str | None = None,
+        *,
+        announced_size: int = 0,
+        caller: Caller = UNRESTRICTED,
+    ) -> Screening:
         """A screening of a file."""
-        return await self.screenings.screen(
-            Request(request_id or new_id(), "fingerprint"),
-            pieces(data),
-            **{"caller": NOBODY, **given},
-        )
+        call = Call(caller, request_id or new_id(), "fingerprint")
+        return await self.screenings.screen(call, pieces(data), announced_size)
 
 
 # Records, for hypothesis

@@ -15,8 +15,8 @@ import pytest
 from benchmarks.digests import Bytes, digests, signals_of
 from benchmarks.functions.suite import Against
 from hashmatch.engine.index.live import usable
-from hashmatch.model.callers import NOBODY
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.bulk import NewEntries
@@ -39,8 +39,11 @@ def test_import(against: Against, tmp_path: Path, name: str, count: int) -> None
         database = Database(f"sqlite:///{folder / 'ours.db'}")
         database.migrate()
         store = BlocklistStore(database)
-        store.create_bank(Request("bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
-        assert store.create_entries(Request("many", ""), "bank", _blocks(made), usable) == count
+        store.create_bank(Call(UNRESTRICTED, "bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
+        assert (
+            store.create_entries(Call(UNRESTRICTED, "many", ""), "bank", _blocks(made), usable)
+            == count
+        )
         database.close()
 
     def yardstick(folder: Path) -> None:
@@ -86,19 +89,19 @@ def test_list(against: Against, tmp_path: Path, name: str, count: int) -> None:
         database = Database(f"sqlite:///{folder / 'ours.db'}")
         database.migrate()
         store = BlocklistStore(database)
-        store.create_bank(Request("bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
+        store.create_bank(Call(UNRESTRICTED, "bank", ""), "bank", "", Action.BLOCK, {Kind.PDQ: 31})
         replica = Replica(store)
         await replica.load()
         imports = Imports(ImportStore(database), store, replica)
         first = await imports.add(
-            Request("first", ""), "bank", ListSaid(), _pieces(data), caller=NOBODY
+            Call(UNRESTRICTED, "first", ""), "bank", ListSaid(), _pieces(data)
         )
         assert (first.created, first.broken) == (count - broken, broken)
         again = await imports.add(
-            Request("again", ""), "bank", ListSaid(), _pieces(data), caller=NOBODY
+            Call(UNRESTRICTED, "again", ""), "bank", ListSaid(), _pieces(data)
         )
         assert (again.created, again.known) == (0, count - broken)
-        await imports.withdraw(Request("gone", ""), first.import_id, caller=NOBODY)
+        await imports.withdraw(Call(UNRESTRICTED, "gone", ""), first.import_id)
         assert replica.snapshot.active_entries == 0
         database.close()
 

@@ -11,8 +11,8 @@ from typing import Final
 from hashmatch.access.oidc import Issuer
 from hashmatch.errors import PermissionDenied, StoreUnavailable, Unauthenticated
 from hashmatch.model.callers import (
-    NOBODY,
     TOKEN_PREFIX,
+    UNRESTRICTED,
     Caller,
     CallerState,
     KnownCaller,
@@ -124,7 +124,7 @@ class Authorizer:
         was checked. Raises `Unauthenticated`, `StoreUnavailable`.
         """
         if self._open:
-            return NOBODY
+            return UNRESTRICTED
         if authorization:
             return await self._of_header(authorization)
         if len(names) != 1:

@@ -12,8 +12,9 @@ from typing import Final
 from hashmatch.model.verdicts import Activation
 
 __all__ = [
-    "NOBODY",
+    "SERVER",
     "TOKEN_PREFIX",
+    "UNRESTRICTED",
     "Caller",
     "CallerState",
     "Credential",
@@ -93,8 +94,10 @@ class Caller:
         return activation is Activation.ONE_PERSON and proposed_by == self.caller_id
 
 
-# Where callers are not asked who they are: may do all.
-NOBODY = Caller("", "", frozenset(Role))
+# The caller where authentication is off: it holds every role.
+UNRESTRICTED: Final = Caller("", "", frozenset(Role))
+# The server itself, as the author of changes that no caller asked for, such as an expiry.
+SERVER: Final = Caller("", "", frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,7 @@ from hashmatch.model.records import BankPolicy, Coverage, Provenance, Reason
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind
 
-__all__ = ["BankEdit", "NewCaller", "NewEntry", "Request"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What makes a change safe to repeat: the same id with the same fingerprint gets the same
-    answer. ``actor`` is the id of the caller, for the audit trail; empty where authentication is
-    off.
-    """
-
-    request_id: str
-    fingerprint: str
-    actor: str = ""
+__all__ = ["BankEdit", "NewCaller", "NewEntry"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from hashmatch.errors import BankArchived, BankExists, EtagMismatch
 from hashmatch.model import ids
+from hashmatch.model.call import Call
 from hashmatch.model.changes import ChangeKind
-from hashmatch.model.commands import BankEdit, Request
+from hashmatch.model.commands import BankEdit
 from hashmatch.model.records import Bank, BankPolicy, Page
 from hashmatch.model.verdicts import Action, Activation, BankState, Kind
 from hashmatch.store.cases import let_go
@@ -32,7 +33,7 @@ class Banks(ChangeLog):
 
     def create_bank(
         self,
-        request: Request,
+        call: Call,
         name: str,
         label: str,
         action: Action,
@@ -41,7 +42,7 @@ class Banks(ChangeLog):
         policy: BankPolicy | None = None,
     ) -> Bank:
         """Raises `BankExists`, `RequestIdReused`."""
-        with self._revision(request) as revision:
+        with self._revision(call) as revision:
             if revision.is_new:
                 _check_name(revision.connection, name)
                 created = now()
@@ -63,11 +64,11 @@ class Banks(ChangeLog):
                 revision.bank(key(inserted), ChangeKind.BANK_CREATED)
         return from_json(Bank, revision.answer)
 
-    def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
+    def update_bank(self, call: Call, bank: str, etag: str, edit: BankEdit) -> Bank:
         """Raises `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
         `RequestIdReused`.
         """
-        with self._revision(request) as revision:
+        with self._revision(call) as revision:
             if revision.is_new:
                 connection = revision.connection
                 row = find_bank(connection, bank)
@@ -87,7 +88,7 @@ class Banks(ChangeLog):
                 connection.execute(this.values(update_time=now(), **values))
                 if edit.state is BankState.ARCHIVED:
                     gone = entries.c.bank_seq == row.seq
-                    let_go(connection, request.actor, gone, row.bank_id, "its bank was archived")
+                    let_go(connection, call.actor, gone, row.bank_id, "its bank was archived")
                     revision.bank(row.seq, ChangeKind.BANK_ARCHIVED)
                 else:
                     revision.bank(row.seq, ChangeKind.BANK_UPDATED)
@@ -107,10 +108,8 @@ class Banks(ChangeLog):
 
     # Shared
 
-    def _revision(
-        self, request: Request, why: str = ""
-    ) -> contextlib.AbstractContextManager[Revision]:
-        return revision(self._database, request, why)
+    def _revision(self, call: Call, why: str = "") -> contextlib.AbstractContextManager[Revision]:
+        return revision(self._database, call, why)
 
     def _page(
         self,

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 
 from hashmatch.errors import EntryNotFound, EntryNotQuarantined, SecondPersonNeeded
 from hashmatch.model import ids
+from hashmatch.model.call import Call
+from hashmatch.model.callers import SERVER
 from hashmatch.model.cases import CaseDecision
 from hashmatch.model.changes import ChangeKind
-from hashmatch.model.commands import NewEntry, Request
+from hashmatch.model.commands import NewEntry
 from hashmatch.model.records import Entry, KindCount, Page
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Activation, EntryState
@@ -49,23 +51,17 @@ _ENDS: Final = {
 class BlocklistStore(Banks):
     """Methods block; each is one transaction."""
 
-    def create_entry(
-        self,
-        request: Request,
-        bank: str,
-        new: NewEntry,
-        usable: Usable,
-    ) -> Entry:
+    def create_entry(self, call: Call, bank: str, new: NewEntry, usable: Usable) -> Entry:
         """In use at once, or pending, as the bank or ``new`` has it. ``usable`` says which hashes
         are rich enough to match by. Raises `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
-        with self._revision(request) as revision:
+        with self._revision(call) as revision:
             if revision.is_new:
                 connection = revision.connection
                 row = open_bank(connection, bank)
                 pending = new.pending or row.activation is Activation.TWO_PERSON
                 created = {
-                    **new_entry(request.actor, pending=pending),
+                    **new_entry(call.actor, pending=pending),
                     **_made_of(new.signals, usable),
                     "entry_id": ids.new_id(ids.ENTRY),
                     "reference": new.reference,
@@ -87,24 +83,20 @@ class BlocklistStore(Banks):
         return from_json(Entry, revision.answer)
 
     def create_entries(
-        self,
-        request: Request,
-        bank: str,
-        blocks: Iterable[NewEntries],
-        usable: Usable,
+        self, call: Call, bank: str, blocks: Iterable[NewEntries], usable: Usable
     ) -> int:
         """Many at once, at one revision, all or none; returns how many. Other changes of the
         blocklist wait meanwhile. Raises as `create_entry`, and `SecondPersonNeeded` where entries
         have to be approved.
         """
-        with self._revision(request) as revision:
+        with self._revision(call) as revision:
             if revision.is_new:
                 connection = revision.connection
                 row = open_bank(connection, bank)
                 if row.activation is Activation.TWO_PERSON:
                     raise SecondPersonNeeded("entries of this bank come into use one by one")
                 kind = ChangeKind.ENTRIES_CREATED
-                shared = new_entries(request.actor, row.seq, revision.begin(kind, row.seq))
+                shared = new_entries(call.actor, row.seq, revision.begin(kind, row.seq))
                 count = sum(bulk.insert(connection, some, shared, usable) for some in blocks)
                 revision.end(kind, row.bank_id, {"entries": count})
         return int(revision.answer["entries"])
@@ -115,31 +107,31 @@ class BlocklistStore(Banks):
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
-    def entry_answer(self, request: Request) -> Entry | None:
+    def entry_answer(self, call: Call) -> Entry | None:
         """What a request that makes an entry was answered before; None if it is new. Raises
         `RequestIdReused`.
         """
         with self._database.read() as connection:
-            answer = answer_to(connection, request)
+            answer = answer_to(connection, call)
         return None if answer is None else from_json(Entry, answer)
 
-    def approve_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+    def approve_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """Brings a pending entry into use. Raises `EntryNotFound`, `EntryNotPending`,
         `SecondPersonNeeded`, `BankArchived`, `RequestIdReused`.
         """
-        with self._revision(request, why) as revision:
+        with self._revision(call, why) as revision:
             if revision.is_new:
                 row = _find_entry(revision.connection, entry_id)
-                check_approval(revision.connection, row, request.actor, "entry")
-                _update(revision, row, state=EntryState.ACTIVE, approved_by=request.actor)
+                check_approval(revision.connection, row, call.actor, "entry")
+                _update(revision, row, state=EntryState.ACTIVE, approved_by=call.actor)
                 revision.entry(row.bank_seq, row.seq, ChangeKind.ENTRY_APPROVED)
         return from_json(Entry, revision.answer)
 
-    def withdraw_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+    def withdraw_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """One that is pending is declined; withdrawing what is out of use changes nothing more.
         Raises `EntryNotFound`, `RequestIdReused`.
         """
-        return self._end_entry(request, entry_id, why, EntryState.WITHDRAWN)
+        return self._end_entry(call, entry_id, why, EntryState.WITHDRAWN)
 
     def quarantine_entry(self, entry_id: str, details: Mapping[str, object]) -> bool:
         """Lets an active entry hold for review what it would block, and opens a case; false if it
@@ -150,9 +142,9 @@ class BlocklistStore(Banks):
             if _is_seen(_find_entry(connection, entry_id)):
                 return False  # Without waiting for other changes.
         # No caller's request can have such an id; of several servers one does it.
-        request = Request(f"quarantine.{entry_id}", "")
+        call = Call(SERVER, f"quarantine.{entry_id}")
         kind = ChangeKind.ENTRY_UNCHANGED
-        with self._revision(request, json.dumps(dict(details))) as revision:
+        with self._revision(call, json.dumps(dict(details))) as revision:
             if revision.is_new:
                 row = _find_entry(revision.connection, entry_id)
                 if not _is_seen(row):
@@ -162,18 +154,18 @@ class BlocklistStore(Banks):
                 revision.entry(row.bank_seq, row.seq, kind)
         return kind is ChangeKind.ENTRY_QUARANTINED
 
-    def release_entry(self, request: Request, entry_id: str, why: str = "") -> Entry:
+    def release_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """Ends an entry's quarantine. Raises `EntryNotFound`, `EntryNotQuarantined`,
         `RequestIdReused`.
         """
-        with self._revision(request, why) as revision:
+        with self._revision(call, why) as revision:
             if revision.is_new:
                 row = _find_entry(revision.connection, entry_id)
                 if row.quarantine_time is None or row.state is not EntryState.ACTIVE:
                     raise EntryNotQuarantined("only an entry that is quarantined can be released")
                 _update(revision, row, quarantine_time=None, release_time=now())
                 which, upheld = entries.c.seq == row.seq, CaseDecision.UPHELD
-                end_floods(revision.connection, which, request.actor, upheld, why)
+                end_floods(revision.connection, which, call.actor, upheld, why)
                 revision.entry(row.bank_seq, row.seq, ChangeKind.ENTRY_RELEASED)
         return from_json(Entry, revision.answer)
 
@@ -184,13 +176,13 @@ class BlocklistStore(Banks):
             due = connection.execute(sa.select(entries.c.entry_id).where(over)).scalars().all()
         for entry_id in due:
             # No caller's request can have such an id; of several servers one does it.
-            request = Request(f"expire.{entry_id}", "")
-            self._end_entry(request, entry_id, "", EntryState.EXPIRED)
+            call = Call(SERVER, f"expire.{entry_id}")
+            self._end_entry(call, entry_id, "", EntryState.EXPIRED)
         return len(due)
 
-    def _end_entry(self, request: Request, entry_id: str, why: str, end: EntryState) -> Entry:
+    def _end_entry(self, call: Call, entry_id: str, why: str, end: EntryState) -> Entry:
         """Puts one out of use; once only, as the index counts entries that come and go."""
-        with self._revision(request, why) as revision:
+        with self._revision(call, why) as revision:
             if revision.is_new:
                 row = _find_entry(revision.connection, entry_id)
                 kind = _ENDS.get((row.state, end), ChangeKind.ENTRY_UNCHANGED)
@@ -198,7 +190,7 @@ class BlocklistStore(Banks):
                     _update(revision, row, state=end)
                     which = entries.c.seq == row.seq
                     why = why if end is EntryState.WITHDRAWN else "its time was over"
-                    let_go(revision.connection, request.actor, which, entry_id, why)
+                    let_go(revision.connection, call.actor, which, entry_id, why)
                 revision.entry(row.bank_seq, row.seq, kind)
         return from_json(Entry, revision.answer)
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from hashmatch.errors import CallerExists, CallerNotFound
 from hashmatch.model import ids
-from hashmatch.model.callers import CallerState, Credential, KnownCaller
-from hashmatch.model.commands import NewCaller, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import SERVER, CallerState, Credential, KnownCaller
+from hashmatch.model.commands import NewCaller
 from hashmatch.model.records import Page
 from hashmatch.store import audit, repeats
 from hashmatch.store.database import Store
@@ -31,21 +32,21 @@ def secret_of_certificate(common_name: str) -> bytes:
 class CallerStore(Store):
     """Methods block; each is one transaction."""
 
-    def create(self, request: Request, new: NewCaller) -> KnownCaller:
+    def create(self, call: Call, new: NewCaller) -> KnownCaller:
         """Raises `CallerExists`, `BankNotFound`, `RequestIdReused`."""
         with self._database.write_in_order() as connection:
-            if row := repeats.earlier(connection, _select(), callers, request):
+            if row := repeats.earlier(connection, _select(), callers, call):
                 return _to_caller(row)
-            return _insert(connection, request, new)
+            return _insert(connection, call, new)
 
     def create_first(self, new: NewCaller) -> KnownCaller | None:
         """Likewise, but only if there is no caller at all: None if there is."""
         with self._database.write_in_order() as connection:
             if connection.execute(sa.select(callers.c.seq).limit(1)).first():
                 return None
-            return _insert(connection, Request(ids.new_id(ids.CALLER), ""), new)
+            return _insert(connection, Call(SERVER, ids.new_id(ids.CALLER)), new)
 
-    def revoke(self, request: Request, caller: str) -> KnownCaller:
+    def revoke(self, call: Call, caller: str) -> KnownCaller:
         """By id or name; once more changes nothing. Raises `CallerNotFound`."""
         found = _select().where(sa.or_(callers.c.caller_id == caller, callers.c.name == caller))
         with self._database.write_in_order() as connection:
@@ -61,7 +62,7 @@ class CallerStore(Store):
                     "caller_revoked",
                     row.caller_id,
                     {"name": row.name},
-                    actor=request.actor,
+                    actor=call.actor,
                 )
             return _to_caller(connection.execute(found).one())
 
@@ -81,7 +82,7 @@ def _select() -> sa.Select[Any]:
     return sa.select(callers)
 
 
-def _insert(connection: sa.Connection, request: Request, new: NewCaller) -> KnownCaller:
+def _insert(connection: sa.Connection, call: Call, new: NewCaller) -> KnownCaller:
     secret = new.secret or secret_of_certificate(new.certificate)
     taken = sa.or_(callers.c.name == new.name, callers.c.secret == secret)
     if row := connection.execute(_select().where(taken)).first():
@@ -102,8 +103,8 @@ def _insert(connection: sa.Connection, request: Request, new: NewCaller) -> Know
             certificate=new.certificate,
             create_time=now(),
             expire_time=new.expire_time,
-            request_id=request.request_id,
-            fingerprint=request.fingerprint,
+            request_id=call.request_id,
+            fingerprint=call.fingerprint,
         )
     )
     made = _to_caller(connection.execute(_select().where(callers.c.seq == key(inserted))).one())
@@ -114,7 +115,7 @@ def _insert(connection: sa.Connection, request: Request, new: NewCaller) -> Know
         "credential": credential.name,
         "expires": None if made.expire_time is None else made.expire_time.isoformat(),
     }
-    audit.append(connection, "caller_created", made.caller_id, details, actor=request.actor)
+    audit.append(connection, "caller_created", made.caller_id, details, actor=call.actor)
     return made
 
 

@@ -17,8 +17,8 @@ from hashmatch.errors import (
     PermissionDenied,
 )
 from hashmatch.model import ids
+from hashmatch.model.call import Call
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
-from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.model.verdicts import Action, BankState, EntryState, Verdict
 from hashmatch.store import audit, repeats
@@ -79,7 +79,7 @@ class CaseStore(Store):
 
     def decide(
         self,
-        request: Request,
+        call: Call,
         case_id: str,
         etag: str,
         decision: CaseDecision,
@@ -92,7 +92,7 @@ class CaseStore(Store):
         """
         try:
             with self._database.write_in_order() as connection:
-                if repeated := repeats.earlier(connection, _select(), cases, request):
+                if repeated := repeats.earlier(connection, _select(), cases, call):
                     return _to_case(repeated)
                 # So that nobody judges the screening meanwhile.
                 of_it = sa.select(cases.c.screening_seq).where(cases.c.case_id == case_id)
@@ -111,15 +111,15 @@ class CaseStore(Store):
                     raise EtagMismatch(
                         "there is new evidence since the case was read; read it again"
                     )
-                values = _decided(request.actor, decision, why)
-                values |= {"request_id": request.request_id, "fingerprint": request.fingerprint}
+                values = _decided(call.actor, decision, why)
+                values |= {"request_id": call.request_id, "fingerprint": call.fingerprint}
                 connection.execute(cases.update().where(cases.c.seq == row.seq).values(values))
                 details = {"decision": decision.name, "why": why}
-                audit.append(connection, "case_decided", case_id, details, actor=request.actor)
+                audit.append(connection, "case_decided", case_id, details, actor=call.actor)
                 return _to_case(_find(connection, case_id))
         except IntegrityError:
             # Another server took the same request_id in between.
-            return self.decide(request, case_id, etag, decision, why, own)
+            return self.decide(call, case_id, etag, decision, why, own)
 
 
 def case_of(screening_id: str) -> str:

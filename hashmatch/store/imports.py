@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from hashmatch.errors import ImportNotFound
 from hashmatch.model import ids
+from hashmatch.model.call import Call
 from hashmatch.model.changes import ChangeKind
-from hashmatch.model.commands import Request
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Page, Provenance
 from hashmatch.model.verdicts import Activation, EntryState
@@ -67,12 +67,12 @@ class Counts:
 class ImportStore(Store):
     """Methods block; each is one transaction."""
 
-    def begin(self, request: Request, bank: str, provenance: Provenance) -> Import:
+    def begin(self, call: Call, bank: str, provenance: Provenance) -> Import:
         """A new one; or that of the same request, to go on with it unless it is finished. Raises
         `BankNotFound`, `BankArchived`, `RequestIdReused`.
         """
         with self._database.write_in_order() as connection:
-            if row := repeats.earlier(connection, _select(), imports, request):
+            if row := repeats.earlier(connection, _select(), imports, call):
                 return _to_import(row)
             created = now()
             inserted = connection.execute(
@@ -83,9 +83,9 @@ class ImportStore(Store):
                     counts={},
                     problems=(),
                     provenance=provenance,
-                    proposed_by=request.actor,
-                    request_id=request.request_id,
-                    fingerprint=request.fingerprint,
+                    proposed_by=call.actor,
+                    request_id=call.request_id,
+                    fingerprint=call.fingerprint,
                     create_time=created,
                     update_time=created,
                 )
@@ -93,7 +93,7 @@ class ImportStore(Store):
             seq = key(inserted)
             begun = _to_import(connection.execute(_select().where(imports.c.seq == seq)).one())
             details = {"bank": begun.bank_id}
-            audit.append(connection, "import_begun", begun.import_id, details, actor=request.actor)
+            audit.append(connection, "import_begun", begun.import_id, details, actor=call.actor)
             return begun
 
     def known(self, bank_id: str) -> Known:
@@ -103,8 +103,8 @@ class ImportStore(Store):
 
     def add(
         self,
+        call: Call,
         import_id: str,
-        actor: str,
         some: NewEntries,
         usable: Usable,
         known: Known,
@@ -129,9 +129,9 @@ class ImportStore(Store):
             kept = some.take(places)
             pending = pending or bank.activation is Activation.TWO_PERSON
             kind = ChangeKind.ENTRIES_PROPOSED if pending else ChangeKind.ENTRIES_CREATED
-            revision = self._begin(connection, actor)
+            revision = self._begin(connection, call)
             number = revision.begin(kind, bank.seq)
-            shared = new_entries(actor, bank.seq, number, pending=pending)
+            shared = new_entries(call.actor, bank.seq, number, pending=pending)
             bulk.insert(connection, kept, shared | {"import_seq": row.seq}, usable)
             revision.end(kind, bank.bank_id, {"entries": len(kept), "import_id": import_id})
         known.contents.add(contents[place] for place in places)
@@ -140,8 +140,8 @@ class ImportStore(Store):
 
     def finish(
         self,
+        call: Call,
         import_id: str,
-        actor: str,
         form: Format | None,
         counts: Counts,
         problems: Sequence[ImportProblem],
@@ -173,30 +173,30 @@ class ImportStore(Store):
                 counts=told,
                 problems=tuple(problems),
             )
-            audit.append(connection, "import_finished", import_id, told, actor=actor)
+            audit.append(connection, "import_finished", import_id, told, actor=call.actor)
             return _to_import(connection.execute(found).one())
 
-    def approve(self, request: Request, import_id: str, why: str = "") -> Import:
+    def approve(self, call: Call, import_id: str, why: str = "") -> Import:
         """Brings all its pending entries into use. Raises `ImportNotFound`, `EntryNotPending`,
         `SecondPersonNeeded`, `BankArchived`.
         """
         with self._database.write_in_order() as connection:
             row = _find(connection, import_id)
-            if row.approve_request == request.request_id:
+            if row.approve_request == call.request_id:
                 return _to_import(row)
-            check_approval(connection, row, request.actor, "import")
-            number = self._move(connection, request, row, ChangeKind.ENTRIES_APPROVED, why)
+            check_approval(connection, row, call.actor, "import")
+            number = self._move(connection, call, row, ChangeKind.ENTRIES_APPROVED, why)
             _update(
                 connection,
                 row,
                 state=ImportState.ACTIVE,
-                approved_by=request.actor,
-                approve_request=request.request_id,
+                approved_by=call.actor,
+                approve_request=call.request_id,
                 revision=number,
             )
             return _to_import(_find(connection, import_id))
 
-    def withdraw(self, request: Request, import_id: str, why: str = "") -> Import:
+    def withdraw(self, call: Call, import_id: str, why: str = "") -> Import:
         """Takes all its entries out of use; once more changes nothing. Raises `ImportNotFound`."""
         with self._database.write_in_order() as connection:
             row = _find(connection, import_id)
@@ -204,7 +204,7 @@ class ImportStore(Store):
             for kind in (ChangeKind.ENTRIES_WITHDRAWN, ChangeKind.ENTRIES_DECLINED):
                 some = sa.select(entries.c.seq).where(_moved(row, kind)).limit(1)
                 if connection.execute(some).first():
-                    number = self._move(connection, request, row, kind, why)
+                    number = self._move(connection, call, row, kind, why)
             if number is not None:
                 _update(connection, row, state=ImportState.WITHDRAWN, revision=number)
             return _to_import(_find(connection, import_id))
@@ -221,25 +221,20 @@ class ImportStore(Store):
         items = (dataclasses.replace(each, problems=()) for each in found.items)
         return dataclasses.replace(found, items=tuple(items))
 
-    def _begin(self, connection: sa.Connection, actor: str, why: str = "") -> Revision:
+    def _begin(self, connection: sa.Connection, call: Call, why: str = "") -> Revision:
         """One of several that a request may make: its id is no caller's."""
-        request = Request(f"{ids.new_id(ids.IMPORT)}.part", "", actor)
-        return Revision(self._database, connection, request, why)
+        part = call.part(f"{ids.new_id(ids.IMPORT)}.part")
+        return Revision(self._database, connection, part, why)
 
     def _move(
-        self,
-        connection: sa.Connection,
-        request: Request,
-        row: sa.Row[Any],
-        kind: ChangeKind,
-        why: str,
+        self, connection: sa.Connection, call: Call, row: sa.Row[Any], kind: ChangeKind, why: str
     ) -> int:
         """All entries that a revision of this kind concerns, at once; returns its number."""
-        revision = self._begin(connection, request.actor, why)
+        revision = self._begin(connection, call, why)
         number = revision.begin(kind, row.bank_seq)
         values: dict[str, object] = {"state": EntryState.WITHDRAWN, "left_batch": number}
         if kind.brings:
-            approved = {"approved_by": request.actor, "batch": number}
+            approved = {"approved_by": call.actor, "batch": number}
             values = {"state": EntryState.ACTIVE, **approved}
         some = _moved(row, kind)
         # In the order in which others lock them, see `store.holding`.
@@ -251,7 +246,7 @@ class ImportStore(Store):
         revision.end(kind, row.import_id, {"entries": moved, "import_id": row.import_id})
         if not kind.brings:
             gone = entries.c.left_batch == number
-            let_go(connection, request.actor, gone, row.import_id, why)
+            let_go(connection, call.actor, gone, row.import_id, why)
         return number
 
 

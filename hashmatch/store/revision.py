@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from hashmatch.model.call import Call
 from hashmatch.model.changes import ChangeKind
-from hashmatch.model.commands import Request
 from hashmatch.store import audit, repeats
 from hashmatch.store.database import Database
 from hashmatch.store.rows import key, select_banks, select_entries, to_bank, to_entry
@@ -24,12 +24,12 @@ __all__ = ["Revision", "answer_to", "revision"]
 @dataclass
 class Revision:
     """What makes one revision within a transaction of `Database.write_in_order`. ``why`` is for
-    the audit trail. ``answer`` is what the request is answered, as JSON; None while it is new.
+    the audit trail. ``answer`` is the answer to the call, as JSON; None while it is new.
     """
 
     database: Database
     connection: sa.Connection
-    request: Request
+    call: Call
     why: str = ""
     answer: Any = None
     _number: int = 0
@@ -57,8 +57,8 @@ class Revision:
                 kind=kind,
                 bank_seq=bank_seq,
                 entry_seq=entry_seq,
-                request_id=self.request.request_id,
-                fingerprint=self.request.fingerprint,
+                request_id=self.call.request_id,
+                fingerprint=self.call.fingerprint,
                 after={},
             )
         )
@@ -78,7 +78,7 @@ class Revision:
             subject,
             {**answer, "why": self.why} if self.why else answer,
             revision=self._number,
-            actor=self.request.actor,
+            actor=self.call.actor,
         )
         self.database.announce(self.connection)
 
@@ -90,15 +90,15 @@ class Revision:
         return self.connection.execute(query.where(this)).one()
 
 
-def answer_to(connection: sa.Connection, request: Request) -> Any:
+def answer_to(connection: sa.Connection, call: Call) -> Any:
     """What the request was answered before; None if it is new. Raises `RequestIdReused`."""
     query = sa.select(changes.c.fingerprint, changes.c.after)
-    row = repeats.earlier(connection, query, changes, request)
+    row = repeats.earlier(connection, query, changes, call)
     return None if row is None else row.after
 
 
 @contextlib.contextmanager
-def revision(database: Database, request: Request, why: str = "") -> Iterator[Revision]:
+def revision(database: Database, call: Call, why: str = "") -> Iterator[Revision]:
     """A transaction that makes one revision, unless its request was answered before: only
     `Revision.is_new` goes on. Who forgets to ask is undone, as a request makes one revision.
     """
@@ -106,12 +106,12 @@ def revision(database: Database, request: Request, why: str = "") -> Iterator[Re
     try:
         # Else a revision could come to light after a higher one, and followers would miss it.
         with database.write_in_order() as connection:
-            made = Revision(database, connection, request, why, answer_to(connection, request))
+            made = Revision(database, connection, call, why, answer_to(connection, call))
             yield made
     except IntegrityError:
         # Another server took the same request_id in between.
         with database.read() as connection:
-            answer = answer_to(connection, request)
+            answer = answer_to(connection, call)
         if made is None or answer is None:
             raise
         made.answer = answer

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import ScreeningNotFound
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
 from hashmatch.model.records import Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Verdict
@@ -45,7 +45,7 @@ class ScreeningStore(Store):
 
     def add(
         self,
-        request: Request,
+        call: Call,
         screening: Screening,
         signals: Sequence[Signals],
         coverage_reasons: tuple[Reason, ...],
@@ -71,7 +71,7 @@ class ScreeningStore(Store):
                         coverage=screening.coverage,
                         coverage_reasons=coverage_reasons,
                         hash_versions=screening.hash_versions,
-                        caller=request.actor,
+                        caller=call.actor,
                         seed=seed,
                         look_version=screening.look_version,
                     )
@@ -81,10 +81,10 @@ class ScreeningStore(Store):
                     connection.execute(
                         screening_signals.insert().values(screening_seq=seq, **signals_values(each))
                     )
-                connection.execute(_judgement(seq, request, screening))
+                connection.execute(_judgement(seq, call, screening))
                 case_id = holding.note(connection, seq, screening, gone=gone, new=True)
         except IntegrityError:
-            return self._answer_or_raise(request)
+            return self._answer_or_raise(call)
         return replace(
             screening,
             create_time=from_ms(to_ms(screening.create_time)),
@@ -92,7 +92,7 @@ class ScreeningStore(Store):
             case_id=case_id,
         )
 
-    def add_judgement(self, request: Request, screening: Screening) -> Screening:
+    def add_judgement(self, call: Call, screening: Screening) -> Screening:
         """Stores a confirmation; its number is given here. As `add` for repeated requests."""
         try:
             with self._database.write() as connection:
@@ -108,7 +108,7 @@ class ScreeningStore(Store):
                         judgements.c.screening_seq == seq
                     )
                 ).scalar_one()
-                connection.execute(_judgement(seq, request, screening, newest + 1))
+                connection.execute(_judgement(seq, call, screening, newest + 1))
                 connection.execute(
                     screenings.update()
                     .where(screenings.c.seq == seq)
@@ -120,13 +120,13 @@ class ScreeningStore(Store):
                 as_it_is = replace(screening, case_id=case_id)
                 holding.note(connection, seq, as_it_is, gone=gone)
         except IntegrityError:
-            return self._answer_or_raise(request)
-        return self.answer_to(request) or screening
+            return self._answer_or_raise(call)
+        return self.answer_to(call) or screening
 
-    def answer_to(self, request: Request) -> Screening | None:
+    def answer_to(self, call: Call) -> Screening | None:
         """What a request was answered before; None if it is new. Raises `RequestIdReused`."""
         with self._database.read() as connection:
-            row = repeats.earlier(connection, _select(), judgements, request)
+            row = repeats.earlier(connection, _select(), judgements, call)
         return None if row is None else _to_screening(row)
 
     def get(self, screening_id: str, caller: str | None = None) -> Screening:
@@ -207,8 +207,8 @@ class ScreeningStore(Store):
             raise ScreeningNotFound(f"screening_id: there is no screening {screening_id!r}")
         return _to_screening(row), row
 
-    def _answer_or_raise(self, request: Request) -> Screening:
-        answer = self.answer_to(request)
+    def _answer_or_raise(self, call: Call) -> Screening:
+        answer = self.answer_to(call)
         if answer is None:
             raise RuntimeError("a row breaks a rule of the schema that is not request_id's")
         return answer
@@ -237,12 +237,12 @@ def _select_newest() -> sa.Select[Any]:
     )
 
 
-def _judgement(seq: int, request: Request, screening: Screening, number: int = 1) -> sa.Insert:
+def _judgement(seq: int, call: Call, screening: Screening, number: int = 1) -> sa.Insert:
     return judgements.insert().values(
         screening_seq=seq,
         judgement=number,
-        request_id=request.request_id,
-        fingerprint=request.fingerprint,
+        request_id=call.request_id,
+        fingerprint=call.fingerprint,
         judge_time=screening.judge_time,
         verdict=screening.verdict,
         blocklist_revision=screening.blocklist_revision,

@@ -13,8 +13,9 @@ from hashmatch.engine.hashing.exact import ExactHasher
 from hashmatch.engine.index.live import matchable
 from hashmatch.engine.sampling import densities
 from hashmatch.errors import BankArchived, InvalidField, MediaUnusable, PermissionDenied
-from hashmatch.model.callers import Caller, Role
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import Role
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import (
     DEFAULT_THRESHOLDS,
     Bank,
@@ -58,7 +59,7 @@ class Blocklist:
 
     async def create_bank(
         self,
-        request: Request,
+        call: Call,
         name: str,
         label: str,
         action: Action,
@@ -71,12 +72,12 @@ class Blocklist:
         _check_thresholds(chosen, action)
         _check_policy(bank_policy, action)
         bank = await asyncio.to_thread(
-            self._store.create_bank, request, name, label, action, chosen, activation, bank_policy
+            self._store.create_bank, call, name, label, action, chosen, activation, bank_policy
         )
         await self._replica.current()
         return bank
 
-    async def update_bank(self, request: Request, bank: str, etag: str, edit: BankEdit) -> Bank:
+    async def update_bank(self, call: Call, bank: str, etag: str, edit: BankEdit) -> Bank:
         """Raises `InvalidField`, `BankNotFound`, `BankExists`, `BankArchived`, `EtagMismatch`,
         `RequestIdReused`.
         """
@@ -85,13 +86,13 @@ class Blocklist:
             action = edit.action or before.action
             _check_thresholds(edit.thresholds or before.thresholds, action)
             _check_policy(edit.policy or before.policy, action)
-        updated = await asyncio.to_thread(self._store.update_bank, request, bank, etag, edit)
+        updated = await asyncio.to_thread(self._store.update_bank, call, bank, etag, edit)
         await self._replica.current()
         return updated
 
-    async def archive_bank(self, request: Request, bank: str, etag: str) -> Bank:
+    async def archive_bank(self, call: Call, bank: str, etag: str) -> Bank:
         """Raises as `update_bank`."""
-        return await self.update_bank(request, bank, etag, BankEdit(state=BankState.ARCHIVED))
+        return await self.update_bank(call, bank, etag, BankEdit(state=BankState.ARCHIVED))
 
     async def get_bank(self, bank: str) -> Bank:
         """By id or name. Raises `BankNotFound`."""
@@ -103,24 +104,17 @@ class Blocklist:
 
     # Entries
 
-    async def create_entry(
-        self,
-        request: Request,
-        bank: str,
-        new: NewEntry,
-        *,
-        caller: Caller,
-    ) -> Entry:
+    async def create_entry(self, call: Call, bank: str, new: NewEntry) -> Entry:
         """Of hashes of kinds that the bank uses; others are left out.
 
         Raises `MediaUnusable` if none is rich enough to match by, `BankNotFound`, `BankArchived`,
         `PermissionDenied`, `RequestIdReused`.
         """
-        await self._check_own(caller, bank)
-        return await self._create_entry(request, bank, new)
+        await self._check_own(call, bank)
+        return await self._create_entry(call, bank, new)
 
-    async def _create_entry(self, request: Request, bank: str, new: NewEntry) -> Entry:
-        answered = await asyncio.to_thread(self._store.entry_answer, request)
+    async def _create_entry(self, call: Call, bank: str, new: NewEntry) -> Entry:
+        answered = await asyncio.to_thread(self._store.entry_answer, call)
         if answered is not None:
             return answered  # Whatever became of the bank since.
         thresholds = (await self.get_bank(bank)).thresholds
@@ -131,20 +125,18 @@ class Blocklist:
                 media_reason="NOTHING_USABLE",
             )
         entry = await asyncio.to_thread(
-            self._store.create_entry, request, bank, replace(new, signals=kept), matchable
+            self._store.create_entry, call, bank, replace(new, signals=kept), matchable
         )
         await self._replica.current()
         return entry
 
     async def create_entry_from_media(
         self,
-        request: Request,
+        call: Call,
         bank: str,
         new: NewEntry,
         chunks: AsyncIterator[bytes],
         announced_size: int = 0,
-        *,
-        caller: Caller,
     ) -> Entry:
         """Hashes a media more closely than an upload is looked at, and makes an entry of it: all
         of ``new`` but what the media says.
@@ -153,10 +145,10 @@ class Blocklist:
         `create_entry` raises, `Overloaded`, `UploadTooSlow`, `UploadMismatch`, `SpoolFull` and
         whatever ``chunks`` raises.
         """
-        await self._check_own(caller, bank)
-        if await asyncio.to_thread(self._store.knows, request.request_id):
-            request = _with_media(request, await _sha256(chunks))
-            answered = await asyncio.to_thread(self._store.entry_answer, request)
+        await self._check_own(call, bank)
+        if await asyncio.to_thread(self._store.knows, call.request_id):
+            call = _with_media(call, await _sha256(chunks))
+            answered = await asyncio.to_thread(self._store.entry_answer, call)
             if answered is not None:
                 return answered
         found = await self.get_bank(bank)
@@ -177,49 +169,43 @@ class Blocklist:
                 f"no entry can be made of this media: {reason.detail}",
                 media_reason=reason.code.name,
             )
-        request = _with_media(request, inspected.media.sha256)
+        call = _with_media(call, inspected.media.sha256)
         made = replace(
             new,
             signals=inspected.signals,
             coverage=inspected.coverage,
             reasons=inspected.reasons,
         )
-        return await self._create_entry(request, bank, made)
+        return await self._create_entry(call, bank, made)
 
-    async def approve_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
-    ) -> Entry:
+    async def approve_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """Raises `EntryNotFound`, `EntryNotPending`, `SecondPersonNeeded`, `BankArchived`,
         `RequestIdReused`; `PermissionDenied` for another's bank, and to one who is no approver
         unless he could have brought it into use when he made it.
         """
-        approver = Role.APPROVER in caller.roles
-        if caller.banks is not None or not approver:
-            found = await self.get_entry(entry_id, caller=caller)
+        approver = Role.APPROVER in call.caller.roles
+        if call.caller.banks is not None or not approver:
+            found = await self.get_entry(call, entry_id)
             bank = await self.get_bank(found.ref.bank_id)
-            if not approver and not caller.may_approve_own(bank.activation, found.proposed_by):
+            if not approver and not call.caller.may_approve_own(bank.activation, found.proposed_by):
                 raise PermissionDenied
-        entry = await asyncio.to_thread(self._store.approve_entry, request, entry_id, why)
+        entry = await asyncio.to_thread(self._store.approve_entry, call, entry_id, why)
         await self._replica.current()
         return entry
 
-    async def withdraw_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
-    ) -> Entry:
+    async def withdraw_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`, `RequestIdReused`."""
-        if caller.banks is not None:
-            await self.get_entry(entry_id, caller=caller)
-        entry = await asyncio.to_thread(self._store.withdraw_entry, request, entry_id, why)
+        if call.caller.banks is not None:
+            await self.get_entry(call, entry_id)
+        entry = await asyncio.to_thread(self._store.withdraw_entry, call, entry_id, why)
         await self._replica.current()
         return entry
 
-    async def release_entry(
-        self, request: Request, entry_id: str, why: str = "", *, caller: Caller
-    ) -> Entry:
+    async def release_entry(self, call: Call, entry_id: str, why: str = "") -> Entry:
         """Raises `EntryNotFound`, `EntryNotQuarantined`, `PermissionDenied`, `RequestIdReused`."""
-        if caller.banks is not None:
-            await self.get_entry(entry_id, caller=caller)
-        entry = await asyncio.to_thread(self._store.release_entry, request, entry_id, why)
+        if call.caller.banks is not None:
+            await self.get_entry(call, entry_id)
+        entry = await asyncio.to_thread(self._store.release_entry, call, entry_id, why)
         await self._replica.current()
         return entry
 
@@ -232,42 +218,36 @@ class Blocklist:
             await self._replica.current()
         return expired
 
-    async def get_entry(self, entry_id: str, *, caller: Caller) -> Entry:
+    async def get_entry(self, call: Call, entry_id: str) -> Entry:
         """Raises `EntryNotFound`, `PermissionDenied`."""
         entry = await asyncio.to_thread(self._store.get_entry, entry_id)
-        if not caller.may_touch(entry.ref.bank_id, entry.ref.bank_name):
+        if not call.caller.may_touch(entry.ref.bank_id, entry.ref.bank_name):
             raise PermissionDenied
         return entry
 
     async def list_entries(
-        self,
-        before: int,
-        limit: int,
-        bank: str | None,
-        state: EntryState | None,
-        *,
-        caller: Caller,
+        self, call: Call, before: int, limit: int, bank: str | None, state: EntryState | None
     ) -> Page[Entry]:
         """Newest first. Raises `BankNotFound`; `PermissionDenied` for another's bank, and for all
         of them to a caller who may not see all.
         """
         if bank is not None:
-            await self._check_own(caller, bank)
-        elif caller.banks is not None:
+            await self._check_own(call, bank)
+        elif call.caller.banks is not None:
             raise PermissionDenied
-        if caller.caller_id:
+        if call.caller.caller_id:
             details = {"bank": bank or "", "before": before, "limit": limit}
             await asyncio.to_thread(
-                self._audit.note, "entries_listed", bank or "", details, caller.caller_id
+                self._audit.note, "entries_listed", bank or "", details, call.caller.caller_id
             )
         return await asyncio.to_thread(self._store.list_entries, before, limit, bank, state)
 
-    async def _check_own(self, caller: Caller, bank: str) -> None:
+    async def _check_own(self, call: Call, bank: str) -> None:
         """Raises `PermissionDenied` unless a bank is one of the caller's own; `BankNotFound`."""
-        if caller.banks is None:
+        if call.caller.banks is None:
             return
         found = await self.get_bank(bank)
-        if not caller.may_touch(found.bank_id, found.name):
+        if not call.caller.may_touch(found.bank_id, found.name):
             raise PermissionDenied
 
 
@@ -305,9 +285,9 @@ def _nothing_shown(coverage: Coverage) -> Reason:
     return Reason(VerdictReason.NO_FRAMES, "no frames")
 
 
-def _with_media(request: Request, sha256: bytes) -> Request:
-    """The request as it is told from one of the same id for another media."""
-    return replace(request, fingerprint=f"{request.fingerprint} {sha256.hex()}")
+def _with_media(call: Call, sha256: bytes) -> Call:
+    """The call with a fingerprint that tells another file of the same request id apart."""
+    return replace(call, fingerprint=f"{call.fingerprint} {sha256.hex()}")
 
 
 async def _sha256(chunks: AsyncIterator[bytes]) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from hashmatch.access.authorizer import Authorizer
+from hashmatch.model.call import Call
 from hashmatch.model.callers import KnownCaller, Role, hash_of_token, new_token
-from hashmatch.model.commands import NewCaller, Request
+from hashmatch.model.commands import NewCaller
 from hashmatch.model.records import AuditRow, Page
 from hashmatch.store.audit import Audit
 from hashmatch.store.callers import CallerStore
@@ -34,15 +35,15 @@ class Callers:
         made = await asyncio.to_thread(self._store.create_first, first)
         return token if made else ""
 
-    async def create(self, request: Request, new: NewCaller) -> KnownCaller:
+    async def create(self, call: Call, new: NewCaller) -> KnownCaller:
         """Raises `CallerExists`, `BankNotFound`, `RequestIdReused`."""
-        made = await asyncio.to_thread(self._store.create, request, new)
+        made = await asyncio.to_thread(self._store.create, call, new)
         self._authorizer.forget()
         return made
 
-    async def revoke(self, request: Request, caller: str) -> KnownCaller:
+    async def revoke(self, call: Call, caller: str) -> KnownCaller:
         """By id or name; it is refused from now on. Raises `CallerNotFound`."""
-        revoked = await asyncio.to_thread(self._store.revoke, request, caller)
+        revoked = await asyncio.to_thread(self._store.revoke, call, caller)
         self._authorizer.forget()
         return revoked
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 
-from hashmatch.model.callers import Caller
+from hashmatch.model.call import Call
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
-from hashmatch.model.commands import Request
 from hashmatch.model.records import Page
 from hashmatch.store.cases import CaseStore
 
@@ -21,39 +20,31 @@ class Cases:
         """``store`` is ready for use."""
         self._store = store
 
-    async def get(self, case_id: str, *, caller: Caller) -> Case:
+    async def get(self, call: Call, case_id: str) -> Case:
         """Raises `CaseNotFound`; `PermissionDenied` for one of another's banks."""
-        return await asyncio.to_thread(self._store.get, case_id, caller.banks)
+        return await asyncio.to_thread(self._store.get, case_id, call.caller.banks)
 
     async def list(
         self,
+        call: Call,
         before: int,
         limit: int,
         state: CaseState | None,
         case_type: CaseType | None,
         since: datetime.datetime | None,
-        *,
-        caller: Caller,
     ) -> Page[Case]:
         """Newest first; of the caller's own banks, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)
         return await asyncio.to_thread(
-            self._store.list, before, limit, state, case_type, since_ms, caller.banks
+            self._store.list, before, limit, state, case_type, since_ms, call.caller.banks
         )
 
     async def decide(
-        self,
-        request: Request,
-        case_id: str,
-        etag: str,
-        decision: CaseDecision,
-        why: str,
-        *,
-        caller: Caller,
+        self, call: Call, case_id: str, etag: str, decision: CaseDecision, why: str
     ) -> Case:
         """Raises `CaseNotFound`, `CaseDecided`, `EtagMismatch`, `InvalidField`, `PermissionDenied`,
         `RequestIdReused`.
         """
         return await asyncio.to_thread(
-            self._store.decide, request, case_id, etag, decision, why, caller.banks
+            self._store.decide, call, case_id, etag, decision, why, call.caller.banks
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from hashmatch.errors import NotReady, PermissionDenied
-from hashmatch.model.callers import Caller
+from hashmatch.model.call import Call
 from hashmatch.model.changes import Position
 from hashmatch.model.records import BlocklistChange, Checkpoint
 from hashmatch.store.audit import Audit
@@ -34,7 +34,7 @@ class Changes:
         self._ended = False
 
     async def watch(
-        self, after: Position, *, caller: Caller
+        self, call: Call, after: Position
     ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         """Every change, in order, and a checkpoint when there is none, and every two seconds from
         then on. A reader that is slow costs no more than a page of changes.
@@ -42,12 +42,12 @@ class Changes:
         Raises `ChangesCompacted`, `RevisionUnknown`, `StoreUnavailable`; `NotReady` once the server
         is stopping; `PermissionDenied` to a caller who may not see all banks.
         """
-        if caller.banks is not None:
+        if call.caller.banks is not None:
             raise PermissionDenied
-        if caller.caller_id:
+        if call.caller.caller_id:
             details = {"after_revision": after.revision}
             await asyncio.to_thread(
-                self._audit.note, "changes_watched", "", details, caller.caller_id
+                self._audit.note, "changes_watched", "", details, call.caller.caller_id
             )
         position = after
         while not self._ended:

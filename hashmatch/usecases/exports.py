@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from hashmatch.errors import InvalidField, PermissionDenied
-from hashmatch.model.callers import Caller
+from hashmatch.model.call import Call
 from hashmatch.model.exports import ExportQuery
 from hashmatch.model.records import Entry
 from hashmatch.model.signals import Signals
@@ -50,7 +50,7 @@ class Exports:
         self._audit = audit
 
     async def read(
-        self, bank: str, asked: ExportQuery, resume_token: str = "", *, caller: Caller
+        self, call: Call, bank: str, asked: ExportQuery, resume_token: str = ""
     ) -> AsyncGenerator[Sequence[EntryPart]]:
         """The entries of a bank in the order in which they were made. A reader that is slow costs
         no more than a block of them.
@@ -59,13 +59,13 @@ class Exports:
         `StoreUnavailable`.
         """
         found = await asyncio.to_thread(self._blocklist.get_bank, bank)
-        if not caller.may_touch(found.bank_id, found.name):
+        if not call.caller.may_touch(found.bank_id, found.name):
             raise PermissionDenied
         place, begun = Place(), ""
         if resume_token:
             begun, hashes = _said(resume_token)
             place = await asyncio.to_thread(self._store.place, found.bank_id, begun, hashes)
-        if caller.caller_id:
+        if call.caller.caller_id:
             details = {
                 "bank": found.name,
                 "state": asked.state.name if asked.state else "",
@@ -74,7 +74,7 @@ class Exports:
                 "after": resume_token,
             }
             await asyncio.to_thread(
-                self._audit.note, "entries_exported", found.bank_id, details, caller.caller_id
+                self._audit.note, "entries_exported", found.bank_id, details, call.caller.caller_id
             )
         while True:
             block = await asyncio.to_thread(self._store.read, found.bank_id, asked, place)

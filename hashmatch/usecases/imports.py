@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hashmatch.engine.index.live import Snapshot, usable
 from hashmatch.errors import ListReversed, PermissionDenied
 from hashmatch.lists.reader import Item, ListReader
-from hashmatch.model.callers import Caller, Role
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import Role
 from hashmatch.model.imports import Format, Import, ImportProblem, ImportState
 from hashmatch.model.records import Bank, Page, Provenance
 from hashmatch.model.signals import Signals
@@ -71,13 +71,12 @@ class Imports:
 
     async def add(
         self,
-        request: Request,
+        call: Call,
         bank: str,
         said: ListSaid,
         chunks: AsyncIterator[bytes],
         *,
         dry_run: bool = False,
-        caller: Caller,
     ) -> Import:
         """Imports a list whose bytes are ``chunks``. What is broken in it is told and left out;
         what the bank has already stays as it is. A ``dry_run`` only tells what would come of it.
@@ -87,30 +86,28 @@ class Imports:
         `RequestIdReused` and whatever ``chunks`` raises.
         """
         found = await asyncio.to_thread(self._blocklist.get_bank, bank)
-        if not caller.may_touch(found.bank_id, found.name):
+        if not call.caller.may_touch(found.bank_id, found.name):
             raise PermissionDenied
         work = _Work(found, said, self._replica.snapshot)
         begun = None
         if not dry_run:
-            begun = await asyncio.to_thread(
-                self._store.begin, request, found.bank_id, said.provenance
-            )
+            begun = await asyncio.to_thread(self._store.begin, call, found.bank_id, said.provenance)
             if begun.state is not ImportState.UNFINISHED:
                 return begun
         work.known = await asyncio.to_thread(self._store.known, found.bank_id)
         async for chunk in chunks:
             await asyncio.to_thread(work.feed, chunk)
             while block := work.block():
-                await self._add(work, block, begun, request.actor)
+                await self._add(call, work, block, begun)
         await asyncio.to_thread(work.finish)
         while block := work.block(last=True):
-            await self._add(work, block, begun, request.actor)
+            await self._add(call, work, block, begun)
         if begun is None:
             return _tried(found, work)
         finished = await asyncio.to_thread(
             self._store.finish,
+            call,
             begun.import_id,
-            request.actor,
             work.reader.form,
             work.counts,
             work.problems,
@@ -119,7 +116,7 @@ class Imports:
         return finished
 
     async def _add(
-        self, work: _Work, block: Sequence[Item], begun: Import | None, actor: str
+        self, call: Call, work: _Work, block: Sequence[Item], begun: Import | None
     ) -> None:
         made = await asyncio.to_thread(_entries, block, work.said)
         if begun is None:
@@ -130,8 +127,8 @@ class Imports:
         else:
             _, withdrawn = await asyncio.to_thread(
                 self._store.add,
+                call,
                 begun.import_id,
-                actor,
                 made,
                 usable,
                 work.known,
@@ -143,40 +140,36 @@ class Imports:
             withdrawn_before=work.counts.withdrawn_before + withdrawn,
         )
 
-    async def approve(
-        self, request: Request, import_id: str, why: str = "", *, caller: Caller
-    ) -> Import:
+    async def approve(self, call: Call, import_id: str, why: str = "") -> Import:
         """Brings all its pending entries into use. Raises `ImportNotFound`, `EntryNotPending`,
         `SecondPersonNeeded`, `BankArchived`; `PermissionDenied` as `Blocklist.approve_entry`.
         """
-        found = await self.get(import_id, caller=caller)
-        if Role.APPROVER not in caller.roles:
+        found = await self.get(call, import_id)
+        if Role.APPROVER not in call.caller.roles:
             bank = await asyncio.to_thread(self._blocklist.get_bank, found.bank_id)
-            if not caller.may_approve_own(bank.activation, found.proposed_by):
+            if not call.caller.may_approve_own(bank.activation, found.proposed_by):
                 raise PermissionDenied
-        approved = await asyncio.to_thread(self._store.approve, request, import_id, why)
+        approved = await asyncio.to_thread(self._store.approve, call, import_id, why)
         await self._replica.current()
         return approved
 
-    async def withdraw(
-        self, request: Request, import_id: str, why: str = "", *, caller: Caller
-    ) -> Import:
+    async def withdraw(self, call: Call, import_id: str, why: str = "") -> Import:
         """Takes all its entries out of use. Raises `ImportNotFound`, `PermissionDenied`."""
-        await self.get(import_id, caller=caller)
-        withdrawn = await asyncio.to_thread(self._store.withdraw, request, import_id, why)
+        await self.get(call, import_id)
+        withdrawn = await asyncio.to_thread(self._store.withdraw, call, import_id, why)
         await self._replica.current()
         return withdrawn
 
-    async def get(self, import_id: str, *, caller: Caller) -> Import:
+    async def get(self, call: Call, import_id: str) -> Import:
         """Raises `ImportNotFound`, `PermissionDenied`."""
         found = await asyncio.to_thread(self._store.get, import_id)
-        if not caller.may_touch(found.bank_id, found.bank_name):
+        if not call.caller.may_touch(found.bank_id, found.bank_name):
             raise PermissionDenied
         return found
 
-    async def list(self, before: int, limit: int, *, caller: Caller) -> Page[Import]:
+    async def list(self, call: Call, before: int, limit: int) -> Page[Import]:
         """Newest first. Raises `PermissionDenied` to a caller who may not see all banks."""
-        if caller.banks is not None:
+        if call.caller.banks is not None:
             raise PermissionDenied
         return await asyncio.to_thread(self._store.list, before, limit)
 

@@ -25,6 +25,7 @@ from hashmatch.engine.hashing.versions import HASH_VERSIONS
 from hashmatch.engine.index.live import FLAT_UPLOAD, Matches, Snapshot, usable
 from hashmatch.engine.policy import Judgement
 from hashmatch.errors import PermissionDenied
+from hashmatch.model.call import Call
 from hashmatch.model.callers import Caller
 from hashmatch.model.previews import Preview, PreviewedBenign, PreviewedScreening, PreviewTally
 from hashmatch.model.records import BankPolicy, EntryRef, Evidence
@@ -85,45 +86,45 @@ class Previews:
 
     async def of_entry(
         self,
+        call: Call,
         entry_id: str,
         screenings: int = DEFAULT_SCREENINGS,
         *,
         benign: bool = True,
-        caller: Caller,
     ) -> Preview:
         """Of an entry in any state, compared with so many of the newest ``screenings`` and, with
         ``benign``, the entries of negative banks. Waits for previews that came before. One that is
         cancelled ends within a block. Raises `EntryNotFound`, `BankArchived`, `PermissionDenied`.
         """
-        return await self._preview(Previewed(entry_id=entry_id), screenings, benign, caller)
+        return await self._preview(call, Previewed(entry_id=entry_id), screenings, benign)
 
     async def of_import(
         self,
+        call: Call,
         import_id: str,
         screenings: int = DEFAULT_SCREENINGS,
         *,
         benign: bool = True,
-        caller: Caller,
     ) -> Preview:
         """Likewise, of all entries of an import. Raises `ImportNotFound`, `BankArchived`,
         `PermissionDenied`.
         """
-        return await self._preview(Previewed(import_id=import_id), screenings, benign, caller)
+        return await self._preview(call, Previewed(import_id=import_id), screenings, benign)
 
     async def _preview(
-        self, previewed: Previewed, screenings: int, benign: bool, caller: Caller
+        self, call: Call, previewed: Previewed, screenings: int, benign: bool
     ) -> Preview:
         bank = await asyncio.to_thread(self._store.bank_of, previewed)
-        if not caller.may_touch(bank.bank_id, bank.name):
+        if not call.caller.may_touch(bank.bank_id, bank.name):
             raise PermissionDenied
-        if caller.caller_id:
+        if call.caller.caller_id:
             what = "entry_previewed" if previewed.entry_id else "import_previewed"
             subject = previewed.entry_id or previewed.import_id
             details = {"screenings": screenings, "benign": benign}
-            await asyncio.to_thread(self._audit.note, what, subject, details, caller.caller_id)
+            await asyncio.to_thread(self._audit.note, what, subject, details, call.caller.caller_id)
         async with self._turn:
             live = await self._replica.newest()
-            work = _Work(self._store, self._blocklist, live, caller)
+            work = _Work(self._store, self._blocklist, live, call.caller)
             with concurrent.futures.ThreadPoolExecutor(1, "hashmatch-preview") as alone:
                 loop = asyncio.get_running_loop()
                 done = loop.run_in_executor(alone, work.run, previewed, screenings, benign)

@@ -26,8 +26,8 @@ from hashmatch.engine.policy import Judgement
 from hashmatch.engine.sampling import densities
 from hashmatch.errors import RequestIdReused
 from hashmatch.model import ids
+from hashmatch.model.call import Call
 from hashmatch.model.callers import Caller
-from hashmatch.model.commands import Request
 from hashmatch.model.records import Coverage, MediaInfo, Page, Reason, Screening
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind, Verdict, VerdictReason
@@ -62,12 +62,7 @@ class Screenings:
         self._intake.check_room()
 
     async def screen(
-        self,
-        request: Request,
-        chunks: AsyncIterator[bytes],
-        announced_size: int = 0,
-        *,
-        caller: Caller,
+        self, call: Call, chunks: AsyncIterator[bytes], announced_size: int = 0
     ) -> Screening:
         """Screens a media as its ``chunks`` arrive; may return before they end, to callers who see
         evidence.
@@ -79,21 +74,16 @@ class Screenings:
         """
         clock = Clock()
         chunks = clock.watching(chunks)
-        async with self._once(request.request_id):
+        async with self._once(call.request_id):
             with self._intake.admitted() as ticket:
-                screening = await self._screen(ticket, request, chunks, announced_size, caller)
-        return await self._told(screening, caller, clock)
+                screening = await self._screen(ticket, call, chunks, announced_size)
+        return await self._told(call, screening, clock)
 
     async def _screen(
-        self,
-        ticket: Ticket,
-        request: Request,
-        chunks: AsyncIterator[bytes],
-        announced_size: int,
-        caller: Caller,
+        self, ticket: Ticket, call: Call, chunks: AsyncIterator[bytes], announced_size: int
     ) -> Screening:
         began = _Begun.now()
-        answered = await asyncio.to_thread(self._store.answer_to, request)
+        answered = await asyncio.to_thread(self._store.answer_to, call)
         if answered is not None:
             await _check_same(answered.media, chunks)
             return answered
@@ -108,60 +98,55 @@ class Screenings:
             chunks,
             announced_size,
             looks,
-            search.add if caller.sees_evidence else search.add_all,
+            search.add if call.caller.sees_evidence else search.add_all,
             functools.partial(self._known, looks),
         )
         if inspected.again:
             search = _Search(search.snapshot)
             await search.add_all(inspected.signals)
         kinds = looks.kinds | {Kind.SHA256}  # Names the media, so it is there in any case.
-        screening = await self._conclude(request, began, search, inspected, kinds)
-        self._probing.look_nearby(caller, screening, inspected.signals, search.snapshot)
+        screening = await self._conclude(call, began, search, inspected, kinds)
+        self._probing.look_nearby(call.caller, screening, inspected.signals, search.snapshot)
         return screening
 
     async def screen_signals(
-        self,
-        request: Request,
-        signals: Sequence[Signals],
-        duration_ms: int,
-        *,
-        caller: Caller,
+        self, call: Call, signals: Sequence[Signals], duration_ms: int
     ) -> Screening:
         """Screens media that the caller hashed. Raises `RequestIdReused`, `StoreUnavailable`."""
         clock = Clock()
-        async with self._once(request.request_id):
-            screening = await self._screen_signals(request, signals, duration_ms, caller)
-        return await self._told(screening, caller, clock)
+        async with self._once(call.request_id):
+            screening = await self._screen_signals(call, signals, duration_ms)
+        return await self._told(call, screening, clock)
 
     async def _screen_signals(
-        self, request: Request, signals: Sequence[Signals], duration_ms: int, caller: Caller
+        self, call: Call, signals: Sequence[Signals], duration_ms: int
     ) -> Screening:
         began = _Begun.now()
-        answered = await asyncio.to_thread(self._store.answer_to, request)
+        answered = await asyncio.to_thread(self._store.answer_to, call)
         if answered is not None:
             return answered
         search = _Search(await self._replica.newest())
         await search.add_all(signals)
         inspected = _claimed(signals, duration_ms)
         kinds = frozenset(each.kind for each in signals)
-        screening = await self._conclude(request, began, search, inspected, kinds)
-        self._probing.look_nearby(caller, screening, inspected.signals, search.snapshot)
+        screening = await self._conclude(call, began, search, inspected, kinds)
+        self._probing.look_nearby(call.caller, screening, inspected.signals, search.snapshot)
         return screening
 
-    async def confirm(self, request: Request, screening_id: str, *, caller: Caller) -> Screening:
+    async def confirm(self, call: Call, screening_id: str) -> Screening:
         """Judges a stored screening against the blocklist of now.
 
         Raises `ScreeningNotFound`, also for another caller's; `RequestIdReused`,
         `StoreUnavailable`.
         """
         clock = Clock()
-        async with self._once(request.request_id):
-            screening = await self._confirm(request, screening_id, _owner(caller))
-        return await self._told(screening, caller, clock)
+        async with self._once(call.request_id):
+            screening = await self._confirm(call, screening_id, _owner(call.caller))
+        return await self._told(call, screening, clock)
 
-    async def _confirm(self, request: Request, screening_id: str, owner: str | None) -> Screening:
+    async def _confirm(self, call: Call, screening_id: str, owner: str | None) -> Screening:
         began = _Begun.now()
-        answered = await asyncio.to_thread(self._store.answer_to, request)
+        answered = await asyncio.to_thread(self._store.answer_to, call)
         if answered is not None:
             return answered
         stored = await asyncio.to_thread(self._store.get_stored, screening_id, owner)
@@ -175,35 +160,34 @@ class Screenings:
         ]
         judgement = await self._judge(search, doubts, stored.screening.media.sha256)
         judged = _rejudged(stored.screening, judgement, search.snapshot.revision, began)
-        return await asyncio.to_thread(self._store.add_judgement, request, judged)
+        return await asyncio.to_thread(self._store.add_judgement, call, judged)
 
-    async def get(self, screening_id: str, *, caller: Caller) -> Screening:
+    async def get(self, call: Call, screening_id: str) -> Screening:
         """With its newest verdict. Raises `ScreeningNotFound`, also for another caller's."""
-        found = await asyncio.to_thread(self._store.get, screening_id, _owner(caller))
-        return as_told(found, caller)
+        found = await asyncio.to_thread(self._store.get, screening_id, _owner(call.caller))
+        return as_told(found, call.caller)
 
     async def list(
         self,
+        call: Call,
         before: int,
         limit: int,
         verdict: Verdict | None,
         since: datetime.datetime | None,
-        *,
-        caller: Caller,
     ) -> Page[Screening]:
         """Newest first; the caller's own, unless it sees all."""
         since_ms = None if since is None else round(since.timestamp() * 1000)
         page = await asyncio.to_thread(
-            self._store.list, before, limit, verdict, since_ms, _owner(caller)
+            self._store.list, before, limit, verdict, since_ms, _owner(call.caller)
         )
-        return replace(page, items=tuple(as_told(each, caller) for each in page.items))
+        return replace(page, items=tuple(as_told(each, call.caller) for each in page.items))
 
-    async def _told(self, screening: Screening, caller: Caller, clock: Clock) -> Screening:
+    async def _told(self, call: Call, screening: Screening, clock: Clock) -> Screening:
         """What the caller is told, at a time that says no more."""
-        if not caller.sees_evidence:
-            self._probing.answered(caller, screening.verdict)
+        if not call.caller.sees_evidence:
+            self._probing.answered(call.caller, screening.verdict)
             await clock.tick()
-        return as_told(screening, caller)
+        return as_told(screening, call.caller)
 
     @contextlib.asynccontextmanager
     async def _once(self, request_id: str) -> AsyncIterator[None]:
@@ -236,7 +220,7 @@ class Screenings:
 
     async def _conclude(
         self,
-        request: Request,
+        call: Call,
         began: _Begun,
         search: _Search,
         inspected: Inspected,
@@ -272,7 +256,7 @@ class Screenings:
         )
         stored = await asyncio.to_thread(
             self._store.add,
-            request,
+            call,
             screening,
             inspected.signals,
             inspected.reasons,

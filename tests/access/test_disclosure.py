@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from hashmatch.access.disclosure import Clock, as_told
-from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.callers import UNRESTRICTED, Caller, Role
 from hashmatch.model.records import Coverage, MediaInfo, Screening
 from hashmatch.model.verdicts import Verdict, VerdictReason
 from tests.support import screenings
@@ -39,7 +39,7 @@ def test_a_pipeline_is_told_the_verdict_and_the_class_of_its_reasons(made: Scree
     assert told.judge_time == max(made.create_time, minute)
     if made.verdict in (Verdict.BLOCK, Verdict.REVIEW):
         assert [each.code for each in told.reasons] == [VerdictReason.MATCH]
-    assert as_told(made, REVIEWER) == as_told(made, NOBODY) == made
+    assert as_told(made, REVIEWER) == as_told(made, UNRESTRICTED) == made
 
 
 @given(screenings())

@@ -10,7 +10,7 @@ import pytest
 from hashmatch.access import probing
 from hashmatch.access.probing import ProbingWatch
 from hashmatch.engine.index.live import Snapshot
-from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.callers import UNRESTRICTED, Caller, Role
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Effect, Kind, Part, Turn, Verdict
 from tests.engine.index.test_live import bank
@@ -133,5 +133,5 @@ async def test_what_comes_near_is_looked_for_after_the_answer(
         assert len(told) == 0 or number == 10
         await watch._looking.ended()
     assert told == ["clr_a"] * near
-    watch.look_nearby(NOBODY, made, [signals], snapshot)
+    watch.look_nearby(UNRESTRICTED, made, [signals], snapshot)
     assert not watch._looking

@@ -28,9 +28,10 @@ from hashmatch import errors
 from hashmatch.client import AsyncClient, Client
 from hashmatch.decoding.sandbox import Sandbox
 from hashmatch.engine.index.live import usable
-from hashmatch.model.callers import NOBODY, CallerState, Role, new_token
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED, CallerState, Role, new_token
 from hashmatch.model.cases import Case, CaseDecision, CaseState
-from hashmatch.model.commands import NewEntry, Request
+from hashmatch.model.commands import NewEntry
 from hashmatch.model.imports import Import, ImportState
 from hashmatch.model.previews import Preview
 from hashmatch.model.records import Bank, BlocklistChange, Checkpoint, Entry, Screening
@@ -221,7 +222,7 @@ async def test_every_method_does_what_it_says(call: Either) -> None:
     assert (confirmed.judgement, confirmed.evidence) == (2, ())
     assert (await do("archive_bank", name, etag=edited.etag)).state is BankState.ARCHIVED
     assert await call("is_ready") is True
-    assert await do("get_self") == NOBODY
+    assert await do("get_self") == UNRESTRICTED
     token, who = new_token(), f"caller-{new_id()}"
     known = await do("create_caller", who, roles=[Role.AUDITOR], token=token, banks=[name])
     assert (known.name, known.banks) == (who, frozenset({bank.bank_id}))
@@ -585,7 +586,7 @@ async def test_a_server_that_comes_late_is_waited_for(
     server = parts.server()
     await server.start(address)
     screened = await upload
-    [stored] = (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items
+    [stored] = (await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, None)).items
     assert stored.screening_id == screened.screening_id
     await server.stop(0)
     parts.database.close()
@@ -618,7 +619,7 @@ async def test_a_server_that_dies_half_way_is_waited_for(
     server = parts.server()
     await server.start(address)
     screened = await upload
-    [stored] = (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items
+    [stored] = (await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, None)).items
     assert stored.screening_id == screened.screening_id
     assert stored.media.size_bytes == len(data)
     await server.stop(0)
@@ -663,7 +664,6 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                     new_request(),
                     bank.bank_id,
                     NewEntry(f"between {number}", "", [signals(number + 100)]),
-                    caller=NOBODY,
                 )
                 await stopping
                 feed = Changes(History(parts.database), parts.replica, Audit(parts.database))
@@ -673,7 +673,6 @@ async def test_changes_are_watched_over_restarts_of_the_server(
                 new_request(),
                 bank.bank_id,
                 NewEntry(f"{number}", "", [signals(number)]),
-                caller=NOBODY,
             )
             while not heard or heard[-1] != f"{number}":
                 change = await anext(told)
@@ -796,7 +795,7 @@ async def test_a_list_may_be_large(sandbox: Sandbox, tmp_path: Path) -> None:
     await parts.replica.current()
     for _ in range(60):
         await parts.screenings.screen_signals(
-            Request(new_id(), "fingerprint"), [signals(1)], 0, caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "fingerprint"), [signals(1)], 0
         )
     async with AsyncClient(address, timeout_seconds=30) as client:
         listed = [each async for each in client.list_screenings()]

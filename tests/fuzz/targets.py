@@ -50,7 +50,7 @@ from hashmatch.errors import (
     Unavailable,
 )
 from hashmatch.lists.reader import Item, ListReader
-from hashmatch.model.callers import Caller
+from hashmatch.model.call import Call
 from hashmatch.model.changes import Position
 from hashmatch.model.exports import ExportQuery
 from hashmatch.model.imports import ImportProblem
@@ -255,10 +255,10 @@ class _Feed:
     """Likewise, for those who watch."""
 
     async def watch(
-        self, after: Position, *, caller: Caller
+        self, call: Call, after: Position
     ) -> AsyncGenerator[BlocklistChange | Checkpoint]:
         _assert_storable(after)
-        assert not caller.roles  # Nobody was asked.
+        assert not call.caller.roles  # Nobody was asked.
         if after:
             raise _Reached
         yield Checkpoint(0, _NOW, "")
@@ -268,11 +268,11 @@ class _Exports:
     """Likewise, for those who export."""
 
     async def read(
-        self, bank: str, asked: ExportQuery, resume_token: str, *, caller: Caller
+        self, call: Call, bank: str, asked: ExportQuery, resume_token: str
     ) -> AsyncGenerator[Sequence[EntryPart]]:
         for each in (bank, asked, resume_token):
             _assert_storable(each)
-        assert not caller.roles  # Nobody was asked.
+        assert not call.caller.roles  # Nobody was asked.
         if bank:
             raise _Reached
         yield ()

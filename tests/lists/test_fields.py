@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hashmatch.errors import InvalidField
 from hashmatch.model import ids
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
 from hashmatch.model.verdicts import Kind
 from hashmatch.server.grpc import fields
 from hashmatch.v1 import blocklist_service_pb2 as pb
@@ -54,8 +54,8 @@ def test_request_ids_at_the_edge_are_refused(value: str) -> None:
 def test_a_request_is_told_from_every_other(name: str, label: str) -> None:
     """A repeat with other content would get the answer of the first."""
 
-    def identity(said: Any) -> Request:
-        return fields.change_request(said, "id")
+    def identity(said: Any) -> Call:
+        return fields.change(said, "id")
 
     first = pb.CreateBankRequest(request_id="id", name=name, label=label)
     assert identity(first) == identity(pb.CreateBankRequest.FromString(first.SerializeToString()))
@@ -70,16 +70,14 @@ def test_a_request_is_told_from_every_other(name: str, label: str) -> None:
 
 def test_a_change_needs_a_request_id() -> None:
     """A change that cannot be repeated safely would be made."""
-    assert (
-        "request_id" in refused(fields.change_request, pb.CreateBankRequest(), "").metadata["field"]
-    )
+    assert "request_id" in refused(fields.change, pb.CreateBankRequest(), "").metadata["field"]
 
 
 def test_an_absent_field_is_not_an_empty_one() -> None:
     """Setting a label to nothing and leaving it alone would be one request."""
     absent = pb.UpdateBankRequest(request_id="id", bank="b")
     empty = pb.UpdateBankRequest(request_id="id", bank="b", label="")
-    assert fields.change_request(absent, "id") != fields.change_request(empty, "id")
+    assert fields.change(absent, "id") != fields.change(empty, "id")
 
 
 def test_names_of_things_must_be_given() -> None:

@@ -27,8 +27,10 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model import ids
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
 from hashmatch.model.changes import ChangeKind
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import Bank, Entry, KindCount, Page
 from hashmatch.model.signals import EntrySignals, Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind
@@ -55,7 +57,7 @@ def bank(store: BlocklistStore) -> Bank:
     return make_bank(store, "first")
 
 
-def make_bank(store: BlocklistStore, name: str, request: Request | None = None) -> Bank:
+def make_bank(store: BlocklistStore, name: str, request: Call | None = None) -> Bank:
     """A blocking bank."""
     return store.create_bank(request or new_request(), name, "a label", Action.BLOCK, THRESHOLDS)
 
@@ -66,7 +68,7 @@ def make_entry(
     reference: str = "a reference",
     label: str = "",
     given: list[Signals] | None = None,
-    request: Request | None = None,
+    request: Call | None = None,
 ) -> Entry:
     """An entry of one PDQ hash."""
     return store.create_entry(
@@ -282,7 +284,7 @@ def test_an_entry_is_stored_with_all_its_hashes_or_not_at_all(
 
 # Requests that are repeated
 
-Change = Callable[[BlocklistStore, Request], object]
+Change = Callable[[BlocklistStore, Call], object]
 
 CHANGES: dict[str, Change] = {
     "create_bank": lambda store, request: make_bank(store, "second", request),
@@ -335,9 +337,9 @@ def test_a_request_id_is_for_one_request(filled: BlocklistStore, change: Change)
     make_bank(filled, "used", used)
     revision = filled.revision()
     with pytest.raises(RequestIdReused):
-        change(filled, Request(used.request_id, "of another"))
+        change(filled, Call(UNRESTRICTED, used.request_id, "of another"))
     with pytest.raises(RequestIdReused):
-        filled.entry_answer(Request(used.request_id, "of another"))
+        filled.entry_answer(Call(UNRESTRICTED, used.request_id, "of another"))
     assert filled.revision() == revision
 
 
@@ -666,7 +668,7 @@ def test_many_entries_at_once_are_like_those_that_came_alone(
     assert len(store.list_entries(0, 100, "two", None).items) == count
     with pytest.raises(RequestIdReused):
         store.create_entries(
-            Request(request.request_id, "another"), "two", in_blocks(count), usable
+            Call(UNRESTRICTED, request.request_id, "another"), "two", in_blocks(count), usable
         )
 
 

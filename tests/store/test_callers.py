@@ -8,8 +8,17 @@ import uuid
 import pytest
 
 from hashmatch.errors import BankNotFound, CallerExists, CallerNotFound, RequestIdReused
-from hashmatch.model.callers import CallerState, Credential, Role, hash_of_token, new_token
-from hashmatch.model.commands import NewCaller, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import (
+    UNRESTRICTED,
+    Caller,
+    CallerState,
+    Credential,
+    Role,
+    hash_of_token,
+    new_token,
+)
+from hashmatch.model.commands import NewCaller
 from hashmatch.model.verdicts import Action, Kind
 from hashmatch.store.audit import Audit
 from hashmatch.store.blocklist import BlocklistStore
@@ -25,9 +34,9 @@ def store(database: Database) -> CallerStore:
     return CallerStore(database)
 
 
-def request(actor: str = "") -> Request:
+def request(actor: str = "") -> Call:
     """A new one."""
-    return Request(uuid.uuid4().hex, "fingerprint", actor)
+    return Call(Caller(actor, actor, frozenset(Role)), uuid.uuid4().hex, "fingerprint")
 
 
 def new(name: str = "", **given: object) -> NewCaller:
@@ -65,7 +74,7 @@ def test_a_repeat_gets_the_first_answer(store: CallerStore) -> None:
     asked, wanted = request(), new()
     assert store.create(asked, wanted) == store.create(asked, wanted)
     with pytest.raises(RequestIdReused):
-        store.create(Request(asked.request_id, "another"), wanted)
+        store.create(Call(UNRESTRICTED, asked.request_id, "another"), wanted)
     assert len(store.list(0, 10).items) == 1
 
 

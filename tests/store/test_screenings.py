@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from hashmatch.errors import RequestIdReused, ScreeningNotFound
 from hashmatch.model import ids
-from hashmatch.model.commands import Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
 from hashmatch.model.records import (
     Coverage,
     EntryRef,
@@ -86,6 +87,11 @@ def screening(verdict: Verdict = Verdict.INCONCLUSIVE, **changed: Any) -> Screen
     return replace(made, **changed)
 
 
+def confirming(request_id: str = "") -> Call:
+    """A call that confirms a screening."""
+    return Call(UNRESTRICTED, request_id or new_id(), "confirm")
+
+
 def add(
     store: ScreeningStore,
     made: Screening | None = None,
@@ -95,7 +101,10 @@ def add(
 ) -> Screening:
     """Stores a screening."""
     return store.add(
-        Request(request_id or new_id(), "fingerprint"), made or screening(), given_signals, why_not
+        Call(UNRESTRICTED, request_id or new_id(), "fingerprint"),
+        made or screening(),
+        given_signals,
+        why_not,
     )
 
 
@@ -189,7 +198,7 @@ def test_a_seed_comes_back_with_what_was_stored_and_in_nothing_else(
     """A screening could not be repeated; or whoever may read it would know what passes unseen."""
     whole = Coverage(complete=True, frames_decoded=5)
     made = screening(Verdict.NO_MATCH, coverage=whole)
-    told = store.add(Request(new_id(), "fingerprint"), made, (), (), seed)
+    told = store.add(Call(UNRESTRICTED, new_id(), "fingerprint"), made, (), (), seed)
     stored = store.get_stored(made.screening_id)
     found = store.find_whole(made.media.sha256, LOOK)
     assert found is not None
@@ -219,7 +228,7 @@ def test_a_screening_that_does_not_exist(store: ScreeningStore) -> None:
 def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     """A match found right before publishing would not be seen."""
     first = add(store, screening(Verdict.NO_MATCH), (signals(1),), WHY_NOT)
-    second = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.BLOCK))
+    second = store.add_judgement(confirming(), judged(first, Verdict.BLOCK))
     assert (first.judgement, second.judgement) == (1, 2)
     assert second.verdict is Verdict.BLOCK
     assert second.evidence == (EVIDENCE,)
@@ -235,7 +244,7 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
     ):
         assert getattr(second, same) == getattr(first, same)
     assert store.get(first.screening_id) == second
-    third = store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))
+    third = store.add_judgement(confirming(), judged(first, Verdict.INCONCLUSIVE))
     assert third.judgement == 3
     assert store.get_stored(first.screening_id).screening == third
     # What it was judged by stays.
@@ -248,9 +257,9 @@ def test_a_confirmation_is_the_newest_judgement(store: ScreeningStore) -> None:
 def test_a_repeat_gets_the_first_answer(store: ScreeningStore) -> None:
     """A retry after a lost answer would be told another verdict, or store the media twice."""
     request_id = new_id()
-    assert store.answer_to(Request(request_id, "fingerprint")) is None
+    assert store.answer_to(Call(UNRESTRICTED, request_id, "fingerprint")) is None
     first = add(store, screening(Verdict.BLOCK), request_id=request_id)
-    assert store.answer_to(Request(request_id, "fingerprint")) == first
+    assert store.answer_to(Call(UNRESTRICTED, request_id, "fingerprint")) == first
     assert add(store, screening(Verdict.NO_MATCH), request_id=request_id) == first
     assert len(store.list(0, 10, None, None).items) == 1
 
@@ -259,11 +268,11 @@ def test_the_first_answer_stays(store: ScreeningStore) -> None:
     """A repeat of the upload would be told the verdict of a later confirmation."""
     upload, confirm = new_id(), new_id()
     first = add(store, screening(Verdict.NO_MATCH), request_id=upload)
-    second = store.add_judgement(Request(confirm, "confirm"), judged(first, Verdict.BLOCK))
-    store.add_judgement(Request(new_id(), "confirm"), judged(first, Verdict.INCONCLUSIVE))
-    assert store.answer_to(Request(upload, "fingerprint")) == first
-    assert store.answer_to(Request(confirm, "confirm")) == second
-    assert store.add_judgement(Request(confirm, "confirm"), judged(first, Verdict.REVIEW)) == second
+    second = store.add_judgement(confirming(confirm), judged(first, Verdict.BLOCK))
+    store.add_judgement(confirming(), judged(first, Verdict.INCONCLUSIVE))
+    assert store.answer_to(Call(UNRESTRICTED, upload, "fingerprint")) == first
+    assert store.answer_to(confirming(confirm)) == second
+    assert store.add_judgement(confirming(confirm), judged(first, Verdict.REVIEW)) == second
     assert store.get(first.screening_id).judgement == 3
 
 
@@ -272,10 +281,10 @@ def test_a_request_id_is_for_one_request(store: ScreeningStore) -> None:
     request_id = new_id()
     first = add(store, request_id=request_id)
     attempts: list[Callable[[], object]] = [
-        lambda: store.answer_to(Request(request_id, "of another")),
-        lambda: store.add(Request(request_id, "of another"), screening(), (), ()),
+        lambda: store.answer_to(Call(UNRESTRICTED, request_id, "of another")),
+        lambda: store.add(Call(UNRESTRICTED, request_id, "of another"), screening(), (), ()),
         lambda: store.add_judgement(
-            Request(request_id, "of another"), judged(first, Verdict.BLOCK)
+            Call(UNRESTRICTED, request_id, "of another"), judged(first, Verdict.BLOCK)
         ),
     ]
     for attempt in attempts:
@@ -307,7 +316,7 @@ def test_confirmations_at_the_same_time_are_all_kept(store: ScreeningStore) -> N
 
     def attempt(verdict: Verdict) -> Screening:
         barrier.wait()
-        return store.add_judgement(Request(new_id(), "confirm"), judged(first, verdict))
+        return store.add_judgement(confirming(), judged(first, verdict))
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(attempt, Verdict))
@@ -365,8 +374,8 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scree
             media = MediaInfo(size_bytes=number)
             stored = add(store, screening(verdict, media=media, create_time=at))
             if number == 2:
-                store.add_judgement(Request(new_id(), "confirm"), judged(stored, Verdict.REVIEW))
-                store.add_judgement(Request(new_id(), "confirm"), judged(stored, Verdict.BLOCK))
+                store.add_judgement(confirming(), judged(stored, Verdict.REVIEW))
+                store.add_judgement(confirming(), judged(stored, Verdict.BLOCK))
     yield stores
     for context in made:
         context.__exit__(None, None, None)

@@ -25,8 +25,9 @@ from hashmatch.errors import (
     RequestIdReused,
     UploadMismatch,
 )
-from hashmatch.model.callers import NOBODY
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import DEFAULT_THRESHOLDS, Bank, KindCount
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, BankState, EntryState, Kind, VerdictReason
@@ -137,7 +138,7 @@ async def test_banks_are_kept_as_told(parts: Parts, bank: Bank) -> None:
 async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: Bank) -> None:
     """A keeper who was told 'done' would see the upload pass that he wanted to stop."""
     entry = await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("one", "", [signals(1)]), caller=NOBODY
+        new_request(), bank.bank_id, NewEntry("one", "", [signals(1)])
     )
     assert parts.replica.snapshot.revision == entry.revision
     assert await found(parts, signals(1)) == ["one"]
@@ -146,9 +147,7 @@ async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: 
     )
     assert parts.replica.snapshot.revision == edited.revision
     assert await found(parts, signals(1)) == []
-    withdrawn = await parts.blocklist.withdraw_entry(
-        new_request(), entry.ref.entry_id, caller=NOBODY
-    )
+    withdrawn = await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     assert parts.replica.snapshot.revision == withdrawn.revision
     assert parts.replica.snapshot.active_entries == 0
     made = await parts.bank()
@@ -163,9 +162,7 @@ async def test_changes_are_in_effect_when_they_are_answered(parts: Parts, bank: 
 async def test_hashes_that_the_bank_does_not_use_are_left_out(parts: Parts, bank: Bank) -> None:
     """An entry would count hashes that never match."""
     sent = [signals(1), signals(1, 1, Kind.PHASH), signals(1, 1, Kind.MD5)]
-    entry = await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("", "", sent), caller=NOBODY
-    )
+    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
     assert entry.kinds == (KindCount(Kind.PDQ, 1, 1),)
 
 
@@ -174,15 +171,11 @@ async def test_an_entry_of_nothing_usable_is_refused(parts: Parts, bank: Bank) -
     flat = dataclasses.replace(signals(1, 3), quality=np.array([0, 24, 24], np.uint8))
     for sent in ([flat], [signals(1, 1, Kind.PHASH)], []):
         with pytest.raises(MediaUnusable) as caught:
-            await parts.blocklist.create_entry(
-                new_request(), bank.bank_id, NewEntry("", "", sent), caller=NOBODY
-            )
+            await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", sent))
         assert caught.value.metadata == {"media_reason": "NOTHING_USABLE"}
     assert parts.replica.snapshot.active_entries == 0
     one = dataclasses.replace(signals(1, 3), quality=np.array([0, 25, 24], np.uint8))
-    entry = await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("", "", [one]), caller=NOBODY
-    )
+    entry = await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("", "", [one]))
     assert entry.kinds == (KindCount(Kind.PDQ, 3, 1),)
 
 
@@ -196,7 +189,6 @@ async def test_a_media_becomes_an_entry(parts: Parts, bank: Bank) -> None:
         bank.name,
         NewEntry("case 7", "what it is", ()),
         pieces(clip([1, 2, 3])),
-        caller=NOBODY,
     )
     assert (entry.ref.reference, entry.ref.label) == ("case 7", "what it is")
     assert entry.state is EntryState.ACTIVE
@@ -251,7 +243,6 @@ async def test_part_of_a_media_is_an_entry_all_the_same(parts: Parts, bank: Bank
         bank.name,
         NewEntry("", "", ()),
         pieces(whole[: len(whole) // 2]),
-        caller=NOBODY,
     )
     assert entry.coverage is not None
     assert not entry.coverage.complete
@@ -268,7 +259,6 @@ async def test_a_media_of_another_size_is_refused(parts: Parts, bank: Bank) -> N
             NewEntry("", "", ()),
             pieces(image(1)),
             len(image(1)) + 1,
-            caller=NOBODY,
         )
     assert parts.replica.snapshot.active_entries == 0
     assert parts.budget == spool_budget(parts.budget.folder)
@@ -293,16 +283,15 @@ async def test_a_bank_that_does_not_exist_costs_no_upload(parts: Parts, bank: Ba
             "nowhere",
             NewEntry("", "", ()),
             Gate(image(1)).__aiter__(),
-            caller=NOBODY,
         )
 
 
 async def test_an_entry_that_does_not_exist(parts: Parts, bank: Bank) -> None:
     """Withdrawing a misspelled id would look done."""
     with pytest.raises(EntryNotFound):
-        await parts.blocklist.withdraw_entry(new_request(), "ent_nothing", caller=NOBODY)
+        await parts.blocklist.withdraw_entry(new_request(), "ent_nothing")
     with pytest.raises(EntryNotFound):
-        await parts.blocklist.get_entry("ent_nothing", caller=NOBODY)
+        await parts.blocklist.get_entry(Call(UNRESTRICTED), "ent_nothing")
 
 
 # Requests that are repeated
@@ -312,22 +301,23 @@ async def test_a_repeat_gets_the_first_entry(parts: Parts, bank: Bank) -> None:
     """A retry after a lost answer would send the media again and make a second entry."""
     request = new_request()
     first = await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
     )
     assert first.coverage is not None
     assert first.coverage.complete
     again = await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
+        request, bank.name, NewEntry("one", "", ()), pieces(image(1))
     )
     assert again == first
-    assert len((await parts.blocklist.list_entries(0, 10, None, None, caller=NOBODY)).items) == 1
+    assert (
+        len((await parts.blocklist.list_entries(Call(UNRESTRICTED), 0, 10, None, None)).items) == 1
+    )
     with pytest.raises(RequestIdReused):
         await parts.blocklist.create_entry_from_media(
-            Request(request.request_id, "of another"),
+            Call(UNRESTRICTED, request.request_id, "of another"),
             bank.name,
             NewEntry("", "", ()),
             pieces(image(2)),
-            caller=NOBODY,
         )
 
 
@@ -341,7 +331,6 @@ async def test_a_repeat_gets_the_first_coverage(parts: Parts, bank: Bank) -> Non
             bank.name,
             NewEntry("", "", ()),
             pieces(whole[: len(whole) // 2]),
-            caller=NOBODY,
         )
         for _ in range(2)
     ]
@@ -355,11 +344,11 @@ async def test_another_media_under_the_same_request_id_is_refused(parts: Parts, 
     """A keeper would believe that a media is listed of which no hash was made."""
     request = new_request()
     await parts.blocklist.create_entry_from_media(
-        request, bank.name, NewEntry("", "", ()), pieces(image(1)), caller=NOBODY
+        request, bank.name, NewEntry("", "", ()), pieces(image(1))
     )
     with pytest.raises(RequestIdReused):
         await parts.blocklist.create_entry_from_media(
-            request, bank.name, NewEntry("", "", ()), pieces(image(2)), caller=NOBODY
+            request, bank.name, NewEntry("", "", ()), pieces(image(2))
         )
 
 
@@ -371,7 +360,7 @@ async def test_a_repeat_gets_the_first_entry_whatever_became_of_its_bank(
 
     async def attempt() -> object:
         return await parts.blocklist.create_entry(
-            request, bank.name, NewEntry("one", "", [signals(1)]), caller=NOBODY
+            request, bank.name, NewEntry("one", "", [signals(1)])
         )
 
     first = await attempt()
@@ -388,7 +377,7 @@ async def test_repeats_at_the_same_time_make_one_entry(parts: Parts, bank: Bank)
     made = await asyncio.gather(
         *(
             parts.blocklist.create_entry_from_media(
-                request, bank.name, NewEntry("one", "", ()), pieces(image(1)), caller=NOBODY
+                request, bank.name, NewEntry("one", "", ()), pieces(image(1))
             )
             for _ in range(4)
         )
@@ -401,10 +390,10 @@ async def test_withdrawing_twice_is_once(parts: Parts, bank: Bank) -> None:
     """Two keepers who take one entry back would make the count of entries wrong."""
     entry, other = await parts.entry(bank, image(1)), await parts.entry(bank, image(2))
     for _ in range(2):
-        withdrawn = await parts.blocklist.withdraw_entry(
-            new_request(), entry.ref.entry_id, caller=NOBODY
-        )
+        withdrawn = await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
         assert withdrawn.state is EntryState.WITHDRAWN
     assert parts.replica.snapshot.active_entries == 1
-    active = await parts.blocklist.list_entries(0, 10, bank.name, EntryState.ACTIVE, caller=NOBODY)
+    active = await parts.blocklist.list_entries(
+        Call(UNRESTRICTED), 0, 10, bank.name, EntryState.ACTIVE
+    )
     assert active.items == (other,)

@@ -20,8 +20,10 @@ from hashmatch.errors import (
     RequestIdReused,
 )
 from hashmatch.model import ids
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED, Caller, Role
 from hashmatch.model.cases import Case, CaseDecision, CaseState, CaseType
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import Coverage, Evidence, MediaInfo, Reason, Screening
 from hashmatch.model.verdicts import Action, BankState, Kind, Part, Turn, Verdict, VerdictReason
 from hashmatch.store.audit import Audit
@@ -88,7 +90,7 @@ class Stored:
 
     def decide(self, case: Case, decision: CaseDecision = OVERTURNED) -> Case:
         """By somebody."""
-        request = replace(new_request(), actor="clr_somebody")
+        request = replace(new_request(), caller=Caller("clr_somebody", "ayu", frozenset(Role)))
         return self.cases.decide(request, case.case_id, case.etag, decision, "looked at it")
 
     def withdraw(self, evidence: Evidence) -> None:
@@ -150,7 +152,7 @@ def test_a_decision_is_told_with_the_screening(stored: Stored) -> None:
 def test_a_decision_that_comes_twice_is_made_once(stored: Stored) -> None:
     """A lost answer would become an error, or another's decision would be taken for it."""
     held, other = (stored.screening(stored.entry(Action.REVIEW)) for _ in range(2))
-    request = Request("decide-1", "as it was said")
+    request = Call(UNRESTRICTED, "decide-1", "as it was said")
     first = stored.cases.decide(request, held.case_id, "", UPHELD, "")
     assert stored.cases.decide(request, held.case_id, "", UPHELD, "") == first
     with pytest.raises(RequestIdReused):

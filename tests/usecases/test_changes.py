@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import NotReady, StoreUnavailable
-from hashmatch.model.callers import NOBODY
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
 from hashmatch.model.changes import Position
 from hashmatch.model.commands import NewEntry
 from hashmatch.model.records import BlocklistChange, Checkpoint
@@ -58,7 +59,7 @@ def name(told: BlocklistChange | Checkpoint) -> str:
 
 async def test_what_is_there_then_what_comes(feed: Changes, store: BlocklistStore) -> None:
     """A reader would have to ask again and again."""
-    async with contextlib.aclosing(feed.watch(Position(), caller=NOBODY)) as told:
+    async with contextlib.aclosing(feed.watch(Call(UNRESTRICTED), Position())) as told:
         assert [name(await anext(told)) for _ in range(2)] == ["bank", "-"]
         for number in range(20):
             await asyncio.to_thread(add, store, f"{number}")
@@ -71,7 +72,7 @@ async def test_what_is_there_then_what_comes(feed: Changes, store: BlocklistStor
 async def test_silence_is_told_too(feed: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader could not tell a quiet day from a broken connection."""
     monkeypatch.setattr(changes, "_CHECKPOINT_SECONDS", 0.05)
-    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
+    async with contextlib.aclosing(feed.watch(Call(UNRESTRICTED), Position(1))) as told:
         heard = [await anext(told) for _ in range(5)]
     times = [each.time for each in heard if isinstance(each, Checkpoint)]
     assert len(times) == 5
@@ -85,7 +86,7 @@ async def test_a_crowd_of_entries_comes_in_pages(
     """A bulk import would be lost in part, or held in memory for each reader."""
     monkeypatch.setattr(changes, "_AT_ONCE", 7)
     crowd = [NewEntries.joined((f"{n}", "", [signals(n)]) for n in range(40))]
-    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
+    async with contextlib.aclosing(feed.watch(Call(UNRESTRICTED), Position(1))) as told:
         assert name(await anext(told)) == "-"
         await asyncio.to_thread(store.create_entries, new_request(), "swords", crowd, usable)
         heard: list[str] = []
@@ -96,7 +97,7 @@ async def test_a_crowd_of_entries_comes_in_pages(
 
 async def test_a_server_that_stops_sends_its_readers_away(feed: Changes) -> None:
     """Readers would hold up every update for as long as the server may take to stop."""
-    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
+    async with contextlib.aclosing(feed.watch(Call(UNRESTRICTED), Position(1))) as told:
         assert name(await anext(told)) == "-"
         waiting = asyncio.create_task(anext(told))
         await asyncio.sleep(0.1)
@@ -113,7 +114,7 @@ async def test_a_store_that_is_away_is_said_so(
     def away(*_: object) -> None:
         raise StoreUnavailable("away")
 
-    async with contextlib.aclosing(feed.watch(Position(1), caller=NOBODY)) as told:
+    async with contextlib.aclosing(feed.watch(Call(UNRESTRICTED), Position(1))) as told:
         assert name(await anext(told)) == "-"
         monkeypatch.setattr(History, "read", away)
         with pytest.raises(StoreUnavailable):

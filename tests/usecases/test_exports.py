@@ -11,7 +11,8 @@ import pytest
 
 from hashmatch.engine.index.live import usable
 from hashmatch.errors import BankNotFound, InvalidField, PermissionDenied
-from hashmatch.model.callers import NOBODY, Caller, Role
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED, Caller, Role
 from hashmatch.model.commands import NewEntry
 from hashmatch.model.exports import LEAST_QUALITY, ExportQuery
 from hashmatch.model.signals import Signals
@@ -77,7 +78,9 @@ async def read(
     exports: Exports, asked: ExportQuery = ALL, token: str = "", bank: str = "swords"
 ) -> list[EntryPart]:
     """All parts."""
-    return [part async for some in exports.read(bank, asked, token, caller=NOBODY) for part in some]
+    return [
+        part async for some in exports.read(Call(UNRESTRICTED), bank, asked, token) for part in some
+    ]
 
 
 def joined(parts: list[EntryPart]) -> dict[str, list[Signals]]:
@@ -172,14 +175,14 @@ async def test_it_is_written_down_before_anything_is_told(
     bank = store.get_bank("swords")
     roles = frozenset({Role.CURATOR})
     curator = Caller("clr_1", "ayu", roles, frozenset({bank.bank_id}))
-    reading = exports.read("swords", ExportQuery(EntryState.ACTIVE), caller=curator)
+    reading = exports.read(Call(curator), "swords", ExportQuery(EntryState.ACTIVE))
     async with contextlib.aclosing(reading):
         await anext(reading)
         (row, *_) = Audit(database).list(0, 10, "clr_1", "", None).items
     assert (row.action, row.subject) == ("entries_exported", bank.bank_id)
     assert '"state":"ACTIVE"' in row.details
     with pytest.raises(PermissionDenied):
-        await anext(exports.read("axes", ExportQuery(), caller=curator))
+        await anext(exports.read(Call(curator), "axes", ExportQuery()))
 
 
 def test_what_is_flat_is_so_everywhere() -> None:

@@ -22,8 +22,9 @@ from hashmatch.errors import (
     PermissionDenied,
     SecondPersonNeeded,
 )
-from hashmatch.model.callers import NOBODY, Caller, Role
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED, Caller, Role
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.imports import ImportState
 from hashmatch.model.previews import Preview, PreviewTally
 from hashmatch.model.records import Bank, BankPolicy, Entry, Screening
@@ -89,27 +90,31 @@ class Given:
 
     async def entry(self, bank: Bank, *some: Signals, pending: bool = True, who: str = "") -> Entry:
         """One made of hashes."""
-        request = replace(new_request(), actor=who)
+        call = replace(new_request(), caller=replace(UNRESTRICTED, caller_id=who))
         new = NewEntry("a reference", "a label", some, pending=pending)
-        return await self.blocklist.create_entry(request, bank.bank_id, new, caller=NOBODY)
+        return await self.blocklist.create_entry(call, bank.bank_id, new)
 
     async def screened(self, *some: Signals) -> Screening:
         """An upload that its sender hashed."""
-        return await self.screenings.screen_signals(new_request(), some, 0, caller=NOBODY)
+        return await self.screenings.screen_signals(new_request(), some, 0)
 
-    async def preview(self, entry: Entry, screenings: int = 1000, **more: Any) -> Preview:
+    async def preview(
+        self,
+        entry: Entry,
+        screenings: int = 1000,
+        *,
+        caller: Caller = UNRESTRICTED,
+        benign: bool = True,
+    ) -> Preview:
         """Of an entry."""
-        return await self.previews.of_entry(
-            entry.ref.entry_id, screenings, **{"caller": NOBODY, **more}
-        )
+        entry_id = entry.ref.entry_id
+        return await self.previews.of_entry(Call(caller), entry_id, screenings, benign=benign)
 
     async def imported(self, bank: Bank, some: np.ndarray[Any, Any], **more: Any) -> Any:
         """A list of PDQ hashes."""
         text = "".join(f"{each.tobytes().hex()}\n" for each in some).encode()
         said = ListSaid(kind=Kind.PDQ, **more)
-        return await self.imports.add(
-            new_request(), bank.bank_id, said, pieces(text), caller=NOBODY
-        )
+        return await self.imports.add(new_request(), bank.bank_id, said, pieces(text))
 
 
 @pytest_asyncio.fixture
@@ -176,10 +181,10 @@ async def test_what_is_previewed_is_what_comes_of_it(given: Given) -> None:
     # The very file first, then by score.
     order = [screened[place].screening_id for place in (5, 1, 6, 2, 3)]
     assert ids(found) == order
-    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
     told = {each.screening_id: each for each in found.screening_samples}
     for each in screened:
-        now = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+        now = await given.screenings.confirm(new_request(), each.screening_id)
         if each.screening_id in told:
             sample = told[each.screening_id]
             assert (sample.would_be, sample.evidence) == (now.verdict, now.evidence)
@@ -217,11 +222,11 @@ async def test_flat_frames_are_compared_as_an_upload_is(given: Given) -> None:
     assert found.screenings.would_review == 2
     assert found.screenings.would_block == 0
     assert found.screenings.compared + found.screenings.partly_compared == 5
-    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
     told = {each.screening_id: each for each in found.screening_samples}
     assert set(told) == {each.screening_id for each in screened[:2]}
     for each in screened:
-        now = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+        now = await given.screenings.confirm(new_request(), each.screening_id)
         if each.screening_id in told:
             sample = told[each.screening_id]
             assert (sample.would_be, sample.evidence) == (now.verdict, now.evidence)
@@ -248,11 +253,8 @@ async def test_what_could_not_be_told_from_an_entry_is_said(given: Given) -> Non
     entry = await given.entry(bank, there)
     found = await given.preview(entry)
     assert found.screenings == tally(compared=2, partly_compared=1)
-    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
-    now = [
-        await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
-        for each in screened
-    ]
+    await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
+    now = [await given.screenings.confirm(new_request(), each.screening_id) for each in screened]
     assert [each.verdict for each in now] == [
         Verdict.INCONCLUSIVE,
         Verdict.NO_MATCH,
@@ -273,7 +275,7 @@ async def test_what_cannot_be_compared_is_said(given: Given) -> None:
         )
     ]
     gap = await given.screenings.screen_signals(
-        new_request(), [signals(5, 2, gap_ms=9000), signals(5, 1, Kind.SHA256)], 9000, caller=NOBODY
+        new_request(), [signals(5, 2, gap_ms=9000), signals(5, 1, Kind.SHA256)], 9000
     )
     assert (whole.coverage.complete, gap.coverage.complete) == (True, False)
     with given.database.write() as connection:
@@ -340,7 +342,7 @@ async def test_harmless_media_is_compared_as_if_it_were_uploaded(given: Given) -
     benign = await given.entry(harmless, card, signals(7, 1, Kind.SHA256), pending=False)
     await given.entry(harmless, signals(8), pending=False)
     gone = await given.entry(harmless, signals(1), pending=False)
-    await given.blocklist.withdraw_entry(new_request(), gone.ref.entry_id, caller=NOBODY)
+    await given.blocklist.withdraw_entry(new_request(), gone.ref.entry_id)
     await given.entry(harmless, signals(1))  # Waits.
     other = await given.bank(action=Action.OVERRULE)
     await given.entry(other, signals(1), pending=False)
@@ -386,20 +388,18 @@ async def test_a_negative_entry_would_let_pass(given: Given) -> None:
         assert {each.entry for each in shown} <= {entry.ref}
         assert {each.action for each in shown} <= {Action.OVERRULE}
         assert {each.would_be for each in found.screening_samples} <= {Verdict.NO_MATCH}
-        await given.blocklist.approve_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+        await given.blocklist.approve_entry(new_request(), entry.ref.entry_id)
         # One that is in use already tells the same, and is not compared with itself.
         after = await given.preview(entry)
         assert (after.screenings, after.benign.would_block) == (found.screenings, 0)
         now = [
-            (
-                await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
-            ).verdict
+            (await given.screenings.confirm(new_request(), each.screening_id)).verdict
             for each in (held, part)
         ]
         assert now.count(Verdict.NO_MATCH) == passed
-        await given.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+        await given.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
         for each in (held, part):
-            again = await given.screenings.confirm(new_request(), each.screening_id, caller=NOBODY)
+            again = await given.screenings.confirm(new_request(), each.screening_id)
             assert again.verdict is Verdict.BLOCK
 
 
@@ -440,30 +440,30 @@ async def test_an_import_is_previewed_as_one(given: Given) -> None:
         alike = signals(0)
         await given.screened(replace(alike, digests=some[[place]]))
     await given.screened(signals(6))
-    found = await given.previews.of_import(made.import_id, caller=NOBODY)
+    found = await given.previews.of_import(Call(UNRESTRICTED), made.import_id)
     assert (found.entries, found.kinds) == (9000, (Kind.PDQ,))
     assert found.screenings == tally(compared=4, would_block=3, newly_held=3)
     # What was declined by itself would not come into use.
     entry_id = found.screening_samples[0].evidence[0].entry.entry_id
-    await given.blocklist.withdraw_entry(new_request(), entry_id, caller=NOBODY)
-    less = await given.previews.of_import(made.import_id, caller=NOBODY)
+    await given.blocklist.withdraw_entry(new_request(), entry_id)
+    less = await given.previews.of_import(Call(UNRESTRICTED), made.import_id)
     assert (less.entries, less.screenings.would_block) == (8999, 2)
-    approved = await given.imports.approve(new_request(), made.import_id, caller=NOBODY)
+    approved = await given.imports.approve(new_request(), made.import_id)
     assert approved.state is ImportState.ACTIVE
     assert (
-        await given.previews.of_import(made.import_id, caller=NOBODY)
+        await given.previews.of_import(Call(UNRESTRICTED), made.import_id)
     ).screenings.would_block == 2
-    await given.imports.withdraw(new_request(), made.import_id, caller=NOBODY)
-    gone = await given.previews.of_import(made.import_id, caller=NOBODY)
+    await given.imports.withdraw(new_request(), made.import_id)
+    gone = await given.previews.of_import(Call(UNRESTRICTED), made.import_id)
     assert (gone.entries, gone.screenings.would_block) == (9000, 3)
 
 
 async def test_what_is_not_there_or_out_of_use(given: Given) -> None:
     """A misspelled id would look like an entry that matches nothing."""
     with pytest.raises(EntryNotFound):
-        await given.previews.of_entry("ent_nothing", caller=NOBODY)
+        await given.previews.of_entry(Call(UNRESTRICTED), "ent_nothing")
     with pytest.raises(ImportNotFound):
-        await given.previews.of_import("imp_nothing", caller=NOBODY)
+        await given.previews.of_import(Call(UNRESTRICTED), "imp_nothing")
     bank = await given.bank()
     entry = await given.entry(bank, signals(1))
     await given.blocklist.archive_bank(new_request(), bank.bank_id, "")
@@ -508,38 +508,35 @@ async def test_who_may_approve_what_waits_in_a_bank_of_one(given: Given) -> None
     two = await given.bank(activation=Activation.TWO_PERSON)
     some = digests(3, 2)
 
-    def curator(name: str) -> Caller:
-        return Caller(name, name, frozenset({Role.CURATOR}))
-
-    def by(name: str) -> Request:
-        return replace(new_request(), actor=name)
+    def by(name: str, role: Role = Role.CURATOR) -> Call:
+        return replace(new_request(), caller=Caller(name, name, frozenset({role})))
 
     for bank, may in ((one, True), (two, False)):
         entry = await given.entry(bank, signals(20), who="ayu")
         text = "".join(f"{each.tobytes().hex()}\n" for each in some).encode()
         said = ListSaid(kind=Kind.PDQ, pending=True)
-        made = await given.imports.add(by("ayu"), bank.bank_id, said, pieces(text), caller=NOBODY)
+        made = await given.imports.add(by("ayu"), bank.bank_id, said, pieces(text))
         assert (entry.state, made.state) == (EntryState.PENDING, ImportState.PENDING)
         entry_id, import_id = entry.ref.entry_id, made.import_id
         for name in ("budi", *(["ayu"] * (not may))):
             with pytest.raises(PermissionDenied):
-                await given.blocklist.approve_entry(by(name), entry_id, caller=curator(name))
+                await given.blocklist.approve_entry(by(name), entry_id)
             with pytest.raises(PermissionDenied):
-                await given.imports.approve(by(name), import_id, caller=curator(name))
+                await given.imports.approve(by(name), import_id)
         if not may:
             with pytest.raises(SecondPersonNeeded):
-                await given.blocklist.approve_entry(by("ayu"), entry_id, caller=NOBODY)
+                await given.blocklist.approve_entry(by("ayu", Role.APPROVER), entry_id)
             continue
-        approved = await given.blocklist.approve_entry(by("ayu"), entry_id, caller=curator("ayu"))
+        approved = await given.blocklist.approve_entry(by("ayu"), entry_id)
         assert (approved.state, approved.approved_by) == (EntryState.ACTIVE, "ayu")
-        whole = await given.imports.approve(by("ayu"), import_id, caller=curator("ayu"))
+        whole = await given.imports.approve(by("ayu"), import_id)
         assert whole.state is ImportState.ACTIVE
     # One that asks for two persons since has the last word.
     entry = await given.entry(one, signals(21), who="ayu")
     edit = BankEdit(activation=Activation.TWO_PERSON)
     await given.blocklist.update_bank(new_request(), one.bank_id, "", edit)
     with pytest.raises(PermissionDenied):
-        await given.blocklist.approve_entry(by("ayu"), entry.ref.entry_id, caller=curator("ayu"))
+        await given.blocklist.approve_entry(by("ayu"), entry.ref.entry_id)
 
 
 async def test_one_at_a_time_and_none_that_nobody_waits_for(
@@ -586,7 +583,7 @@ async def test_what_is_quarantined_is_told_as_if_it_were_released(given: Given) 
     before = await given.preview(entry)
     assert given.store.quarantine_entry(entry.ref.entry_id, {})
     await given.replica.current()
-    now = await given.screenings.confirm(new_request(), screened.screening_id, caller=NOBODY)
+    now = await given.screenings.confirm(new_request(), screened.screening_id)
     assert now.verdict is Verdict.REVIEW
     found = await given.preview(entry)
     assert found.screening_samples[0].evidence == before.screening_samples[0].evidence

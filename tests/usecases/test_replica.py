@@ -106,12 +106,15 @@ import sys
 from hashmatch.engine.index.live import usable
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Kind
-from hashmatch.model.commands import NewEntry, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
+from hashmatch.model.commands import NewEntry
 from hashmatch.store.blocklist import BlocklistStore
 from hashmatch.store.database import Database
 store = BlocklistStore(Database(sys.argv[1]))
 signals = [Signals.of_file(Kind.SHA256, bytes(range(32)))]
-store.create_entry(Request("id", "fingerprint"), "a-bank", NewEntry("", "", signals), usable)
+call = Call(UNRESTRICTED, "id", "fingerprint")
+store.create_entry(call, "a-bank", NewEntry("", "", signals), usable)
 """
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url], check=True)
     assert len((await replica.current()).search(file)) == 1

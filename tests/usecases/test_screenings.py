@@ -33,8 +33,9 @@ from hashmatch.errors import (
     StoreUnavailable,
     UploadMismatch,
 )
-from hashmatch.model.callers import NOBODY
-from hashmatch.model.commands import BankEdit, NewEntry, Request
+from hashmatch.model.call import Call
+from hashmatch.model.callers import UNRESTRICTED
+from hashmatch.model.commands import BankEdit, NewEntry
 from hashmatch.model.records import Bank, Screening
 from hashmatch.model.signals import Signals, view_code
 from hashmatch.model.verdicts import Action, Kind, Part, Turn, Verdict, VerdictReason
@@ -118,7 +119,7 @@ async def test_what_matches_nothing_may_be_published(parts: Parts, bank: Bank) -
         assert screening.hash_versions == {
             kind: HASH_VERSIONS[kind] for kind in (Kind.PDQ, Kind.SHA256)
         }
-        assert await parts.screenings.get(screening.screening_id, caller=NOBODY) == screening
+        assert await parts.screenings.get(Call(UNRESTRICTED), screening.screening_id) == screening
 
 
 async def test_the_very_file_is_blocked(parts: Parts, bank: Bank) -> None:
@@ -153,8 +154,8 @@ async def test_a_flat_picture_is_judged(parts: Parts, bank: Bank) -> None:
     for other in (card(1), flat_image()):
         screening = await parts.screen(other)
         assert (screening.verdict, screening.coverage.frames_hashed) == (Verdict.NO_MATCH, 1)
-        confirm = Request(new_id(), "confirm")
-        confirmed = await parts.screenings.confirm(confirm, screening.screening_id, caller=NOBODY)
+        confirm = Call(UNRESTRICTED, new_id(), "confirm")
+        confirmed = await parts.screenings.confirm(confirm, screening.screening_id)
         assert confirmed.verdict is Verdict.NO_MATCH
 
 
@@ -166,9 +167,9 @@ async def test_a_wall_is_held_only_if_it_may_be_a_listed_one(parts: Parts, bank:
     digests, _ = pdq.digest(np.asarray(Image.open(io.BytesIO(wall(1))))[None])
     listed = Signals.from_columns(Kind.PDQ, digests.tobytes(), bytes([60]), bytes(8), b"\x08")
     new = NewEntry("the wall", "", [listed])  # As a list has it.
-    await parts.blocklist.create_entry(new_request(), bank.name, new, caller=NOBODY)
-    confirm = Request(new_id(), "confirm")
-    confirmed = await parts.screenings.confirm(confirm, screening.screening_id, caller=NOBODY)
+    await parts.blocklist.create_entry(new_request(), bank.name, new)
+    confirm = Call(UNRESTRICTED, new_id(), "confirm")
+    confirmed = await parts.screenings.confirm(confirm, screening.screening_id)
     again = encoded(Image.open(io.BytesIO(wall(1))).resize((420, 250)), "JPEG")
     for each in (confirmed, await parts.screen(again), await parts.screen(wall(1))):
         assert each.verdict is Verdict.INCONCLUSIVE
@@ -225,7 +226,7 @@ async def test_an_empty_blocklist_lets_nothing_pass(parts: Parts) -> None:
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.BLOCKLIST_EMPTY]
         confirmed = await parts.screenings.confirm(
-            Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "confirm"), screening.screening_id
         )
         assert VerdictReason.BLOCKLIST_EMPTY in codes(confirmed)
 
@@ -234,7 +235,7 @@ async def test_an_empty_blocklist_lets_nothing_pass(parts: Parts) -> None:
     await expect_empty()
     entry = await parts.entry(bank, image(99))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     await expect_empty()
     await parts.entry(bank, image(98))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
@@ -273,7 +274,7 @@ async def test_a_stale_blocklist_lets_nothing_pass(
         await parts.screen(image(4)),
         await parts.screen(image(6)),
         await parts.screenings.confirm(
-            Request(new_id(), "confirm"), earlier.screening_id, caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "confirm"), earlier.screening_id
         ),
     ):
         assert screening.verdict is Verdict.INCONCLUSIVE
@@ -304,7 +305,7 @@ async def test_what_cannot_be_looked_at_does_not_pass(
     assert screening.verdict is Verdict.INCONCLUSIVE
     assert codes(screening) == [code]
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), screening.screening_id
     )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [code]
@@ -335,7 +336,7 @@ async def test_a_media_over_the_limit_does_not_pass(sandbox: Sandbox, tmp_path: 
         assert screening.verdict is Verdict.INCONCLUSIVE
         assert codes(screening) == [VerdictReason.SIZE_LIMIT]
         confirmed = await parts.screenings.confirm(
-            Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "confirm"), screening.screening_id
         )
         assert codes(confirmed) == [VerdictReason.SIZE_LIMIT]
     parts.database.close()
@@ -350,7 +351,7 @@ async def test_an_entry_that_comes_while_an_upload_is_under_way_is_found(
     """What was forbidden a second ago would be published with a fresh NO_MATCH."""
     gate = Gate(CLIP)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
+        parts.screenings.screen(Call(UNRESTRICTED, new_id(), "fingerprint"), gate.__aiter__())
     )
     await gate.waiting.wait()
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "late")
@@ -368,10 +369,10 @@ async def test_an_entry_that_goes_while_an_upload_is_under_way_does_not_block(
     entry = await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "gone")
     gate = Gate(CLIP, 100)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
+        parts.screenings.screen(Call(UNRESTRICTED, new_id(), "fingerprint"), gate.__aiter__())
     )
     await gate.waiting.wait()
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     gate.open()
     screening = await task
     assert screening.evidence == ()
@@ -386,7 +387,7 @@ async def test_a_kind_that_comes_while_an_upload_is_under_way_is_missing(
     """An entry by a kind that was not computed could not be found, and nobody would say so."""
     gate = Gate(CLIP)
     task = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), gate.__aiter__(), caller=NOBODY)
+        parts.screenings.screen(Call(UNRESTRICTED, new_id(), "fingerprint"), gate.__aiter__())
     )
     await gate.waiting.wait()
     other = await parts.bank(thresholds={Kind.PHASH: 5})
@@ -412,13 +413,13 @@ async def test_a_bank_out_of_use_matches_nothing(parts: Parts, bank: Bank) -> No
 async def test_a_threshold_takes_effect_at_once(parts: Parts, bank: Bank) -> None:
     """A keeper who tightens a threshold would go on accusing, or miss what he asked for."""
     await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("near", "", [flipped(signals(5), 10)]), caller=NOBODY
+        new_request(), bank.bank_id, NewEntry("near", "", [flipped(signals(5), 10)])
     )
 
     async def verdict() -> Verdict:
         sent = [signals(5), signals(5, 1, Kind.SHA256)]
         made = await parts.screenings.screen_signals(
-            Request(new_id(), "fingerprint"), sent, 0, caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "fingerprint"), sent, 0
         )
         return made.verdict
 
@@ -449,7 +450,7 @@ async def test_a_sure_match_is_told_before_the_upload_ends(parts: Parts, bank: B
 
     async with asyncio.timeout(60):
         screening = await parts.screenings.screen(
-            Request(new_id(), "fingerprint"), slow(), caller=NOBODY
+            Call(UNRESTRICTED, new_id(), "fingerprint"), slow()
         )
     assert screening.verdict is Verdict.BLOCK
     assert VerdictReason.DECIDED_EARLY in codes(screening)
@@ -496,7 +497,7 @@ async def test_the_same_bytes_are_judged_by_the_blocklist_of_now_and_not_decoded
     assert references(found) == ["listed since"]
     assert found.blocklist_revision == parts.blocklist_store.revision()
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), found.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), found.screening_id
     )
     assert confirmed.verdict is Verdict.BLOCK
     assert decoded == []
@@ -534,12 +535,10 @@ async def test_a_confirmation_of_what_another_version_saw_says_so(
     claim = (await claimed(parts, [hashed([0], [100])], 0)).screening_id
 
     async def confirmed(screening_id: str) -> tuple[Verdict, list[VerdictReason]]:
-        made = await parts.screenings.confirm(
-            Request(new_id(), "confirm"), screening_id, caller=NOBODY
-        )
+        made = await parts.screenings.confirm(Call(UNRESTRICTED, new_id(), "confirm"), screening_id)
         assert (
             made.look_version
-            == (await parts.screenings.get(screening_id, caller=NOBODY)).look_version
+            == (await parts.screenings.get(Call(UNRESTRICTED), screening_id)).look_version
         )
         return made.verdict, codes(made)
 
@@ -551,7 +550,7 @@ async def test_a_confirmation_of_what_another_version_saw_says_so(
     assert await confirmed(blocked) == (Verdict.BLOCK, [*before[1][1], changed])
     # These are not of a version: the one was not seen as a whole, the other not here.
     assert [await confirmed(each) for each in (cut, claim)] == before[2:]
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     assert await confirmed(blocked) == (Verdict.INCONCLUSIVE, [changed])
 
 
@@ -580,13 +579,9 @@ async def test_servers_of_two_versions_each_look_for_themselves(
                 seeds.add(server.screening_store.get_stored(again.screening_id).seed)
             assert "sampler 999" in second.look_version != first.look_version
             assert len(seeds) == 2
-            confirmed = await other.screenings.confirm(
-                new_request(), first.screening_id, caller=NOBODY
-            )
+            confirmed = await other.screenings.confirm(new_request(), first.screening_id)
             assert codes(confirmed) == [VerdictReason.LOOK_VERSION_CHANGED]
-            confirmed = await parts.screenings.confirm(
-                new_request(), first.screening_id, caller=NOBODY
-            )
+            confirmed = await parts.screenings.confirm(new_request(), first.screening_id)
             assert confirmed.verdict is Verdict.NO_MATCH
             other.database.close()
 
@@ -619,7 +614,7 @@ async def test_the_same_bytes_on_a_slow_line_are_known_by_the_last(
     first = await parts.screen(CLIP)
     gate = Gate(CLIP)
     screening = asyncio.create_task(
-        parts.screenings.screen(Request(new_id(), "fingerprint"), aiter(gate), caller=NOBODY)
+        parts.screenings.screen(Call(UNRESTRICTED, new_id(), "fingerprint"), aiter(gate))
     )
     await gate.waiting.wait()
     async with asyncio.timeout(60):
@@ -683,12 +678,12 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     first = await parts.screen(CLIP)
     assert first.verdict is Verdict.NO_MATCH
     again = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert (again.verdict, again.judgement) == (Verdict.NO_MATCH, 2)
     await parts.entry(bank, clip([1, 2, 3, 4], quality=5), "added")
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.BLOCK
     assert references(confirmed) == ["added"]
@@ -699,7 +694,7 @@ async def test_a_confirmation_finds_what_was_added_since(parts: Parts, bank: Ban
     assert confirmed.create_time == first.create_time
     assert confirmed.judge_time > first.judge_time
     assert confirmed.coverage == first.coverage
-    assert await parts.screenings.get(first.screening_id, caller=NOBODY) == confirmed
+    assert await parts.screenings.get(Call(UNRESTRICTED), first.screening_id) == confirmed
 
 
 async def test_a_confirmation_forgets_what_was_taken_back(parts: Parts, bank: Bank) -> None:
@@ -707,9 +702,9 @@ async def test_a_confirmation_forgets_what_was_taken_back(parts: Parts, bank: Ba
     entry = await parts.entry(bank, reencoded(1), "a mistake")
     first = await parts.screen(image(1))
     assert first.verdict is Verdict.BLOCK
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.NO_MATCH
     assert confirmed.evidence == ()
@@ -723,9 +718,9 @@ async def test_a_confirmation_of_what_was_decided_early_does_not_pass(
     first = await parts.screen(clip([1, 2, 3, *range(60, 80)], fps=8, quality=1))
     assert first.verdict is Verdict.BLOCK
     assert not first.coverage.complete
-    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id, caller=NOBODY)
+    await parts.blocklist.withdraw_entry(new_request(), entry.ref.entry_id)
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.DECIDED_EARLY]
@@ -736,13 +731,11 @@ async def test_a_confirmation_by_a_kind_that_was_not_computed(parts: Parts, bank
     first = await parts.screen(CLIP)
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     assert (
-        await parts.screenings.confirm(
-            Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
-        )
+        await parts.screenings.confirm(Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id)
     ).verdict is (Verdict.NO_MATCH)
     await parts.entry(other, image(97))
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.KIND_MISSING]
@@ -756,7 +749,7 @@ async def test_a_confirmation_with_hashes_of_another_version(
     newer = {**HASH_VERSIONS, Kind.PDQ: "of the future"}
     monkeypatch.setattr(screening_module, "HASH_VERSIONS", newer)
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.INCONCLUSIVE
     assert codes(confirmed) == [VerdictReason.HASH_VERSION_CHANGED]
@@ -766,9 +759,9 @@ async def test_a_confirmation_with_hashes_of_another_version(
 async def test_a_screening_that_does_not_exist(parts: Parts, bank: Bank) -> None:
     """A misspelled id would be confirmed."""
     with pytest.raises(ScreeningNotFound):
-        await parts.screenings.confirm(Request(new_id(), "confirm"), "scr_nothing", caller=NOBODY)
+        await parts.screenings.confirm(Call(UNRESTRICTED, new_id(), "confirm"), "scr_nothing")
     with pytest.raises(ScreeningNotFound):
-        await parts.screenings.get("scr_nothing", caller=NOBODY)
+        await parts.screenings.get(Call(UNRESTRICTED), "scr_nothing")
 
 
 # Requests that are repeated
@@ -783,17 +776,17 @@ async def test_a_repeat_gets_the_first_answer(parts: Parts, bank: Bank) -> None:
         await parts.screen(image(2), request_id)
     confirm_id = new_id()
     confirmed = await parts.screenings.confirm(
-        Request(confirm_id, "confirm"), first.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, confirm_id, "confirm"), first.screening_id
     )
     assert confirmed.verdict is Verdict.BLOCK
     assert (
         await parts.screenings.confirm(
-            Request(confirm_id, "confirm"), first.screening_id, caller=NOBODY
+            Call(UNRESTRICTED, confirm_id, "confirm"), first.screening_id
         )
         == confirmed
     )
     assert await parts.screen(image(1), request_id) == first
-    assert (await parts.screenings.get(first.screening_id, caller=NOBODY)).judgement == 2
+    assert (await parts.screenings.get(Call(UNRESTRICTED), first.screening_id)).judgement == 2
 
 
 async def test_repeats_at_the_same_time_get_one_answer(parts: Parts, bank: Bank) -> None:
@@ -801,13 +794,13 @@ async def test_repeats_at_the_same_time_get_one_answer(parts: Parts, bank: Bank)
     request_id = new_id()
     answers = await asyncio.gather(*(parts.screen(CLIP, request_id) for _ in range(5)))
     assert all(answer == answers[0] for answer in answers)
-    listed = await parts.screenings.list(0, 100, None, None, caller=NOBODY)
+    listed = await parts.screenings.list(Call(UNRESTRICTED), 0, 100, None, None)
     assert listed.items == (answers[0],)
     confirm_id = new_id()
     confirmed = await asyncio.gather(
         *(
             parts.screenings.confirm(
-                Request(confirm_id, "confirm"), answers[0].screening_id, caller=NOBODY
+                Call(UNRESTRICTED, confirm_id, "confirm"), answers[0].screening_id
             )
             for _ in range(5)
         )
@@ -824,12 +817,12 @@ async def test_a_repeat_takes_over_from_an_attempt_that_failed(parts: Parts, ban
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await parts.screenings.screen(Request(request_id, "fingerprint"), breaks(), caller=NOBODY)
+        await parts.screenings.screen(Call(UNRESTRICTED, request_id, "fingerprint"), breaks())
     with pytest.raises(UploadMismatch):
         await parts.screen(CLIP, request_id, announced_size=1)
     gate = Gate(CLIP)
     first = asyncio.create_task(
-        parts.screenings.screen(Request(request_id, "fingerprint"), gate.__aiter__(), caller=NOBODY)
+        parts.screenings.screen(Call(UNRESTRICTED, request_id, "fingerprint"), gate.__aiter__())
     )
     await gate.waiting.wait()
     second = asyncio.create_task(parts.screen(CLIP, request_id))
@@ -847,17 +840,17 @@ async def test_a_request_id_is_for_one_request(parts: Parts, bank: Bank) -> None
     first = await parts.screen(image(1), request_id)
     with pytest.raises(RequestIdReused):
         await parts.screenings.screen(
-            Request(request_id, "of another"), pieces(image(2)), caller=NOBODY
+            Call(UNRESTRICTED, request_id, "of another"), pieces(image(2))
         )
     with pytest.raises(RequestIdReused):
         await parts.screenings.confirm(
-            Request(request_id, "confirm"), first.screening_id, caller=NOBODY
+            Call(UNRESTRICTED, request_id, "confirm"), first.screening_id
         )
     with pytest.raises(RequestIdReused):
         await parts.screenings.screen_signals(
-            Request(request_id, "of another"), [signals(1)], 0, caller=NOBODY
+            Call(UNRESTRICTED, request_id, "of another"), [signals(1)], 0
         )
-    assert len((await parts.screenings.list(0, 100, None, None, caller=NOBODY)).items) == 1
+    assert len((await parts.screenings.list(Call(UNRESTRICTED), 0, 100, None, None)).items) == 1
 
 
 async def test_without_a_store_there_is_no_verdict(parts: Parts, bank: Bank) -> None:
@@ -866,7 +859,7 @@ async def test_without_a_store_there_is_no_verdict(parts: Parts, bank: Bank) -> 
         connection.execute(sa.text("ALTER TABLE screening_signals RENAME TO gone"))
     with pytest.raises(StoreUnavailable):
         await parts.screen(image(1))
-    assert (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items == ()
+    assert (await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, None)).items == ()
     with parts.database.write() as connection:
         connection.execute(sa.text("ALTER TABLE gone RENAME TO screening_signals"))
     assert (await parts.screen(image(1))).verdict is Verdict.NO_MATCH
@@ -877,7 +870,7 @@ async def test_a_full_spool_is_no_verdict(sandbox: Sandbox, tmp_path: Path) -> N
     parts = await Parts.make(tmp_path, sandbox, budget=SpoolBudget(100, 100, tmp_path))
     with pytest.raises(SpoolFull):
         await parts.screen(CLIP)
-    assert (await parts.screenings.list(0, 10, None, None, caller=NOBODY)).items == ()
+    assert (await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, None)).items == ()
     parts.database.close()
 
 
@@ -885,12 +878,12 @@ async def test_screenings_are_listed(parts: Parts, bank: Bank) -> None:
     """Nobody could find out what was decided yesterday."""
     await parts.entry(bank, image(1))
     made = [await parts.screen(media) for media in (image(1), image(2), b"")]
-    listed = await parts.screenings.list(0, 10, None, None, caller=NOBODY)
+    listed = await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, None)
     assert listed.items == tuple(reversed(made))
-    blocked = await parts.screenings.list(0, 10, Verdict.BLOCK, None, caller=NOBODY)
+    blocked = await parts.screenings.list(Call(UNRESTRICTED), 0, 10, Verdict.BLOCK, None)
     assert blocked.items == (made[0],)
     later = made[-1].create_time + datetime.timedelta(milliseconds=1)
-    assert (await parts.screenings.list(0, 10, None, later, caller=NOBODY)).items == ()
+    assert (await parts.screenings.list(Call(UNRESTRICTED), 0, 10, None, later)).items == ()
 
 
 # Hashes that the caller made
@@ -914,7 +907,7 @@ FILE = signals(1234, 1, Kind.SHA256)
 async def claimed(parts: Parts, sent: list[Signals], duration_ms: int) -> Screening:
     """The verdict on hashes."""
     return await parts.screenings.screen_signals(
-        Request(new_id(), "fingerprint"), sent, duration_ms, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "fingerprint"), sent, duration_ms
     )
 
 
@@ -926,16 +919,14 @@ async def test_a_callers_hashes_are_screened(parts: Parts, bank: Bank) -> None:
     assert clean.coverage.frames_hashed == 3
     assert clean.media.sha256 == FILE.digests.tobytes()
     known = signals(7)
-    await parts.blocklist.create_entry(
-        new_request(), bank.bank_id, NewEntry("known", "", [known]), caller=NOBODY
-    )
+    await parts.blocklist.create_entry(new_request(), bank.bank_id, NewEntry("known", "", [known]))
     found = await claimed(parts, [flipped(known, 31), FILE], 0)
     assert found.verdict is Verdict.BLOCK
     assert (found.evidence[0].distance, references(found)) == (31, ["known"])
     missed = await claimed(parts, [flipped(known, 32), FILE], 0)
     assert missed.verdict is Verdict.NO_MATCH
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), missed.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), missed.screening_id
     )
     assert confirmed.verdict is Verdict.NO_MATCH
 
@@ -960,7 +951,7 @@ async def test_a_caller_who_left_a_gap_is_not_believed(
     assert codes(screening) == [VerdictReason.COVERAGE_GAP]
     assert screening.coverage.largest_gap_ms > 1000
     confirmed = await parts.screenings.confirm(
-        Request(new_id(), "confirm"), screening.screening_id, caller=NOBODY
+        Call(UNRESTRICTED, new_id(), "confirm"), screening.screening_id
     )
     assert codes(confirmed) == [VerdictReason.COVERAGE_GAP]
 
@@ -979,7 +970,7 @@ async def test_hashes_that_are_all_too_flat_are_not_believed(parts: Parts, bank:
     """Hashes that are never compared would count as looked at."""
     other = await parts.bank(thresholds={Kind.PHASH: 5})
     await parts.blocklist.create_entry(
-        new_request(), other.name, NewEntry("", "", [signals(3, 1, Kind.PHASH)]), caller=NOBODY
+        new_request(), other.name, NewEntry("", "", [signals(3, 1, Kind.PHASH)])
     )
     rich_phash = hashed([0, 500], [100] * 2, Kind.PHASH)
     flat_phash = hashed([0, 500], [10] * 2, Kind.PHASH)

@@ -36,7 +36,7 @@ class AccessService(pb_grpc.AccessServiceServicer):
     ) -> pb.CreateCallerResponse:
         """See the proto."""
         made = await self._callers.create(
-            fields.change_request(request, request.request_id), _new_caller(request)
+            fields.change(request, request.request_id), _new_caller(request)
         )
         return pb.CreateCallerResponse(caller=known_caller_to_wire(made))
 
@@ -57,7 +57,7 @@ class AccessService(pb_grpc.AccessServiceServicer):
     ) -> pb.RevokeCallerResponse:
         """See the proto."""
         revoked = await self._callers.revoke(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("caller", request.caller),
         )
         return pb.RevokeCallerResponse(caller=known_caller_to_wire(revoked))

@@ -15,7 +15,6 @@ from hashmatch.model.imports import Format
 from hashmatch.model.signals import Signals
 from hashmatch.model.verdicts import Action, Activation, BankState, EntryState, Kind
 from hashmatch.server.grpc import fields
-from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.server.grpc.uploads import open_upload, told_when_taken
 from hashmatch.usecases.blocklist import Blocklist
 from hashmatch.usecases.changes import Changes
@@ -68,7 +67,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.CreateBankResponse:
         """See the proto."""
         bank = await self._blocklist.create_bank(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.name(request.name, ids.BANK),
             fields.text("label", request.label, _LONGEST_LABEL),
             from_wire(Action, request.action, "action"),
@@ -114,7 +113,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             policy=fields.policy(request.policy) if request.HasField("policy") else None,
         )
         bank = await self._blocklist.update_bank(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("bank", request.bank),
             request.etag,
             edit,
@@ -126,7 +125,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ArchiveBankResponse:
         """See the proto."""
         bank = await self._blocklist.archive_bank(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("bank", request.bank),
             request.etag,
         )
@@ -138,12 +137,11 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         """See the proto."""
         header, chunks = await open_upload(request_iterator)
         entry = await self._blocklist.create_entry_from_media(
-            fields.change_request(header, header.request_id),
+            fields.change(header, header.request_id),
             fields.required("bank", header.bank),
             _new_entry(header, ()),
             told_when_taken(chunks, context),
             fields.size_bytes(header.size_bytes),
-            caller=current_caller(),
         )
         return pb.CreateEntryFromMediaResponse(entry=entry_to_wire(entry))
 
@@ -155,17 +153,16 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         if not signals:
             raise InvalidField("signals", "at least one is needed")
         entry = await self._blocklist.create_entry(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("bank", request.bank),
             _new_entry(request, signals),
-            caller=current_caller(),
         )
         return pb.CreateEntryFromSignalsResponse(entry=entry_to_wire(entry))
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:
         """See the proto."""
         entry = await self._blocklist.get_entry(
-            fields.required("entry_id", request.entry_id), caller=current_caller()
+            fields.reading(), fields.required("entry_id", request.entry_id)
         )
         return pb.GetEntryResponse(entry=entry_to_wire(entry))
 
@@ -174,11 +171,11 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ListEntriesResponse:
         """See the proto."""
         page = await self._blocklist.list_entries(
+            fields.reading(),
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             fields.required("bank", request.bank) if request.bank else None,
             optional_from_wire(EntryState, request.state, "state"),
-            caller=current_caller(),
         )
         return pb.ListEntriesResponse(
             entries=[entry_to_wire(each) for each in page.items],
@@ -191,10 +188,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ApproveEntryResponse:
         """See the proto."""
         entry = await self._blocklist.approve_entry(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("entry_id", request.entry_id),
             fields.paragraphs("why", request.why, _LONGEST_NOTE),
-            caller=current_caller(),
         )
         return pb.ApproveEntryResponse(entry=entry_to_wire(entry))
 
@@ -203,10 +199,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.WithdrawEntryResponse:
         """See the proto."""
         entry = await self._blocklist.withdraw_entry(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("entry_id", request.entry_id),
             fields.paragraphs("why", request.why, _LONGEST_NOTE),
-            caller=current_caller(),
         )
         return pb.WithdrawEntryResponse(entry=entry_to_wire(entry))
 
@@ -215,10 +210,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ReleaseEntryResponse:
         """See the proto."""
         entry = await self._blocklist.release_entry(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("entry_id", request.entry_id),
             fields.paragraphs("why", request.why, _LONGEST_NOTE),
-            caller=current_caller(),
         )
         return pb.ReleaseEntryResponse(entry=entry_to_wire(entry))
 
@@ -228,7 +222,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
         """See the proto."""
         header, chunks = await open_upload(request_iterator)
         made = await self._imports.add(
-            fields.change_request(header, header.request_id),
+            fields.change(header, header.request_id),
             fields.required("bank", header.bank),
             ListSaid(
                 optional_from_wire(Format, header.format, "format"),
@@ -240,14 +234,13 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             ),
             chunks,
             dry_run=header.dry_run,
-            caller=current_caller(),
         )
         return pb.ImportEntriesResponse(**{"import": import_to_wire(made)})
 
     async def GetImport(self, request: pb.GetImportRequest, context: Any) -> pb.GetImportResponse:
         """See the proto."""
         import_id = fields.required("import_id", request.import_id)
-        found = await self._imports.get(import_id, caller=current_caller())
+        found = await self._imports.get(fields.reading(), import_id)
         return pb.GetImportResponse(**{"import": import_to_wire(found)})
 
     async def ListImports(
@@ -255,9 +248,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ListImportsResponse:
         """See the proto."""
         page = await self._imports.list(
+            fields.reading(),
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
-            caller=current_caller(),
         )
         return pb.ListImportsResponse(
             imports=[import_to_wire(each) for each in page.items],
@@ -269,10 +262,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.ApproveImportResponse:
         """See the proto."""
         approved = await self._imports.approve(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("import_id", request.import_id),
             fields.paragraphs("why", request.why, _LONGEST_NOTE),
-            caller=current_caller(),
         )
         return pb.ApproveImportResponse(**{"import": import_to_wire(approved)})
 
@@ -281,10 +273,9 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.WithdrawImportResponse:
         """See the proto."""
         withdrawn = await self._imports.withdraw(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("import_id", request.import_id),
             fields.paragraphs("why", request.why, _LONGEST_NOTE),
-            caller=current_caller(),
         )
         return pb.WithdrawImportResponse(**{"import": import_to_wire(withdrawn)})
 
@@ -293,7 +284,7 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> AsyncGenerator[pb.WatchChangesResponse]:
         """See the proto."""
         after = fields.position(request.after_revision, request.resume_token)
-        async with contextlib.aclosing(self._feed.watch(after, caller=current_caller())) as feed:
+        async with contextlib.aclosing(self._feed.watch(fields.reading(), after)) as feed:
             async for told in feed:
                 yield watched_to_wire(told)
 
@@ -307,10 +298,10 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
             fields.since_ms(request, "created_since"),
         )
         read = self._exports.read(
+            fields.reading(),
             fields.required("bank", request.bank),
             asked,
             fields.text("resume_token", request.resume_token, _LONGEST_TOKEN),
-            caller=current_caller(),
         )
         async with contextlib.aclosing(read) as found:
             async for parts in found:
@@ -322,10 +313,10 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.PreviewEntryResponse:
         """See the proto."""
         preview = await self._previews.of_entry(
+            fields.reading(),
             fields.required("entry_id", request.entry_id),
             _screenings(request),
             benign=request.benign or not request.HasField("benign"),
-            caller=current_caller(),
         )
         return pb.PreviewEntryResponse(preview=preview_to_wire(preview))
 
@@ -334,10 +325,10 @@ class BlocklistService(pb_grpc.BlocklistServiceServicer):
     ) -> pb.PreviewImportResponse:
         """See the proto."""
         preview = await self._previews.of_import(
+            fields.reading(),
             fields.required("import_id", request.import_id),
             _screenings(request),
             benign=request.benign or not request.HasField("benign"),
-            caller=current_caller(),
         )
         return pb.PreviewImportResponse(preview=preview_to_wire(preview))
 

@@ -11,8 +11,8 @@ from typing import Final
 from google.protobuf.message import Message
 
 from hashmatch.errors import InvalidField
+from hashmatch.model.call import Call
 from hashmatch.model.changes import Position
-from hashmatch.model.commands import Request
 from hashmatch.model.records import BankPolicy, Provenance
 from hashmatch.model.verdicts import BankMode, Category, Kind
 from hashmatch.server.grpc.access_interceptor import current_caller
@@ -21,7 +21,7 @@ from hashmatch.wire.enums import from_wire, optional_from_wire
 from hashmatch.wire.records import policy_from_wire, provenance_from_wire
 
 __all__ = [
-    "change_request",
+    "change",
     "expiry",
     "identified",
     "instant",
@@ -32,6 +32,7 @@ __all__ = [
     "policy",
     "position",
     "provenance",
+    "reading",
     "request_id",
     "required",
     "since_ms",
@@ -64,17 +65,25 @@ def request_id(value: str) -> str:
     return value
 
 
-def change_request(message: Message, given_id: str) -> Request:
-    """The identity of a request that changes the blocklist: its id, and a hash of all it says."""
+def reading() -> Call:
+    """The call of the current caller, which changes nothing."""
+    return Call(current_caller())
+
+
+def change(message: Message, given_id: str) -> Call:
+    """The call of the current caller, which changes something: with its id, and a hash of all that
+    it says.
+    """
     said = message.SerializeToString(deterministic=True)
     fingerprint = hashlib.sha256(type(message).__name__.encode() + said).hexdigest()
     return identified(given_id, fingerprint)
 
 
-def identified(given_id: str, fingerprint: str) -> Request:
-    """The identity of a request of the current caller: nobody is given another's answer."""
-    actor = current_caller().caller_id
-    return Request(request_id(given_id), f"{actor} {fingerprint}".lstrip(), actor)
+def identified(given_id: str, fingerprint: str) -> Call:
+    """The call of the current caller: nobody is given another's answer."""
+    caller = current_caller()
+    own = f"{caller.caller_id} {fingerprint}".lstrip()
+    return Call(caller, request_id(given_id), own)
 
 
 def instant(message: Message, field: str) -> datetime.datetime | None:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from hashmatch.model.cases import CaseDecision, CaseState, CaseType
 from hashmatch.server.grpc import fields
-from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.usecases.cases import Cases
 from hashmatch.v1 import review_service_pb2 as pb
 from hashmatch.v1 import review_service_pb2_grpc as pb_grpc
@@ -29,12 +28,12 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
     async def ListCases(self, request: pb.ListCasesRequest, context: Any) -> pb.ListCasesResponse:
         """See the proto."""
         page = await self._review.list(
+            fields.reading(),
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             optional_from_wire(CaseState, request.state, "state"),
             optional_from_wire(CaseType, request.type, "type"),
             fields.instant(request, "created_since"),
-            caller=current_caller(),
         )
         return pb.ListCasesResponse(
             cases=[case_to_wire(each) for each in page.items], next_page_token=page.next_token
@@ -42,9 +41,7 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
 
     async def GetCase(self, request: pb.GetCaseRequest, context: Any) -> pb.GetCaseResponse:
         """See the proto."""
-        case = await self._review.get(
-            fields.required("case_id", request.case_id), caller=current_caller()
-        )
+        case = await self._review.get(fields.reading(), fields.required("case_id", request.case_id))
         return pb.GetCaseResponse(case=case_to_wire(case))
 
     async def DecideCase(
@@ -52,11 +49,10 @@ class ReviewService(pb_grpc.ReviewServiceServicer):
     ) -> pb.DecideCaseResponse:
         """See the proto."""
         case = await self._review.decide(
-            fields.change_request(request, request.request_id),
+            fields.change(request, request.request_id),
             fields.required("case_id", request.case_id),
             fields.text("etag", request.etag, _LONGEST_ETAG),
             from_wire(CaseDecision, request.decision, "decision"),
             fields.paragraphs("why", request.why, _LONGEST_WHY),
-            caller=current_caller(),
         )
         return pb.DecideCaseResponse(case=case_to_wire(case))

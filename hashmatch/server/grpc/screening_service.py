@@ -9,7 +9,6 @@ from typing import Any, Final
 from hashmatch.errors import InvalidField
 from hashmatch.model.verdicts import Verdict
 from hashmatch.server.grpc import fields
-from hashmatch.server.grpc.access_interceptor import current_caller
 from hashmatch.server.grpc.uploads import open_upload, told_when_taken
 from hashmatch.usecases.screenings import Screenings
 from hashmatch.v1 import screening_service_pb2 as pb
@@ -41,9 +40,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         self._screenings.check_room()
         size = fields.size_bytes(header.size_bytes)
         request = fields.identified(header.request_id, f"upload {size}")
-        screening = await self._screenings.screen(
-            request, told_when_taken(chunks, context), size, caller=current_caller()
-        )
+        screening = await self._screenings.screen(request, told_when_taken(chunks, context), size)
         return pb.ScreenUploadResponse(screening=screening_to_wire(screening))
 
     async def ScreenImage(
@@ -58,9 +55,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
             )
         fingerprint = f"image {hashlib.sha256(request.image).hexdigest()}"
         identity = fields.identified(request.request_id, fingerprint)
-        screening = await self._screenings.screen(
-            identity, _one(request.image), caller=current_caller()
-        )
+        screening = await self._screenings.screen(identity, _one(request.image))
         return pb.ScreenImageResponse(screening=screening_to_wire(screening))
 
     async def ScreenSignals(
@@ -72,10 +67,8 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
             raise InvalidField("signals", "at least one is needed")
         if not 0 <= request.duration_ms <= _MAX_DURATION_MS:
             raise InvalidField("duration_ms", f"{request.duration_ms} is not within 0 and 100 days")
-        identity = fields.change_request(request, request.request_id)
-        screening = await self._screenings.screen_signals(
-            identity, signals, request.duration_ms, caller=current_caller()
-        )
+        identity = fields.change(request, request.request_id)
+        screening = await self._screenings.screen_signals(identity, signals, request.duration_ms)
         return pb.ScreenSignalsResponse(screening=screening_to_wire(screening))
 
     async def GetScreening(
@@ -83,7 +76,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
     ) -> pb.GetScreeningResponse:
         """See the proto."""
         screening_id = fields.required("screening_id", request.screening_id)
-        screening = await self._screenings.get(screening_id, caller=current_caller())
+        screening = await self._screenings.get(fields.reading(), screening_id)
         return pb.GetScreeningResponse(screening=screening_to_wire(screening))
 
     async def ListScreenings(
@@ -91,11 +84,11 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
     ) -> pb.ListScreeningsResponse:
         """See the proto."""
         page = await self._screenings.list(
+            fields.reading(),
             fields.page_token(request.page_token),
             fields.page_size(request.page_size),
             optional_from_wire(Verdict, request.verdict, "verdict"),
             fields.instant(request, "created_since"),
-            caller=current_caller(),
         )
         return pb.ListScreeningsResponse(
             screenings=[screening_to_wire(each) for each in page.items],
@@ -108,7 +101,7 @@ class ScreeningService(pb_grpc.ScreeningServiceServicer):
         """See the proto."""
         screening_id = fields.required("screening_id", request.screening_id)
         identity = fields.identified(request.request_id, f"confirm {screening_id}")
-        screening = await self._screenings.confirm(identity, screening_id, caller=current_caller())
+        screening = await self._screenings.confirm(identity, screening_id)
         return pb.ConfirmScreeningResponse(screening=screening_to_wire(screening))
 
 
