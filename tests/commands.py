@@ -13,6 +13,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+# Imported before a command sets the width of its terminal: consoles read that once.
 from hashmatch import cli
 
 __all__ = ["Done", "run"]

@@ -199,7 +199,8 @@ def test_a_seed_is_told_nowhere(server: tuple[RunningServer, str], tmp_path: Pat
         }
     database = Database(url)
     with database.read() as connection:
-        rows = connection.execute(sa.select(screenings.c.screening_id, screenings.c.seed)).all()
+        stored = kept(screenings)
+        rows = connection.execute(sa.select(stored.c.screening_id, stored.c.seed)).all()
         seeds = {row.screening_id: row.seed for row in rows if row.seed is not None}
         others = [
             each
