@@ -13,7 +13,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-# Imported before a command sets the width of its terminal: consoles read that once.
+# Before a command sets the width of its terminal: consoles read that once.
+import hashmatch.cli.output  # noqa: F401
 from hashmatch import cli
 
 __all__ = ["Done", "run"]

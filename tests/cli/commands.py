@@ -16,7 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import typer
 from typer.testing import CliRunner
 
-# Imported before a command sets the width of its terminal: consoles read that once.
+# Before a command sets the width of its terminal: consoles read that once.
+import hashmatch.cli.output  # noqa: F401
 from hashmatch import cli
 from hashmatch.client import AsyncClient, Client
 from hashmatch.model.exports import Hash
