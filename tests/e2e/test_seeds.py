@@ -255,6 +255,7 @@ def test_a_screening_is_repeated_by_its_seed(
     token = new_token()
     with Client(running.address, token=running.first_token, timeout_seconds=60) as admin:
         admin.create_caller(f"pipeline-{new_id()[:8]}", roles=[Role.PIPELINE], token=token)
+        admin.create_bank(f"bank-{new_id()[:8]}", action=Action.BLOCK)  # Uses hashes of frames.
     with Client(running.address, token=token, timeout_seconds=60) as client:
         made = client.screen(file)
         again = client.screen(file)

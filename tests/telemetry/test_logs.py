@@ -259,5 +259,5 @@ def test_the_log_says_what_happened(served: Served) -> None:
     assert "INTERNAL" in refused
     faults = [line for line in found if line["event"] == "handler_failed"]
     assert {line["error"] for line in faults} >= {"ValidationError"}
-    assert any("to_bank" in str(line["where"]) for line in faults)
+    assert any("process_result_value" in str(line["where"]) for line in faults)
     assert {"serving", "stopped"} <= {line["event"] for line in found}

@@ -55,7 +55,7 @@ class Family(enum.Enum):
 
     IMAGE = "image"
     VIDEO = "video"
-    UNRESTRICTED = "nobody"  # It is known, but nothing here decodes it.
+    NOBODY = "nobody"  # It is known, but nothing here decodes it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _sound(name: str, begins: bytes) -> _Beginning:
 
 def _unread(name: str, begins: bytes) -> _Beginning:
     """Of a format that nothing here decodes: it is named."""
-    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.UNRESTRICTED, ""))
+    return _Beginning(re.compile(begins, re.DOTALL), Format(name, Family.NOBODY, ""))
 
 
 # Sought in this order.
@@ -210,7 +210,7 @@ def _film_behind(source: Source, start: int) -> int | None:
 
 def sniff(source: Source) -> Format | None:
     """The first of `readings` that is decoded here; None if there is none."""
-    return next((each for each in readings(source) if each.family is not Family.UNRESTRICTED), None)
+    return next((each for each in readings(source) if each.family is not Family.NOBODY), None)
 
 
 def _by_first_bytes(head: bytes) -> Format | None:
@@ -248,7 +248,7 @@ def _bare(source: Source) -> Format | None:
     if found is None and (name := sound_by_header(head[padding:])):
         return _film_of(name)
     if found is None:
-        return Format("tagged, but unknown", Family.UNRESTRICTED, "")
+        return Format("tagged, but unknown", Family.NOBODY, "")
     return found if found.name == "flac" else replace(found, start=start)
 
 

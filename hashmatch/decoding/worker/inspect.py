@@ -344,7 +344,7 @@ def _batches(source: Source, media_format: Format, job: Job, tally: Tally) -> It
         source = PartSource(source, media_format.start)
     if media_format.family is Family.IMAGE:
         return image.frames(source, media_format, limits, tally)
-    if media_format.family is Family.UNRESTRICTED:
+    if media_format.family is Family.NOBODY:
         raise MediaError(
             VerdictReason.UNSUPPORTED, f"nothing here decodes the {media_format.name} format"
         )
