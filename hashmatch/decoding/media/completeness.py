@@ -9,7 +9,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashmatch.decoding.media import flv, gif, ico, jpeg2000, png, pnm, raw
+from hashmatch.decoding.media import (
+    dds,
+    fits,
+    floats,
+    flv,
+    gif,
+    ico,
+    jpeg2000,
+    png,
+    pnm,
+    psd,
+    raw,
+    uncommon,
+)
 from hashmatch.decoding.media.extents import mp4_boxes, picture_end
 from hashmatch.decoding.media.formats import Format, ts_layout
 from hashmatch.decoding.media.source import Source
@@ -55,8 +68,9 @@ def missing_bytes(source: Source, media_format: Format) -> str | None:
         return _beyond("last box", picture_end(source, name) or 0, size)
     if name == "qoi":
         return "the file ends before its end marker" if picture_end(source, name) is None else None
-    of_images = {"gif": gif, "jpeg2000": jpeg2000, "png": png, "pnm": pnm}
-    return of_images[name].missing(source) if name in of_images else None
+    if name in _OF_IMAGES:
+        return _OF_IMAGES[name](source)
+    return uncommon.missing(source, name)
 
 
 def _beyond(what: str, declared: int, size: int) -> str | None:
@@ -256,9 +270,11 @@ def _ogg_missing(source: Source, size: int) -> str | None:
 
 
 def damaged_chunk(source: Source, media_format: Format) -> str | None:
-    """Says in a sentence which part of a PNG does not fit its check sum: its decoder does not
-    always look. None for other formats.
+    """Says in a sentence which part of a PNG or an EXR does not fit its check sum: their decoders
+    do not always look. None for other formats.
     """
+    if media_format.name == "exr":
+        return floats.damaged(source)
     return png.damaged(source) if media_format.name == "png" else None
 
 
@@ -268,4 +284,14 @@ _BY_STRUCTURE: Final[dict[str, Callable[[Source, int], str | None]]] = {
     "asf": _asf_missing,
     "flv": flv.missing,
     "ogg": _ogg_missing,
+}
+_OF_IMAGES: Final[dict[str, Callable[[Source], str | None]]] = {
+    "dds": dds.missing,
+    "exr": floats.missing,
+    "fits": fits.missing,
+    "gif": gif.missing,
+    "jpeg2000": jpeg2000.missing,
+    "png": png.missing,
+    "pnm": pnm.missing,
+    "psd": psd.missing,
 }

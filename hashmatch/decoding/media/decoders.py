@@ -9,13 +9,13 @@ from typing import Final
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from hashmatch.decoding.media import bmp, by_ffmpeg, ico, jxl, png, tiff
+from hashmatch.decoding.media import bmp, by_ffmpeg, floats, ico, jxl, png, tiff
 from hashmatch.decoding.media.extents import LOSSLESS_JPEG, LOSSY_JPEG, jpeg_frame, jpeg_segments
 from hashmatch.decoding.media.faults import Damaged
 from hashmatch.decoding.media.formats import Format
 from hashmatch.decoding.media.source import SeekableReader, Source
 
-__all__ = ["opened", "pages_by_others"]
+__all__ = ["in_another_way", "opened", "pages_by_others"]
 
 # Decoders of FFmpeg's that decode some of what Pillow refuses: deep and lossless JPEG, floating
 # point in TIFF, any masks in BMP.
@@ -27,7 +27,18 @@ _CODECS: Final = {
     "pcx": "pcx",
     "sgi": "sgi",
     "jpeg2000": "jpeg2000",
+    "dds": "dds",
+    "psd": "psd",
+    "sun": "sunrast",
+    "xbm": "xbm",
+    "xpm": "xpm",
+    "fits": "fits",
+    "pcd": "photocd",
 }
+# Of these FFmpeg and Pillow differ in what they show of the same levels: normal maps, the dark and
+# the bright of a telescope's, and the largest picture of a PhotoCD or that of 768 x 512 pixels.
+_SHOWN_IN_TWO_WAYS: Final = frozenset({"dds", "fits", "pcd"})
+_OF_LIGHT: Final = frozenset({"exr", "hdr"})
 
 
 # Where a JPEG has its colour profile.
@@ -52,11 +63,21 @@ def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[I
             yield image
     elif image_format.name == "bmp" and (shown := _uncommon_bmp(source, most_pixels)):
         yield shown
+    elif image_format.codec in _OF_LIGHT:
+        yield floats.picture(source, image_format.codec, most_pixels)
     elif image_format.codec:
         yield by_ffmpeg.picture(source, image_format.codec, most_pixels)
     else:
         with Image.open(_file(source), formats=[image_format.decoder_name]) as image:
             yield image
+
+
+def in_another_way(source: Source, image_format: Format, most_pixels: int) -> Image.Image | None:
+    """A picture as another decoder shows it, where programs differ; None if it shows none."""
+    if image_format.name in _SHOWN_IN_TWO_WAYS:
+        with contextlib.suppress(Damaged):
+            return by_ffmpeg.picture(source, _CODECS[image_format.name], most_pixels)
+    return None
 
 
 def _uncommon_bmp(source: Source, most_pixels: int) -> Image.Image | None:

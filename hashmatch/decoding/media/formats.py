@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hashmatch.decoding.media import heif, mini, raw, tga
+from hashmatch.decoding.media import heif, mini, raw, tga, uncommon
 from hashmatch.decoding.media.bare import HEAD_BYTES, bare_stream, sound_by_header
 from hashmatch.decoding.media.extents import mp4_boxes, picture_end
 from hashmatch.decoding.media.flv import films_behind
@@ -135,6 +135,23 @@ _BY_FIRST_BYTES = (
     _image("pcx", rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08].{60}\x00[\x01-\x04]"),
     # Run lengths or none, bytes of a sample, dimensions.
     _image("sgi", rb"\x01\xda[\x00\x01][\x01\x02]\x00[\x01-\x03]"),
+    _image("dds", rb"DDS \x7c\x00\x00\x00"),
+    _image("psd", rb"8BPS\x00[\x01\x02]"),
+    _image("blp", rb"BLP[12]"),
+    _image("hdr", rb"#\?(RADIANCE|RGBE)\s", codec="hdr"),
+    _image("exr", rb"v/1\x01\x02", codec="exr"),
+    _image("fits", rb"SIMPLE  = +T[ /]"),
+    _image("xpm", rb"/\* XPM \*/"),
+    _image("im", rb"Image type: [\w ]+ image\r?\n"),
+    _image("dcx", rb"\xb1\x68\xde\x3a"),
+    _image("msp", rb"DanM|LinS"),
+    _image("pixar", rb"\x80\xe8\x00\x00"),
+    _image("sun", rb"\x59\xa6\x6a\x95"),
+    _image("gbr", rb"\x00\x00.{2}\x00\x00\x00\x02.{12}GIMP"),
+    _image("ftex", rb"FTEX"),
+    # Of one frame it is a picture; of several, a film.
+    _image("fli", rb".{4}[\x11\x12]\xaf\x01\x00.{4}\x08\x00"),
+    _film("flic", rb".{4}[\x11\x12]\xaf.{6}\x08\x00"),
     _film("avi", rb"RIFF.{4}AVI "),
     _film("matroska", rb"\x1aE\xdf\xa3"),
     _film("flv", rb"FLV\x01"),
@@ -180,6 +197,9 @@ def readings(source: Source) -> Iterator[Format]:
     found = _by_first_bytes(head) or _bare(source)
     if found is None and tga.is_plausible(source):
         found = Format("tga", Family.IMAGE, "TGA")
+    if found is None and (uncommonly := uncommon.by_structure(source)):
+        name, of_pillow, codec = uncommonly
+        found = Format(name, Family.IMAGE, of_pillow, codec=codec)
     if found is None:
         return
     yield found

@@ -17,6 +17,7 @@ from hashmatch.decoding.media import (
     decoders,
     embedded,
     faults,
+    floats,
     gif,
     pictures,
     raw,
@@ -51,7 +52,7 @@ _NEXT_TO_NO_MS: Final = 10
 _DEFAULT_FRAME_MS: Final = 100
 
 # What these formats have several of are pages, not moments: every one is looked at.
-_PAGED = frozenset({"jpeg", "tiff"})
+_PAGED = frozenset({"dcx", "jpeg", "tiff"})
 _PAGE_MS: Final = 1000
 
 
@@ -357,7 +358,7 @@ def _frames(
             began = time.perf_counter()
         return
     crop = avif.clean_aperture(source, image.size) if image_format.name == "avif" else None
-    for frame in ImageSequence.Iterator(image):
+    for frame in _pages(image):
         if frame.width * frame.height > limits.max_frame_pixels:
             raise Image.DecompressionBombError
         began = time.perf_counter()
@@ -367,6 +368,22 @@ def _frames(
             # Programs differ in whether they follow it.
             yield frame.crop(crop), 0
         yield frame, _lasts_ms(frame, _PAGE_MS if image_format.name in _PAGED else 0)
+        if image_format.name == "psd":
+            break  # What follows are layers: see `psd.pictures`.
+    for other in image.info.pop(floats.OTHERS, ()):
+        yield other, 0
+    another = decoders.in_another_way(source, image_format, limits.max_frame_pixels)
+    if another is not None:
+        yield another, 0
+
+
+def _pages(image: Image.Image) -> Iterator[Image.Image]:
+    """Each frame; the image itself, where Pillow says that there is not even a first."""
+    number = -1
+    for number, frame in enumerate(ImageSequence.Iterator(image)):  # noqa: B007
+        yield frame
+    if number < 0:
+        yield image
 
 
 def _composed(

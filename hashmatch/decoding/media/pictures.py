@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from PIL import Image
 
-from hashmatch.decoding.media import avif, embedded, ico, jpeg2000, jxl, png, pnm, raw, stills
+from hashmatch.decoding.media import (
+    avif,
+    dds,
+    embedded,
+    fits,
+    floats,
+    ico,
+    jpeg2000,
+    jxl,
+    png,
+    pnm,
+    psd,
+    raw,
+    stills,
+)
 from hashmatch.decoding.media.formats import Format
 from hashmatch.decoding.media.source import Source
 from hashmatch.decoding.media.stills import Still
@@ -28,27 +42,14 @@ def of_file(source: Source, image_format: Format) -> Iterator[Source | Still | U
     if raw.is_raw(source, image_format.name):
         yield from raw.pictures(source, image_format.name)
         return
-    match image_format.name:
-        case "avif":
-            yield from avif.pictures(source)
-        case "heif":
-            yield from stills.pictures(source)
-        case "ico":
-            yield from _at_most(_MOST, ico.pictures(source))
-        case "pnm":
-            yield from _at_most(_MOST, pnm.pictures(source))
-        case "png":
-            yield from png.pictures(source)
-        case "jxl":
-            yield source
-            if jxl.is_animated(source):
-                yield Unseen("frames of an animation in JPEG XL")
-        case "jpeg2000":
-            yield source
-            if jpeg2000.codestreams(source) > 1:
-                yield Unseen("codestreams behind the first")
-        case _:
-            yield source
+    if image_format.name in _OF_SEVERAL:
+        yield from _OF_SEVERAL[image_format.name](source)
+        return
+    yield source
+    if image_format.name == "jxl" and jxl.is_animated(source):
+        yield Unseen("frames of an animation in JPEG XL")
+    if image_format.name == "jpeg2000" and jpeg2000.codestreams(source) > 1:
+        yield Unseen("codestreams behind the first")
 
 
 def _at_most(most: int, found: Iterator[Source]) -> Iterator[Source | Unseen]:
@@ -57,10 +58,25 @@ def _at_most(most: int, found: Iterator[Source]) -> Iterator[Source | Unseen]:
         yield Unseen(f"all but {most} of its pictures")
 
 
+_OF_SEVERAL: Final[dict[str, Callable[[Source], Iterator[Source | Still | Unseen]]]] = {
+    "avif": avif.pictures,
+    "dds": lambda source: _at_most(_MOST, dds.pictures(source)),
+    "exr": floats.pictures,
+    "fits": fits.pictures,
+    "heif": stills.pictures,
+    "ico": lambda source: _at_most(_MOST, ico.pictures(source)),
+    "png": png.pictures,
+    "pnm": lambda source: _at_most(_MOST, pnm.pictures(source)),
+    "psd": psd.pictures,
+}
+
+
 def within(source: Source, image_format: Format, image: Image.Image) -> Iterator[Source | Unseen]:
     """Previews and what comes behind, of an image that is open."""
     if image_format.name == "tiff":
         yield from embedded.of_tiff(source)
+    elif image_format.name == "psd":
+        yield from psd.previews(source)
     else:
         exif = image.info.get("exif")
         yield from embedded.of_exif(exif if isinstance(exif, bytes) else b"")

@@ -19,7 +19,12 @@ __all__ = ["why"]
 _PACKINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
 _REFUSES: Final = ("unsupported", "unknown", "not supported", "not available", "cannot handle")
 # Formats whose header Pillow refuses only if it is of a kind that it does not decode.
-_MANY_KINDS: Final = frozenset({"bmp", "ico", "icns", "jpeg2000", "pcx", "sgi", "tga", "tiff"})
+_MANY_KINDS: Final = frozenset(
+    b"bmp blp dds dib fits ftex gbr ico icns im jpeg2000 msp pcx pixar psd sgi spider sun tga tiff "
+    b"xbm xpm".decode().split()
+)
+# And what it raises then.
+_OF_KINDS: Final = (UnidentifiedImageError, NotImplementedError, KeyError)
 
 
 def why(source: Source, image_format: Format, error: Exception) -> tuple[VerdictReason, str]:
@@ -37,7 +42,7 @@ def why(source: Source, image_format: Format, error: Exception) -> tuple[Verdict
             return VerdictReason.UNSUPPORTED, kind
     elif name == "tiff" and (packing := _uncommon_packing(source)) is not None:
         return VerdictReason.UNSUPPORTED, f"a TIFF that is packed in an uncommon way ({packing})"
-    elif name in _MANY_KINDS and (refused or isinstance(error, UnidentifiedImageError)):
+    elif name in _MANY_KINDS and (refused or isinstance(error, _OF_KINDS)):
         return VerdictReason.UNSUPPORTED, f"a kind of {name} that nothing here decodes"
     return VerdictReason.CORRUPT, f"the {name} decoder failed ({type(error).__name__})"
 

@@ -44,7 +44,7 @@ _NO_CONTRAST: Final = 8
 _FULL_CONTRAST: Final = 160
 
 # Formats of Pillow's whose fourth sample many programs take for padding.
-_MAYBE_OPAQUE: Final = frozenset({"BMP", "ICO", "TGA"})
+_MAYBE_OPAQUE: Final = frozenset({"BLP", "BMP", "DDS", "FTEX", "ICO", "PSD", "TGA"})
 
 # Browsers turn these as EXIF says; of WebP, Chromium shows the rows as they are stored.
 _TURNED_BY_ALL: Final = frozenset({"JPEG", "MPO"})

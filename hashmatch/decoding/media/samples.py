@@ -33,6 +33,10 @@ _IMAGES: Final = (
     ("TGA", ("RGB", "P")),
     ("PCX", ("RGB", "P")),
     ("SGI", ("RGB",)),
+    ("DDS", ("RGBA",)),
+    ("BLP", ("P",)),
+    ("XBM", ("1",)),
+    ("MSP", ("1",)),
 )
 _SIDES: Final = (64, 520)  # The larger is made smaller before it is hashed.
 _ORIENTATION: Final = 0x0112
@@ -86,7 +90,12 @@ def _refused_by_pillow() -> list[bytes]:
     jpeg[at + 1], jpeg[at + 4] = 0xC1, 12
     bmp = bytearray(_encoded(Image.fromarray(noise).convert("L"), "BMP"))
     bmp[28] = 2
-    return [float_ppm, bytes(jpeg), bytes(bmp)]
+    light = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 8 +X 8\n" + noise.tobytes() + bytes(64)
+    cards = [b"SIMPLE  = %20s" % b"T", b"BITPIX  = %20d" % 8, b"NAXIS   = %20d" % 2]
+    cards += [b"NAXIS1  = %20d" % 8, b"NAXIS2  = %20d" % 8, b"END"]
+    fits = b"".join(each.ljust(80) for each in cards).ljust(2880) + noise.tobytes().ljust(2880)
+    psd = b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x08\0\0\0\x08\0\x08\0\3" + bytes(14)
+    return [float_ppm, bytes(jpeg), bytes(bmp), light, fits, psd + noise.tobytes()]
 
 
 def _icns(png: bytes) -> bytes:

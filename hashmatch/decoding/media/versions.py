@@ -22,7 +22,7 @@ __all__ = ["DECODER_VERSION", "SAMPLER_VERSION", "VIEWS_VERSION", "look_version"
 
 # Raised when the same frame of a file may come out as other luma, or other frames of it come out at
 # all: formats, layers, colour, orientation, clean aperture, order, damage (`decoding.media`).
-DECODER_VERSION: Final = 3
+DECODER_VERSION: Final = 4  # 4: textures, documents, light and other uncommon formats.
 
 # Raised when other frames of a media may be decoded, looked at or kept, or a seed chooses others
 # (`engine.sampling.packets`, `frames`, `densities`; `decoding.media.track`, `access`).
