@@ -5,15 +5,19 @@ No shape that a person can make out on a screen must be called plain. A step of 
 about the least that is seen (1.7 % of the light of a middle grey); so a plane is plain only if no
 part of it is further than that from a surface, and its grain is fine and faint everywhere: grain
 that is stronger here than there draws a picture too. A surface is any course along one axis plus
-any along the other, plus products of them of the fourth order at most.
+any along the other, plus one product of two of them, plus products of their powers up to the third.
 
-Of such courses alone a hash says nothing: PDQ leaves out the frequencies of one axis.
+Of courses alone a hash says nothing: PDQ leaves out the frequencies of one axis. One product of two
+courses is a rectangle, a checkerboard, or a colour that fades behind a transparency that fades;
+all its rows are alike but for their contrast, so it has no slant, no curve, and no letter but
+those of bars. The powers up to the third are as many numbers as a picture of 4 x 4 pixels has.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -67,8 +71,7 @@ def may_be_plain(grid: _Floats) -> bool:
     """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
     255; costs next to nothing.
     """
-    left = _without_courses(grid)
-    return bool(np.abs(left - _drawn(_weights(left), left.shape)).max() <= _OFF)
+    return any(np.abs(left).max() <= _OFF for left in _remains(_without_courses(grid)))
 
 
 def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
@@ -77,11 +80,43 @@ def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: 
         return True
     if min(plane.shape) < _LEAST_SIDE:
         return False
-    left -= _drawn(_weights(pdq.reduced(left[None])[0]), left.shape)
+    return any(_is_grain(remains, off, grain, farthest) for remains in _remains(left))
+
+
+def _is_grain(left: _Floats, off: float, grain: float, farthest: float) -> bool:
+    """True if what is left of a plane is as fine and as faint as grain that nobody sees."""
     if np.abs(left).max() > farthest or np.abs(pdq.reduced(left[None])).max() > off:
         return False
     squares = pdq.reduced(np.square(left)[None])[0]
     return bool(squares.max() <= grain * grain)
+
+
+def _remains(left: _Floats) -> Iterator[_Floats]:
+    """What is left of a plane without courses when products are taken off it: those of powers, and
+    before these the one product of two courses that explains most.
+    """
+    yield _without_powers(left)
+    yield _without_powers(left - _product(left))
+
+
+def _without_powers(left: _Floats) -> _Floats:
+    grid = left if left.shape == (pdq.SIDE, pdq.SIDE) else pdq.reduced(left[None])[0]
+    return left - _drawn(_weights(grid), left.shape)
+
+
+def _product(left: _Floats) -> _Floats:
+    """The product of two courses that is nearest to a plane, by the power method: where one product
+    is nearly all that there is, few rounds reach it.
+    """
+    across = left[np.square(left).sum(1).argmax()]
+    for _ in range(_ROUNDS):
+        down = left @ across
+        size = float(np.sqrt(np.square(down).sum()))
+        if not size:
+            return np.zeros_like(left)
+        across = left.T @ (down / size)
+    product: _Floats = np.outer(down / size, across)
+    return product
 
 
 def _without_courses(plane: _Floats) -> _Floats:
@@ -92,18 +127,20 @@ def _without_courses(plane: _Floats) -> _Floats:
 
 
 # Exponents of the products: down, across.
-_PRODUCTS: Final = ((1, 1), (1, 2), (2, 1), (1, 3), (2, 2), (3, 1))
+_PRODUCTS: Final = tuple(itertools.product((1, 2, 3), repeat=2))
+
+_ROUNDS: Final = 6
 
 
 def _weights(left: _Floats) -> _Floats:
-    """Of each product, in a plane ``[64, 64]`` without courses: float32 ``[6]``."""
+    """Of each product, in a plane ``[64, 64]`` without courses: float32 ``[9]``."""
     weights: _Floats = _fit() @ left.reshape(-1)
     return weights
 
 
 @functools.cache
 def _fit() -> _Floats:
-    """What gives the weights of the products from the values of a grid: float32 ``[6, 4096]``."""
+    """What gives the weights of the products from the values of a grid: float32 ``[9, 4096]``."""
     powers = _powers(pdq.SIDE)
     products = [np.outer(powers[down], powers[across]) for down, across in _PRODUCTS]
     return np.linalg.pinv(np.stack(products, axis=-1).reshape(-1, len(_PRODUCTS))).astype(

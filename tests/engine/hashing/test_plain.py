@@ -79,7 +79,7 @@ def test_grain_that_draws_is_not() -> None:
     assert shown(120 + 6 * grain * mask)
     dots = np.where((X % 4 == 0) & (Y % 4 == 0) & mask, 40.0, 0)
     assert shown(120 + dots)
-    assert shown(np.where((X == 50) & (Y == 50), 180, 120))  # One dot is no colour either.
+    assert shown(np.where(np.isin(X * 1000 + Y, (50050, 90120)), 180, 120))  # Two dots.
 
 
 def test_colours_of_one_light_are_not() -> None:
@@ -109,7 +109,7 @@ def test_tiny_planes(shape: tuple[int, int], draws: bool) -> None:
     """A pixel that counts visitors would be held; sixteen of them draw nothing."""
     black = np.zeros(shape, np.uint8)
     assert is_plain(black, 1.0, [black] * 3)
-    black[-1, -1] = 200
+    black[-1, -1] = black[0, 0] = 200
     assert is_plain(black, 1.0, [black] * 3) is not draws
 
 
@@ -135,11 +135,37 @@ def test_bars_that_something_is_drawn_on_are_not() -> None:
     """A picture would pass behind stripes, or two of them that cross."""
     bars = np.where(X // 20 % 2, 200, 40)
     assert shown(bars + faint(0.02) - 120)
-    assert shown(np.where(Y < 120, bars, 40))
-    assert shown(np.where(Y < 120, bars, 240 - bars))
-    assert shown(40.0 * ((X > 100) & (Y > 80)))
-    assert shown(np.where((X == 50) & (Y == 50), 255, bars))
+    assert shown(np.where(np.isin(X * 1000 + Y, (50050, 90120)), 255, bars))
     assert shown(255 * ((X - Y) % 40 < 20))  # Aslant.
+
+
+def test_one_product_of_courses_shows_nothing() -> None:
+    """A rectangle or a checkerboard would be held for ever: few of its bits are firm."""
+    bars = np.where(X // 20 % 2, 200, 40)
+    grain = np.random.default_rng(1).normal(0, 0.7, SHAPE)
+    fades = 240 - (200 - X * 150 / 320) * (Y / 240) ** 2
+    for drawn in (
+        40.0 * ((X > 100) & (Y > 80)),
+        np.where((X > 100) & (X < 200) & (Y > 80) & (Y < 150), 220, 30),
+        np.where(Y < 120, bars, 240 - bars),
+        np.where(Y < 120, bars, 40),
+        fades,
+    ):
+        assert not shown(drawn)
+        assert not shown(drawn + grain)
+
+
+def test_what_takes_two_products_is_not() -> None:
+    """A shape that a person makes out would pass: letters, circles, and whatever is aslant."""
+    square = 160.0 * ((X > 100) & (X < 200) & (Y > 80) & (Y < 150))
+    assert shown(square + 160.0 * ((X > 10) & (X < 40) & (Y > 10) & (Y < 40)))
+    assert shown(square + faint(0.02) - 60)
+    assert shown(square * (Y > 100) + 30 * (X < 50) * (Y < 60))  # Of unlike strength.
+    assert shown(np.where((X - 160) ** 2 + (Y - 120) ** 2 < 80**2, 200, 40))
+    letter = np.asarray(Image.new("L", (10, 8), 20)).copy()
+    letter[1:7, 2] = letter[1:7, 6] = letter[3, 2:7] = 200  # H
+    assert shown(np.kron(letter, np.ones((30, 32))))
+    assert shown(square + 12 * np.sin(X / 9.0 + Y / 7.0))
 
 
 def looked(file: bytes) -> list[VerdictReason]:
