@@ -41,6 +41,8 @@ _SHOWN_IN_TWO_WAYS: Final = frozenset({"dds", "fits", "pcd"})
 _OF_LIGHT: Final = frozenset({"exr", "hdr"})
 
 
+_GREY_FLOATS: Final = b"Pf"
+
 # Where a JPEG has its colour profile.
 _APP2: Final = 0xE2
 _IN_JPEG: Final = b"ICC_PROFILE\0"
@@ -65,6 +67,10 @@ def opened(source: Source, image_format: Format, most_pixels: int) -> Iterator[I
         yield shown
     elif image_format.codec in _OF_LIGHT:
         yield floats.picture(source, image_format.codec, most_pixels)
+    elif image_format.codec == "pfm" and source.read_at(0, 2) == _GREY_FLOATS:
+        # FFmpeg makes all that is above 1 white.
+        with Image.open(_file(source), formats=["PPM"]) as image:
+            yield image
     elif image_format.codec:
         yield by_ffmpeg.picture(source, image_format.codec, most_pixels)
     else:

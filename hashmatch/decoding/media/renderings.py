@@ -73,6 +73,7 @@ def batches(
     shown, doubtful = colour.renderings(image, colours, profiles)
     if has_alpha and image_format in _MAYBE_OPAQUE:
         shown.append(colours.convert("RGB"))
+    shown += modes.of_deep_grey(image)
     if turn is not None and image_format not in _TURNED_BY_ALL:
         # The search of all turns finds small pictures less well than as they are.
         shown += [each.transpose(_BACK.get(turn, turn)) for each in shown]

@@ -115,7 +115,7 @@ def test_every_mode_is_the_same_picture(mode: str) -> None:
     if mode == "HSV":
         picture = picture.convert("RGB")
     found = digests(saved(picture, pillow_format))
-    assert len(found) == 1
+    assert len(found) == (2 if mode == "F" else 1)  # Programs that end at 1 show another.
     assert bits(found[0], pdq_of(ASTRONAUT)) <= (20 if mode in "1P" else 6)
 
 
@@ -128,6 +128,33 @@ def test_deep_grey_is_taken_at_its_own_scale(scale: int) -> None:
         picture = Image.fromarray(np.rint(grey * scale).astype(np.int32))
     (found,) = digests(saved(picture, "TIFF"))
     assert bits(found, pdq_of(ASTRONAUT.convert("L"))) <= 2
+
+
+@pytest.mark.parametrize("levels", [300, 3000])
+def test_deep_grey_in_a_small_part_of_its_scale_is_seen(levels: int) -> None:
+    """A picture in the low bits would pass as black: programs for deep pictures stretch it."""
+    grey = np.asarray(ASTRONAUT.convert("L")).astype(np.float32) / 255
+    picture = Image.fromarray(np.rint(400 + grey * levels).astype(np.uint16))
+    hashes = digests(saved(picture, "TIFF"))
+    assert len(hashes) == 2
+    assert bits(hashes[1], pdq_of(ASTRONAUT.convert("L"))) <= 8
+
+
+def test_one_bright_pixel_does_not_hide_floating_point() -> None:
+    """All else would be black."""
+    grey = np.asarray(ASTRONAUT.convert("L")).astype(np.float32) / 255
+    grey[0, 0] = 60_000
+    hashes = digests(saved(Image.fromarray(grey), "TIFF"))
+    assert min(bits(each, pdq_of(ASTRONAUT.convert("L"))) for each in hashes) <= 4
+
+
+def test_floating_point_of_pfm_is_taken_at_its_own_scale() -> None:
+    """FFmpeg shows all of it white, Pillow the picture."""
+    grey = np.asarray(ASTRONAUT.convert("L")).astype("<f4")
+    height, width = grey.shape
+    file = b"Pf\n%d %d\n-1.0\n" % (width, height) + grey[::-1].tobytes()
+    hashes = digests(file)
+    assert min(bits(each, pdq_of(ASTRONAUT.convert("L"))) for each in hashes) <= 2
 
 
 @pytest.mark.parametrize(("pillow_format", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {})])
