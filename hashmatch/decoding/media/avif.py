@@ -22,7 +22,8 @@ def pictures(source: Source) -> Iterator[Source | Still | Unseen]:
     cannot be looked at.
     """
     sets = stills.sets(source)
-    has_still = bool(sets) and sets[0].primary is not None
+    # A primary item may be named and not be there, beside a sequence.
+    has_still = bool(sets) and sets[0].primary in sets[0].kinds
     for kind, start, end in mp4_boxes(source):
         if kind == b"moov" and b"pict" in track_handlers(source, start, end):
             yield PatchedSource(source, {_BRAND_AT: b"avis"})
@@ -31,7 +32,7 @@ def pictures(source: Source) -> Iterator[Source | Still | Unseen]:
         if not has_still:
             yield source
     for number, found in enumerate(sets):
-        if found.primary is not None:
+        if found.primary in found.kinds:
             # Decoders of whole files know of the first set alone.
             whole = PatchedSource(source, {_BRAND_AT: b"avif"}) if number == 0 else None
             yield Still(source, found, found.primary, whole)

@@ -101,7 +101,8 @@ def _mp4_missing(source: Source, size: int, *, is_film: bool) -> str | None:
         kinds.add(kind)
         boxes_end = size if end is None else end
     behind = source.read_at(boxes_end, _BOX_HEAD_BYTES)
-    begun = len(behind) < _BOX_HEAD_BYTES and any(behind)
+    # Of a still, places are listed: what is behind its boxes and is none shows nothing.
+    begun = (is_film or b"moov" in kinds) and len(behind) < _BOX_HEAD_BYTES and any(behind)
     # A film behind a photograph is a file of its own.
     if begun or (is_film and _has_boxes(source, boxes_end, size)):
         # A demuxer stops there without a word, whatever comes after.

@@ -26,6 +26,7 @@ from hashmatch.decoding.media import (
     stills,
 )
 from hashmatch.decoding.media.completeness import damaged_chunk, missing_bytes
+from hashmatch.decoding.media.extents import mp4_boxes
 from hashmatch.decoding.media.faults import Damaged
 from hashmatch.decoding.media.formats import Family, Format, sniff
 from hashmatch.decoding.media.likeness import Seen
@@ -161,7 +162,8 @@ def _sequence(
     """The sequence of an AVIF; if its decoder refuses it, it is left to that of films."""
     reasons, tally.reasons = tally.reasons, []
     yield from _decoded(source, image_format, limits, tally, stream, within)
-    if tally.frames_failed and not tally.frames_decoded:
+    has_film = any(kind == b"moov" for kind, _, _ in mp4_boxes(source))
+    if has_film and tally.frames_failed and not tally.frames_decoded:
         tally.refused_sequence, tally.frames_failed = True, 0
         tally.reasons = reasons
     else:

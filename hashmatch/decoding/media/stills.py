@@ -43,6 +43,10 @@ _OVERLAP: Final = 4
 # samples are the largest.
 _BLOCK: Final = 64
 
+# Properties that choose one layer of several. Source: AV1 Image File Format, 2.3.2.1; ISO/IEC
+# 23008-12, 6.5.11.
+_LAYERS: Final = frozenset({b"a1op", b"lsel"})
+
 _TURNS: Final = (
     None,
     Image.Transpose.ROTATE_90,
@@ -64,6 +68,7 @@ class Still:
     as_file: Source | None = None
     # What of it was not seen, in words; known when it is decoded.
     unseen: list[str] = field(default_factory=list)
+    _whole: list[Image.Image] = field(default_factory=list)
     _pixels_left: int = 0
     _most: int = 0
 
@@ -80,7 +85,7 @@ class Still:
         """
         self._most, self._pixels_left = max_pixels, _OVERLAP * max_pixels
         whole, part = self._turned(self._composed(self.item, 0), self.item)
-        for shown in [whole] if part is None else [whole, part]:
+        for shown in [whole, *([] if part is None else [part]), *self._whole]:
             shown.info.update(self._described())
             yield shown
 
@@ -222,11 +227,21 @@ class Still:
         if said is not None and said != image.size and said[0] and said[1]:
             # What a decoder puts out in whole blocks ends where the item says.
             if max(image.width - said[0], image.height - said[1]) >= _BLOCK:
-                self.unseen.append("what of a picture lies outside of its own size")
+                self._beyond_its_size(item, image)
             info = image.info
             image = image.crop((0, 0, min(said[0], image.width), min(said[1], image.height)))
             image.info = info
         return image
+
+    def _beyond_its_size(self, item: int, image: Image.Image) -> None:
+        """A picture that goes on outside of the size that its item says is looked at whole besides.
+        Of a part of another that cannot be, nor of layers, of which another was asked for.
+        """
+        kinds = {kind for kind, _ in self.items.properties.get(item, ())}
+        if item == self.item and not kinds & _LAYERS:
+            self._whole.append(image)
+        else:
+            self.unseen.append("what of a picture lies outside of its own size")
 
     def _nclx(self, item: int) -> bytes:
         for kind, content in self.items.properties.get(item, ()):

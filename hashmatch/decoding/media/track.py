@@ -203,7 +203,7 @@ class Track:
             yield from self._drain()
             self._chooser.check()
             self._tally.promised(*self._looks.promise())
-        if not self._frames and not self._tally.frames_failed:
+        if not self._frames and not self._tally.frames_failed and not self.lists_nothing:
             self._tally.add_reason(VerdictReason.NO_FRAMES, "a video stream without a frame")
         expected = _listed_packets(self._stream)
         if self._packets < expected:
@@ -213,6 +213,14 @@ class Track:
                 VerdictReason.TRUNCATED,
                 f"{self._packets} of the {expected} frames that its header lists",
             )
+
+    @property
+    def lists_nothing(self) -> bool:
+        """True if the header lists the track without a frame, and none came."""
+        return not self._packets and any(
+            track.number == self._stream.id and track.samples == 0
+            for track in self._announced.tracks
+        )
 
     def lasts_until(self, end_ms: float) -> None:
         """Something that is played with it ends then: the last frame is shown as long."""

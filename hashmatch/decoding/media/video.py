@@ -293,7 +293,7 @@ def _decode(
         for track in tracks.values():
             yield from _with(subtitles, track.salvage())
     check_late(container, shown, plan.probe_bytes, tally)
-    yield from _with(subtitles, _finish(tracks.values()))
+    yield from _with(subtitles, _finish(tracks.values(), tally))
     log.clear()  # What decoders say at the end, they have said by what came out.
 
 
@@ -331,7 +331,7 @@ def _pass_over(
     check_late(container, shown, plan.probe_bytes, tally)
 
 
-def _finish(consumers: Iterable[Consumer]) -> Iterator[FrameBatch]:
+def _finish(consumers: Iterable[Consumer], tally: Tally) -> Iterator[FrameBatch]:
     """What is left of all when no more packets come."""
     consumers = list(consumers)
     sound_ms = max((each.end_ms for each in consumers if isinstance(each, Sound)), default=0)
@@ -339,6 +339,9 @@ def _finish(consumers: Iterable[Consumer]) -> Iterator[FrameBatch]:
         if isinstance(each, Track):
             each.lasts_until(sound_ms)
         yield from each.finish()
+    films = [each for each in consumers if isinstance(each, Track)]
+    if films and all(each.lists_nothing for each in films):
+        tally.add_reason(VerdictReason.NO_FRAMES, "a film without a frame")
 
 
 def _with(subtitles: list[Subtitles], batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:

@@ -40,6 +40,43 @@ def test_samples_of_fragments_are_counted() -> None:
     assert track.samples == 12
 
 
+def with_an_empty_track(data: bytes, count: int) -> bytes:
+    """A film with its track a second time, as number 2, of which the header lists ``count`` frames
+    and no place.
+    """
+
+    def empty(table: bytes) -> bytes:
+        return table[:4] + struct.pack(">II", 0, count) + bytes([0, 0, 0, 9]) * count
+
+    track = films.changed(
+        data, (b"moov", b"trak", b"tkhd"), lambda b: b[:12] + b"\0\0\0\2" + b[16:]
+    )
+    track = films.changed(track, (*STBL, b"stsz"), empty)
+    for kind in (b"stts", b"stsc", b"stco"):
+        track = films.changed(track, (*STBL, kind), lambda _: bytes(8))
+    at = track.index(b"trak") - 4
+    second = track[at : at + int.from_bytes(track[at : at + 4], "big")]
+    return films.changed(data, (b"moov",), lambda content: content + second)
+
+
+def test_a_track_without_frames_is_nothing() -> None:
+    """Editors leave them behind: every player shows the film."""
+    assert reasons(looked_at(with_an_empty_track(PLAIN, 0))[1]) == []
+
+
+def test_a_track_whose_frames_do_not_come_is_told() -> None:
+    """They would pass unseen."""
+    assert reasons(looked_at(with_an_empty_track(PLAIN, 3))[1]) != []
+
+
+def test_a_film_that_lists_no_frame_has_none() -> None:
+    """The header of a film that is sent in pieces is no film."""
+    flags = {"movflags": "frag_keyframe+empty_moov"}
+    fragmented = film([textured(1, 96, 64)] * 12, container_options=flags)
+    header = fragmented[: fragmented.index(b"moof") - 4]
+    assert reasons(looked_at(header)[1])[0].startswith("NO_FRAMES")
+
+
 def test_fragments_of_a_track_that_is_not_listed() -> None:
     """A player that begins at the fragments would show them."""
     flags = {"movflags": "frag_keyframe+empty_moov"}

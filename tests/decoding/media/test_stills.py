@@ -231,11 +231,6 @@ WRONG = {
     "cut short": ([Item(b"hvc1", CODED.data[:-300], CODED.properties)], (), VerdictReason.CORRUPT),
     "without a decoder's start": ([Item(b"hvc1", CODED.data)], (), VerdictReason.CORRUPT),
     "empty": ([Item(b"hvc1", b"", CODED.properties)], (), VerdictReason.CORRUPT),
-    "smaller than it is": (
-        [Item(b"hvc1", CODED.data, [CODED.properties[0], made.size_of(32, 32)])],
-        (),
-        VerdictReason.UNSEEN_MEDIA,
-    ),
     "of itself": ([made.identity()], ((b"dimg", 1, (1,)),), VerdictReason.CORRUPT),
     "grid without parts": ([made.grid(2, 2, 64, 64)], (), VerdictReason.CORRUPT),
     "grid without bytes": ([Item(b"grid", b"")], ((b"dimg", 1, (1,)),), VerdictReason.CORRUPT),
@@ -361,3 +356,55 @@ def test_a_sequence_that_one_decoder_refuses_is_seen_by_another() -> None:
     assert done.reasons == ()
     assert near(digests, SHOWN)
     assert near(digests, OTHER)
+
+
+def test_what_lies_outside_of_the_size_of_a_picture_is_seen() -> None:
+    """Cameras leave it there, and programs show the picture with it or without."""
+    smaller = Item(b"hvc1", CODED.data, [CODED.properties[0], made.size_of(32, 32)])
+    batches, told = seen(image_file([smaller]))
+    assert told == []
+    assert {batch.luma.shape[1:] for batch in batches} == {(32, 32), SHOWN.size[::-1]}
+    digests, done = looked_at(image_file([smaller]))
+    assert done.reasons == ()
+    assert near(digests, SHOWN)
+
+
+@pytest.mark.parametrize("kind", [b"a1op", b"lsel"])
+def test_a_layer_that_was_not_decoded_is_told(kind: bytes) -> None:
+    """Another one was, which is larger than the item says."""
+    chosen = made.box(kind, bytes(1 if kind == b"a1op" else 2))
+    smaller = Item(b"hvc1", CODED.data, [CODED.properties[0], made.size_of(32, 32), chosen])
+    assert seen(image_file([smaller]))[1] == [VerdictReason.UNSEEN_MEDIA]
+
+
+def test_a_sequence_whose_still_is_named_and_not_there_is_whole() -> None:
+    """Browsers show it: there is no second picture to wait for."""
+    file = io.BytesIO()
+    SHOWN.save(file, "AVIF", save_all=True, append_images=[OTHER], quality=90)
+    data = file.getvalue()
+    tracks = boxes(data)
+    meta = tracks[b"meta"]
+    for kind in (b"iinf", b"iloc", b"iprp", b"iref"):
+        meta = meta.replace(kind, b"free")
+    digests, done = looked_at(data.replace(tracks[b"meta"], meta))
+    assert done.reasons == ()
+    assert near(digests, SHOWN)
+    assert near(digests, OTHER)
+
+
+def test_an_avif_without_a_primary_item_is_no_film_that_was_cut() -> None:
+    """A user would send it again for ever."""
+    file = io.BytesIO()
+    SHOWN.save(file, "AVIF", quality=90)
+    digests, done = looked_at(file.getvalue().replace(b"pitm", b"free"))
+    assert near(digests, SHOWN)
+    assert [reason.code for reason in done.reasons] == [VerdictReason.CORRUPT]
+
+
+@pytest.mark.parametrize("coding", ["av1", "hevc"])
+def test_bytes_behind_the_boxes_of_a_still_are_nothing(coding: str) -> None:
+    """What a form that was sent badly leaves behind a file is no reason to hold it."""
+    data = image_file([CODINGS[coding]], brand=b"avif" if coding == "av1" else b"heic")
+    digests, done = looked_at(data + b"\r\n--")
+    assert done.reasons == ()
+    assert near(digests, SHOWN)
