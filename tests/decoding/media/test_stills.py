@@ -372,7 +372,7 @@ def test_what_lies_outside_of_the_size_of_a_picture_is_seen() -> None:
 @pytest.mark.parametrize("kind", [b"a1op", b"lsel"])
 def test_a_layer_that_was_not_decoded_is_told(kind: bytes) -> None:
     """Another one was, which is larger than the item says."""
-    chosen = made.box(kind, bytes(1 if kind == b"a1op" else 2))
+    chosen = box(kind, bytes(1 if kind == b"a1op" else 2))
     smaller = Item(b"hvc1", CODED.data, [CODED.properties[0], made.size_of(32, 32), chosen])
     assert seen(image_file([smaller]))[1] == [VerdictReason.UNSEEN_MEDIA]
 
