@@ -32,7 +32,7 @@ _MOST_UNPACKED: Final = 1 << 32  # More than the largest picture that may be dec
 # Flags of the version.
 _TILED, _DEEP, _PARTS = 0x200, 0x800, 0x1000
 # Compressions whose data zlib unpacks: ZIPS, ZIP and PXR24.
-_BY_ZLIB: Final = frozenset({2, 3, 5})
+_BY_ZLIB: Final = frozenset({b"\2", b"\3", b"\5"})
 _COLOURS: Final = frozenset({"R", "G", "B", "Y"})
 
 # Light of which so much of a picture is brighter than white is also shown in less of it.
@@ -109,7 +109,7 @@ def damaged(source: Source) -> str | None:
     none: FFmpeg leaves it black without a word.
     """
     header = _header(source)
-    if header is None or header.attributes.get("compression", b"\0")[0] not in _BY_ZLIB:
+    if header is None or header.attributes.get("compression", b"")[:1] not in _BY_ZLIB:
         return None
     left, room = source.total(), _MOST_UNPACKED
     for start, length in _chunks(source, header):

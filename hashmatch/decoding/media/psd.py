@@ -4,7 +4,9 @@ editors show. Source: Adobe, "Photoshop File Formats Specification".
 
 from __future__ import annotations
 
+import re
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -15,11 +17,15 @@ __all__ = ["missing", "pictures", "previews"]
 
 _HEADER_BYTES: Final = 26
 _MOST_LAYERS: Final = 256
-_MOST_SEARCHED: Final = 1 << 24
+_MOST_UNPACKED: Final = 1 << 26  # Bytes of all layers that zip unpacks.
+# Blocks with layers of 16 or 32 bits, and with the files of smart objects.
+_OF_EDITORS: Final = re.compile(rb"8BIM(Layr|Lr16|Lr32|lnk[23DE])(?!\0\0\0\0)")
+_KEY_BYTES: Final = 12  # And the length.
+_READ_BYTES: Final = 1 << 20
 
-_RAW, _RUNS = 0, 1
+_RAW, _RUNS, _ZIP = 0, 1, 2
 _MOST_LITERAL: Final = 128
-_DEPTH: Final = 8
+_DEPTHS: Final = frozenset({8, 16})
 _MOST_SIDE: Final = 30_000
 # Colours of a document that the layers can be made documents of, and how many channels each has.
 _GREY, _RGB, _CMYK = 1, 3, 4
@@ -117,13 +123,9 @@ def _layers(source: Source, found: _Document) -> Iterator[Source | Unseen]:
     if end - start < 6 or len(head) < 6:
         return
     count = abs(int.from_bytes(head[4:], "big", signed=True))
-    if int.from_bytes(head[:4], "big") == 0:
-        # Documents of 16 and 32 bits have theirs behind, under a key.
-        if end - start > 8 and any(
-            key in source.read_at(start, min(end - start, _MOST_SEARCHED))
-            for key in (b"Lr16", b"Lr32")
-        ):
-            yield Unseen("layers of 16 or 32 bits")
+    layers_end = start + 4 + int.from_bytes(head[:4], "big")
+    yield from _behind_layers(source, layers_end, end)
+    if layers_end == start + 4:
         return
     records, at = [], start + 6
     for _ in range(count):
@@ -139,6 +141,7 @@ def _layers(source: Source, found: _Document) -> Iterator[Source | Unseen]:
             return
         records.append((sides, list(struct.iter_unpack(">HI", table))))
         at += 18 + 6 * channels + 16 + int.from_bytes(more, "big")
+    unpacked = 0
     for number, (sides, table_of) in enumerate(records):
         if number == _MOST_LAYERS:
             yield Unseen(f"layers behind the first {_MOST_LAYERS}")
@@ -150,8 +153,27 @@ def _layers(source: Source, found: _Document) -> Iterator[Source | Unseen]:
             for kind, length in table_of:
                 places[kind] = (place, length)
                 place += length
+            if any(source.read_at(each, 2) == b"\0\2" for each, _ in places.values()):
+                unpacked += height * width * len(places) * found.depth // 8
+            if unpacked > _MOST_UNPACKED:
+                yield Unseen("layers that are packed too well")
+                return
             yield _document_of(source, found, places, height, width)
         at += size
+
+
+def _behind_layers(source: Source, start: int, end: int) -> Iterator[Unseen]:
+    """What stands behind the layers of 8 bits and is shown by editors."""
+    told = set()
+    while start < end and (data := source.read_at(start, min(end - start, _READ_BYTES))):
+        for match in _OF_EDITORS.finditer(data):
+            what = "layers of 16 or 32 bits" if match[1][:1] == b"L" else "files that layers show"
+            if what not in told:
+                told.add(what)
+                yield Unseen(what)
+        start += max(1, len(data) - _KEY_BYTES)
+        if len(data) <= _KEY_BYTES:
+            return
 
 
 def _document_of(
@@ -163,22 +185,28 @@ def _document_of(
         wanted.append(_TRANSPARENCY)
     if max(width, height) > _MOST_SIDE:
         return Unseen("a layer that is too large for a document")
-    if found.depth != _DEPTH or not wanted or any(each not in places for each in wanted):
+    if found.depth not in _DEPTHS or not wanted or any(each not in places for each in wanted):
         return Unseen("a layer of an uncommon kind")
     parts = [places[each] for each in wanted]
     kinds = [int.from_bytes(source.read_at(place, 2), "big") for place, _ in parts]
-    if not set(kinds) <= {_RAW, _RUNS}:
+    row_bytes = width * found.depth // 8
+    if not set(kinds) <= {_RAW, _RUNS, _ZIP}:
         return Unseen("a layer that is packed in an uncommon way")
-    kind = max(kinds)
+    kind = _RUNS if _RUNS in kinds else _RAW
     head = b"8BPS\0\1" + bytes(6)
-    head += struct.pack(">HIIHH", len(wanted), height, width, _DEPTH, found.colours)
+    head += struct.pack(">HIIHH", len(wanted), height, width, found.depth, found.colours)
     head += bytes(12) + struct.pack(">H", kind)
     counts, tables, rows = 2 * height * kind, list[Source](), list[Source]()
     for own_kind, (place, length) in zip(kinds, parts, strict=True):
-        channel = PartSource(source, place + 2, place + length)
-        own: Source = channel
-        if own_kind != kind:
-            own = BytesSource(_in_runs(channel.read_at(0, width * height), width))
+        own: Source = PartSource(source, place + 2, place + length)
+        if own_kind == _ZIP:
+            try:
+                data = zlib.decompressobj().decompress(own.read_at(0, length), row_bytes * height)
+            except zlib.error:
+                return Unseen("a layer that is damaged")
+            own = BytesSource(data)
+        if own_kind != _RUNS and kind == _RUNS:
+            own = BytesSource(_in_runs(own.read_at(0, row_bytes * height), row_bytes))
         tables.append(PartSource(own, 0, counts))
         rows.append(PartSource(own, counts))
     return JoinedSource(BytesSource(head), *tables, *rows)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hashmatch.decoding import sandbox
 from hashmatch.decoding.media import image
-from hashmatch.decoding.media.formats import sniff
+from hashmatch.decoding.media.formats import Family, sniff
 from hashmatch.decoding.media.source import BytesSource
 from hashmatch.decoding.media.tally import Tally
 from hashmatch.decoding.sandbox import Sandbox, WorkerLimits
@@ -75,12 +75,20 @@ def packed(plane: bytes, width: int) -> tuple[bytes, bytes]:
     return b"".join(struct.pack(">H", len(run)) for run in runs), b"".join(runs)
 
 
+def coded(plane: bytes, width: int, kind: int) -> bytes:
+    """A channel of a layer: in rows, in runs, or by zip, without prediction or with."""
+    if kind == 1:
+        return b"".join(packed(plane, width))
+    return zlib.compress(plane) if kind else plane
+
+
 def psd(
     composite: Image.Image = SHOWN,
     layers: list[Image.Image] | None = None,
     *,
     kinds: tuple[int, int, int] = (1, 1, 1),
     resources: bytes = b"",
+    after: bytes = b"",
 ) -> bytes:
     """A document, its composite and layers in runs; ``kinds`` is how channels of layers are."""
     width, height = composite.size
@@ -90,7 +98,7 @@ def psd(
     for each in layers or []:
         planes = [plane.tobytes() for plane in each.split()]
         made = [
-            struct.pack(">H", kind) + (b"".join(packed(plane, each.width)) if kind else plane)
+            struct.pack(">H", kind) + coded(plane, each.width, kind)
             for plane, kind in zip(planes, kinds, strict=True)
         ]
         records += struct.pack(">4iH", 0, 0, each.height, each.width, 3)
@@ -98,7 +106,8 @@ def psd(
         records += b"8BIMnorm\xff\0\0\0" + struct.pack(">I", 12) + bytes(12)
         data += b"".join(made)
     info = struct.pack(">h", len(layers or [])) + records + data
-    section = struct.pack(">I", len(info)) + info if layers else b""
+    section = struct.pack(">I", len(info)) + info if layers else bytes(4)
+    section += after
     counts, runs = zip(*(packed(one.tobytes(), width) for one in composite.split()), strict=True)
     rows = b"\0\1" + b"".join(counts) + b"".join(runs)
     return head + struct.pack(">I", len(section)) + section + rows
@@ -420,7 +429,7 @@ def test_more_entries_than_are_looked_at_are_told() -> None:
     assert UNSEEN in codes(frames(dds(dots, code=b"DX10"))[1])
 
 
-@pytest.mark.parametrize("kinds", [(0, 0, 0), (1, 1, 1), (0, 1, 1)])
+@pytest.mark.parametrize("kinds", [(0, 0, 0), (1, 1, 1), (0, 1, 1), (2, 2, 2), (2, 1, 0)])
 def test_every_layer_of_a_document_is_seen(kinds: tuple[int, int, int]) -> None:
     """Viewers show the composite, and editors the layers."""
     data = psd(layers=[SHOWN.rotate(90), OTHER], kinds=kinds)
@@ -434,10 +443,33 @@ def test_the_preview_of_a_document_is_seen() -> None:
     assert near(data, OTHER)
 
 
+def test_layers_of_16_bits_are_seen() -> None:
+    """Pillow refuses them, FFmpeg shows them."""
+    wide = [np.asarray(plane).astype(">u2") * 257 for plane in OTHER.split()]
+    rows = b"".join(plane.astype(">u2").tobytes() for plane in wide)
+    channels = [b"\0\0" + plane.astype(">u2").tobytes() for plane in wide]
+    records = struct.pack(">4iH", 0, 0, OTHER.height, OTHER.width, 3)
+    records += b"".join(struct.pack(">HI", at, len(one)) for at, one in enumerate(channels))
+    records += b"8BIMnorm\xff\0\0\0" + struct.pack(">I", 12) + bytes(12)
+    info = struct.pack(">h", 1) + records + b"".join(channels)
+    head = b"8BPS\0\1" + bytes(6)
+    head += struct.pack(">HIIHH", 3, OTHER.height, OTHER.width, 16, 3) + bytes(8)
+    section = struct.pack(">I", len(info)) + info
+    black = bytes(len(rows))
+    data = head + struct.pack(">I", len(section)) + section + b"\0\0" + black
+    assert near(data, OTHER)
+
+
 def test_layers_that_are_not_seen_are_told() -> None:
     """Packed as nothing here unpacks, or without a composite."""
-    assert codes(frames(psd(layers=[OTHER], kinds=(2, 2, 2)))[1]) == [UNSEEN]
+    assert codes(frames(psd(layers=[OTHER], kinds=(3, 3, 3)))[1]) == [UNSEEN]
     assert codes(frames(psd(resources=resource(1057, bytes(5))))[1]) == [UNSEEN]
+    for key in (b"Lr16", b"lnk2"):
+        more = psd(after=bytes(4) + b"8BIM" + key + b"\0\0\0\4" + bytes(4))
+        assert codes(frames(more)[1]) == [UNSEEN]
+    assert codes(frames(psd(after=bytes(4) + b"8BIMlnk2" + bytes(4)))[1]) == []
+    dots = Image.new("RGB", (3000, 3000))
+    assert codes(frames(psd(layers=[dots] * 3, kinds=(2, 2, 2)))[1]) == [UNSEEN]
     data = psd(layers=[OTHER])
     at = data.index(b"8BIMnorm") - 38
     assert UNSEEN in codes(frames(data[:at] + b"\x7f\xff" + data[at + 2 :])[1])
@@ -525,3 +557,34 @@ def test_a_film_in_flic_is_seen(tmp_path: Path) -> None:
 def test_what_is_like_a_picture_is_none(data: bytes) -> None:
     """Texts and tables would be shown as noise."""
     assert sniff(BytesSource(data)) is None
+
+
+def test_an_exr_without_a_packing_is_no_fault_of_ours() -> None:
+    """A worker would fail, and an error be logged for every such file."""
+    data = exr()
+    at = data.index(b"compression\0compression\0") + 24
+    empty = data[:at] + bytes(4) + data[at + 5 :]
+    told = codes(frames(empty)[1])
+    assert told
+    assert set(told) <= {TRUNCATED, CORRUPT}
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_damaged_files_are_no_fault_of_ours(name: str) -> None:
+    """What reads headers here may only find them damaged."""
+    rng = np.random.default_rng(len(name))
+    for _ in range(40):
+        data = np.frombuffer(STILLS[name], np.uint8).copy()
+        places = rng.integers(0, min(len(data), 512), 3)
+        data[places] = rng.choice(np.array([0, 1, 127, 255], np.uint8), 3)
+        source = BytesSource(data.tobytes())
+        form = sniff(source)
+        if form is None or form.family is not Family.IMAGE:
+            continue
+        tally, seen = Tally(), 0
+        try:
+            for _batch in image.frames(source, form, DecodeLimits(60_000, 1 << 20), tally):
+                seen += 1
+        except MediaError:
+            continue
+        assert seen or tally.reasons
