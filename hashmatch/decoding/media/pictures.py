@@ -76,7 +76,7 @@ def within(source: Source, image_format: Format, image: Image.Image) -> Iterator
     if image_format.name == "tiff":
         yield from embedded.of_tiff(source)
     elif image_format.name == "psd":
-        yield from psd.previews(source)
+        yield from psd.within(source)
     else:
         exif = image.info.get("exif")
         yield from embedded.of_exif(exif if isinstance(exif, bytes) else b"")

@@ -13,14 +13,17 @@ from typing import Final, NamedTuple
 from hashmatch.decoding.media.source import BytesSource, JoinedSource, PartSource, Source
 from hashmatch.decoding.media.unseen import Unseen
 
-__all__ = ["missing", "pictures", "previews"]
+__all__ = ["missing", "pictures", "within"]
 
 _HEADER_BYTES: Final = 26
 _MOST_LAYERS: Final = 256
 _MOST_UNPACKED: Final = 1 << 26  # Bytes of all layers that zip unpacks.
 # Blocks with layers of 16 or 32 bits, and with the files of smart objects.
-_OF_EDITORS: Final = re.compile(rb"8BIM(Layr|Lr16|Lr32|lnk[23DE])(?!\0\0\0\0)")
-_KEY_BYTES: Final = 12  # And the length.
+_OF_EDITORS: Final = re.compile(rb"8BIM(Layr|Lr16|Lr32|lnk[23DE])(?!\0\0\0\0)(.{4})", re.DOTALL)
+_KEY_BYTES: Final = 11  # And the length, but for a byte: none is found twice.
+# How the images among those files begin, and within how much.
+_IMAGE: Final = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]|\x89PNG\r\n\x1a\n|II\*\0|MM\0\*")
+_MOST_DESCRIBED: Final = 1 << 14
 _READ_BYTES: Final = 1 << 20
 
 _RAW, _RUNS, _ZIP = 0, 1, 2
@@ -98,11 +101,32 @@ def pictures(source: Source) -> Iterator[Source | Unseen]:
     yield from _layers(source, found)
 
 
-def previews(source: Source) -> Iterator[Source]:
-    """The small copies that Photoshop leaves for file managers."""
-    for number, start, end in _resources(source, *_read(source).resources):
+def within(source: Source) -> Iterator[Source | Unseen]:
+    """The small copies that Photoshop leaves for file managers, and the files that layers show."""
+    if source.read_at(4, 2) != b"\0\1":
+        return
+    found = _read(source)
+    for number, start, end in _resources(source, *found.resources):
         if number == _THUMBNAIL:
             yield PartSource(source, start + _THUMBNAIL_HEADER, end)
+    start, end = found.layers
+    behind = start + 4 + int.from_bytes(source.read_at(start, 4), "big")
+    for key, at, length in _blocks_of_editors(source, behind, end):
+        if key.startswith(b"lnk"):
+            yield from _files(source, at, at + length)
+
+
+def _files(source: Source, start: int, end: int) -> Iterator[Source | Unseen]:
+    """The images among the files of a block; each begins with its length."""
+    while start + 4 <= end:
+        length = int.from_bytes(source.read_at(start, 8), "big")
+        head = source.read_at(start + 8, min(length, _MOST_DESCRIBED))
+        image = _IMAGE.search(head)
+        if image is None or start + 8 + length > end:
+            yield Unseen("a file that a layer shows")
+            return
+        yield PartSource(source, start + 8 + image.start(), start + 8 + length)
+        start += 8 + (length + 3) // 4 * 4
 
 
 def _resources(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -124,7 +148,8 @@ def _layers(source: Source, found: _Document) -> Iterator[Source | Unseen]:
         return
     count = abs(int.from_bytes(head[4:], "big", signed=True))
     layers_end = start + 4 + int.from_bytes(head[:4], "big")
-    yield from _behind_layers(source, layers_end, end)
+    if any(key.startswith(b"L") for key, *_ in _blocks_of_editors(source, layers_end, end)):
+        yield Unseen("layers of 16 or 32 bits")
     if layers_end == start + 4:
         return
     records, at = [], start + 6
@@ -162,15 +187,13 @@ def _layers(source: Source, found: _Document) -> Iterator[Source | Unseen]:
         at += size
 
 
-def _behind_layers(source: Source, start: int, end: int) -> Iterator[Unseen]:
-    """What stands behind the layers of 8 bits and is shown by editors."""
-    told = set()
+def _blocks_of_editors(source: Source, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(key, first byte, length) of each block behind the layers that editors show and viewers do
+    not.
+    """
     while start < end and (data := source.read_at(start, min(end - start, _READ_BYTES))):
         for match in _OF_EDITORS.finditer(data):
-            what = "layers of 16 or 32 bits" if match[1][:1] == b"L" else "files that layers show"
-            if what not in told:
-                told.add(what)
-                yield Unseen(what)
+            yield match[1], start + match.end(), int.from_bytes(match[2], "big")
         start += max(1, len(data) - _KEY_BYTES)
         if len(data) <= _KEY_BYTES:
             return

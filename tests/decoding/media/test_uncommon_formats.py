@@ -443,6 +443,23 @@ def test_the_preview_of_a_document_is_seen() -> None:
     assert near(data, OTHER)
 
 
+def linked(*files: bytes) -> bytes:
+    """A block with the files of smart objects."""
+    made = b""
+    for each in files:
+        item = b"liFD\0\0\0\2\x04made" + bytes(20) + struct.pack(">Q", len(each)) + b"\0" + each
+        made += struct.pack(">Q", len(item)) + item + bytes(-len(item) % 4)
+    return bytes(4) + b"8BIMlnk2" + struct.pack(">I", len(made)) + made
+
+
+def test_the_files_that_layers_show_are_seen() -> None:
+    """Editors open them."""
+    data = psd(after=linked(saved(SHOWN.rotate(90)), saved(OTHER)))
+    assert near(data, OTHER)
+    assert near(data, SHOWN.rotate(90))
+    assert codes(frames(psd(after=linked(saved(OTHER), b"%PDF-1.5")))[1]) == [UNSEEN]
+
+
 def test_layers_of_16_bits_are_seen() -> None:
     """Pillow refuses them, FFmpeg shows them."""
     wide = [np.asarray(plane).astype(">u2") * 257 for plane in OTHER.split()]
