@@ -41,6 +41,15 @@ _FARTHEST: Final = 9.0
 _COLOUR_GRAIN: Final = 4.0
 _COLOUR_FARTHEST: Final = 18.0
 
+# Roundings of small pictures, one pixel or a few to a part, are up to twice as far off, if they are
+# noise: means of four of them are half as strong (0.47 to 0.50 in gradients that were rounded
+# twice). Of 129 photographs of 64 to 256 pixels in 1 % of their contrast none is below 0.56; of
+# fewer pixels the means tell too little.
+_ROUNDED: Final = 2.0
+_OF_FOUR: Final = 1.1
+_UNLIKE: Final = 0.52
+_LEAST_PIXELS: Final = 2000
+
 _LEAST_SIDE: Final = 5  # Below, `pdq.reduced` says nothing.
 
 _Plane = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -71,7 +80,8 @@ def may_be_plain(grid: _Floats) -> bool:
     """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
     255; costs next to nothing.
     """
-    return any(np.abs(left).max() <= _OFF for left in _remains(_without_courses(grid)))
+    most = _ROUNDED * _OFF
+    return any(np.abs(left).max() <= most for left in _remains(_without_courses(grid)))
 
 
 def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
@@ -85,10 +95,34 @@ def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: 
 
 def _is_grain(left: _Floats, off: float, grain: float, farthest: float) -> bool:
     """True if what is left of a plane is as fine and as faint as grain that nobody sees."""
-    if np.abs(left).max() > farthest or np.abs(pdq.reduced(left[None])).max() > off:
+    if np.abs(left).max() > farthest:
+        return False
+    grid = pdq.reduced(left[None])[0]
+    if np.abs(grid).max() > off and not _is_rounding(left, grid, off):
         return False
     squares = pdq.reduced(np.square(left)[None])[0]
     return bool(squares.max() <= grain * grain)
+
+
+def _is_rounding(left: _Floats, grid: _Floats, off: float) -> bool:
+    """True if what is left, ``grid`` as PDQ reduces it, is of neighbours that have nothing to do
+    with each other: then the mean of four is half as strong as one. Of a shape it is not.
+    """
+    if left.size < _LEAST_PIXELS:
+        return False
+    if np.abs(grid).max() > _ROUNDED * off or np.abs(_of_four(grid)).max() > _OF_FOUR * off:
+        return False
+    values = left if min(left.shape) < pdq.SIDE else grid  # Enlarged, neighbours are alike.
+    strength = float(np.square(values).mean())
+    return float(np.square(_of_four(values)).mean()) <= _UNLIKE**2 * strength
+
+
+def _of_four(values: _Floats) -> _Floats:
+    """Means of two by two, without what is odd at the ends."""
+    height, width = (length // 2 * 2 for length in values.shape)
+    blocks = values[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    means: _Floats = blocks.mean((1, 3))
+    return means
 
 
 def _remains(left: _Floats) -> Iterator[_Floats]:

@@ -168,6 +168,28 @@ def test_what_takes_two_products_is_not() -> None:
     assert shown(square + 12 * np.sin(X / 9.0 + Y / 7.0))
 
 
+@pytest.mark.parametrize("shape", [(100, 29), (128, 128), (64, 64)])
+def test_a_small_picture_that_fades_behind_transparency_shows_nothing(
+    shape: tuple[int, int],
+) -> None:
+    """It was rounded twice, and a part of it is a pixel or two: it would be held for ever."""
+    down, across = (np.linspace(0, 1, length) for length in shape)
+    levels = np.outer(np.rint(255 * down), np.rint(255 * across) / 255)
+    grey = np.floor(levels).astype(np.uint8)
+    assert is_plain(grey, 1.0, [grey] * 3)
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_small_faint_picture_is_not_rounding(side: int, seed: int) -> None:
+    """In so few pixels a picture would pass as what a rounding leaves."""
+    image = Image.fromarray(picture(seed)).convert("L").resize((side, side))
+    grey = np.asarray(image, np.float64)
+    spread = np.percentile(grey, 99) - np.percentile(grey, 1)
+    small = np.rint(120 + (grey - grey.mean()) / spread * 255 * 0.02).astype(np.uint8)
+    assert not is_plain(small, 1.0, [small] * 3)
+
+
 def looked(file: bytes) -> list[VerdictReason]:
     """Why an upload is held."""
     found: list[Signals] = []
