@@ -65,14 +65,10 @@ def is_plain(luma: _Plane, gain: float, colours: Sequence[_Plane]) -> bool:
     """
     if not colours:
         return False
-    return max(luma.shape) < _LEAST_SIDE or all(
-        (
-            _is_surface(luma, gain, _OFF, _GRAIN, _FARTHEST),
-            *(
-                _is_surface(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST)
-                for each in colours
-            ),
-        )
+    if max(luma.shape) < _LEAST_SIDE:
+        return True
+    return _is_surface(luma, gain, _OFF, _GRAIN, _FARTHEST) and all(
+        _is_surface(each, 1.0, _COLOUR_OFF, _COLOUR_GRAIN, _COLOUR_FARTHEST) for each in colours
     )
 
 
@@ -80,8 +76,7 @@ def may_be_plain(grid: _Floats) -> bool:
     """False if a frame cannot be plain, by its luma as PDQ reduces it, float32 ``[64, 64]``, 0 to
     255; costs next to nothing.
     """
-    most = _ROUNDED * _OFF
-    return any(np.abs(left).max() <= most for left in _remains(_without_courses(grid)))
+    return _is_near(_remains(_without_courses(grid)), _OFF)
 
 
 def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: float) -> bool:
@@ -90,7 +85,14 @@ def _is_surface(plane: _Plane, gain: float, off: float, grain: float, farthest: 
         return True
     if min(plane.shape) < _LEAST_SIDE:
         return False
+    # What one product explains of a plane, it explains of the grid, and that is small.
+    if not _is_near(_remains(pdq.reduced(left[None])[0]), off):
+        return False
     return any(_is_grain(remains, off, grain, farthest) for remains in _remains(left))
+
+
+def _is_near(remains: Iterator[_Floats], off: float) -> bool:
+    return any(np.abs(left).max() <= _ROUNDED * off for left in remains)
 
 
 def _is_grain(left: _Floats, off: float, grain: float, farthest: float) -> bool:
