@@ -13,9 +13,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-# Before a command sets the width of its terminal: consoles read that once.
-import hashmatch.cli.output  # noqa: F401
 from hashmatch import cli
+from hashmatch.cli import output
 
 __all__ = ["Done", "run"]
 
@@ -52,6 +51,8 @@ def run(
         "COLUMNS": "80",
         **(variables or {}),
     }
+    for console in (output.stdout, output.stderr):  # They read the width once, when they are made.
+        console.width = 80
     result = CliRunner().invoke(cli.app, [str(each) for each in arguments], env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -16,9 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import typer
 from typer.testing import CliRunner
 
-# Before a command sets the width of its terminal: consoles read that once.
-import hashmatch.cli.output  # noqa: F401
 from hashmatch import cli
+from hashmatch.cli import output
 from hashmatch.client import AsyncClient, Client
 from hashmatch.model.exports import Hash
 from hashmatch.model.verdicts import Kind, Verdict
@@ -62,7 +61,9 @@ class Done:
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None, columns: int = 80) -> Done:
-    """Runs a command in this process."""
+    """Runs a command in this process, in a terminal of so many ``columns``."""
+    for console in (output.stdout, output.stderr):  # They read the width once, when they are made.
+        console.width = columns
     result = CliRunner().invoke(
         cli.app,
         [str(each) for each in arguments],
