@@ -52,8 +52,11 @@ _server_module.pgexec = _patiently
 class Postgres:
     """A server that can be stopped and started; what it stores does not outlive the tests."""
 
-    def __init__(self, *, keeps: bool = False) -> None:
-        """Starts it. If it ``keeps``, what was committed survives its being killed."""
+    def __init__(self, *, keeps: bool = False, shared: bool = False) -> None:
+        """Starts it. If it ``keeps``, what was committed survives its being killed. Of one that is
+        ``shared`` by all tests of a process, a connection is kept.
+        """
+        self._pool = sa.QueuePool if shared else sa.NullPool
         self._folder = Path(tempfile.mkdtemp(prefix="hashmatch-postgres-"))
         self._server = postgres_server.get_server(self._folder, cleanup_mode="delete")
         atexit.register(self._server.cleanup)
@@ -64,9 +67,12 @@ class Postgres:
 
     @functools.cached_property
     def _engine(self) -> sa.Engine:
-        """Keeps a connection, which starts a process, for the next statement."""
+        """For statements about databases. A connection starts a process."""
         return sa.create_engine(
-            self._uri("postgres"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+            self._uri("postgres"),
+            isolation_level="AUTOCOMMIT",
+            poolclass=self._pool,
+            pool_pre_ping=True,
         )
 
     def _run(self, statement: str) -> None:
@@ -116,7 +122,7 @@ class Postgres:
 @functools.lru_cache(maxsize=1)
 def postgres() -> Postgres:
     """The server of this process."""
-    return Postgres()
+    return Postgres(shared=True)
 
 
 @contextlib.contextmanager
