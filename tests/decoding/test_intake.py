@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -87,10 +88,24 @@ def of(inspected: Inspected, kind: Kind) -> Signals | None:
     return next((each for each in inspected.signals if each.kind is kind), None)
 
 
+_OF_OTHERS = [0]
+
+
+@pytest.fixture
+def spools_of_others() -> None:
+    """Files of uploads that tests before this one have left in the process."""
+    gc.collect()
+    _OF_OTHERS[0] = 0
+    _OF_OTHERS[0] = spools()
+
+
 def spools() -> int:
     """Files of uploads that this process has open."""
     links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
-    return sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
+    return (
+        sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
+        - _OF_OTHERS[0]
+    )
 
 
 async def test_who_looks_more_closely_is_told_apart(
@@ -302,6 +317,7 @@ async def test_a_sure_match_ends_the_upload(intake: Intake) -> None:
     assert (await inspect(intake, image(1))).coverage.complete
 
 
+@pytest.mark.usefixtures("spools_of_others")
 async def test_a_failing_source_frees_everything(
     intake: Intake, budget: SpoolBudget, tmp_path: Path
 ) -> None:
@@ -319,6 +335,7 @@ async def test_a_failing_source_frees_everything(
     assert (await inspect(intake, CLIP)).coverage.complete
 
 
+@pytest.mark.usefixtures("spools_of_others")
 async def test_an_upload_that_is_given_up_frees_everything(
     intake: Intake, budget: SpoolBudget, tmp_path: Path
 ) -> None:
@@ -359,6 +376,7 @@ async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
         assert budget.disk_bytes == 64 * MIB
 
 
+@pytest.mark.usefixtures("spools_of_others")
 async def test_a_full_spool_is_said_so(sandbox: Sandbox, tmp_path: Path) -> None:
     """An upload would be cut short instead of being tried again."""
     budget = SpoolBudget(1000, 2000, tmp_path)
