@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from hashmatch.store.database import Database
 from tests.databases import BACKENDS, migrated
 from tests.priority import give_up_priority
 from tests.served import forked
+from tests.support import spools_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -122,6 +124,16 @@ def reference(corpus: Path) -> Path:
     path = corpus.parent / "reference"
     assert path.is_dir(), f"{path} is missing"
     return path
+
+
+@pytest.fixture
+def spools() -> Callable[[], int]:
+    """Counts the files of uploads that this process has opened since the test began and still has;
+    those before may be of an exception that a test before has left.
+    """
+    gc.collect()
+    before = spools_of("self")
+    return lambda: spools_of("self") - before
 
 
 # Starts a command, of these arguments, environment and log; tells its process and its output.

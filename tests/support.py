@@ -303,6 +303,15 @@ def _migrated_file() -> Path:
     return path
 
 
+def spools_of(process: int | str) -> int:
+    """Files of uploads that a process has open, by its number or "self"."""
+    count = 0
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # It was closed meanwhile.
+            count += "hashmatch-spool" in os.readlink(descriptor)
+    return count
+
+
 def sqlite(folder: Path) -> Database:
     """The database ``hashmatch.db`` of a folder: a copy of an empty one if there is none."""
     path = folder / "hashmatch.db"

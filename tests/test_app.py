@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import io
 import os
 import signal
@@ -23,7 +22,7 @@ from hashmatch.config import Settings
 from hashmatch.errors import ConfigInvalid, HashmatchError, StoreUnavailable
 from hashmatch.model.verdicts import Action, Verdict
 from tests.conftest import RunningServer, serving, serving_afresh
-from tests.support import Parts, clip, decoding, descendants, image, workers
+from tests.support import Parts, clip, decoding, descendants, image, spools_of, workers
 
 SECRET = "a-token-of-the-server"
 SEEN = {b"NUMBA_CACHE_DIR", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE"}
@@ -188,15 +187,6 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def spools(pid: int) -> int:
-    """Files of uploads that a process has open."""
-    count = 0
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # It was closed meanwhile.
-            count += "hashmatch-spool" in os.readlink(descriptor)
-    return count
-
-
 def test_uploads_under_way_end_when_a_server_stops(tmp_path: Path) -> None:
     """Every update of the server would break the uploads of the moment."""
     slow = Slow(image(1))
@@ -207,7 +197,7 @@ def test_uploads_under_way_end_when_a_server_stops(tmp_path: Path) -> None:
     ):
         upload = pool.submit(client.screen, slow, timeout_seconds=60)  # type: ignore[arg-type]
         assert slow.began.wait(60)
-        until(lambda: spools(server.pid) == 1)  # The server has heard of it.
+        until(lambda: spools_of(server.pid) == 1)  # The server has heard of it.
         os.kill(server.pid, signal.SIGTERM)
         with Client(server.address) as late:
             until(lambda: not late.is_ready())
@@ -229,7 +219,7 @@ def test_a_server_does_not_wait_for_ever(tmp_path: Path) -> None:
         decoders = descendants(server.pid)
         upload = pool.submit(client.screen, slow, timeout_seconds=5)  # type: ignore[arg-type]
         assert slow.began.wait(60)
-        until(lambda: spools(server.pid) == 1)
+        until(lambda: spools_of(server.pid) == 1)
         os.kill(server.pid, signal.SIGTERM)
         until(lambda: not Path(f"/proc/{server.pid}").exists())
         assert not any(Path(f"/proc/{worker}").exists() for worker in decoders)

@@ -7,20 +7,18 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
-import json
 import types
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import typer
-from typer.testing import CliRunner
 
 from hashmatch import cli
-from hashmatch.cli import output
 from hashmatch.client import AsyncClient, Client
 from hashmatch.model.exports import Hash
 from hashmatch.model.verdicts import Kind, Verdict
+from tests.commands import Done, invoked
 
 # Markup, an emoji's name, a link, an escape sequence, the direction of text.
 HOSTILE = "[/x] [conceal]y [link=http://a.test]z[/link] :skull: \x1b[2J\u202eq"
@@ -29,50 +27,9 @@ SHOWN = HOSTILE.replace("\x1b", "\N{REPLACEMENT CHARACTER}").replace(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[dict[str, Any]]:
-        """What it printed, as JSON, one object a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Those of a list."""
-        return [each for each in self.objects if "next_page_token" not in each]
-
-    @property
-    def token(self) -> str:
-        """What asks for the next page of it; empty if there is none."""
-        *_, last = [{}, *self.objects]
-        return str(last.get("next_page_token", ""))
-
-    @property
-    def object(self) -> dict[str, Any]:
-        """The one object that it printed."""
-        [only] = self.objects
-        return only
-
-
 def run(*arguments: str | Path, stdin: bytes | None = None, columns: int = 80) -> Done:
     """Runs a command in this process, in a terminal of so many ``columns``."""
-    for console in (output.stdout, output.stderr):  # They read the width once, when they are made.
-        console.width = columns
-    result = CliRunner().invoke(
-        cli.app,
-        [str(each) for each in arguments],
-        input=stdin,
-        env={"COLUMNS": f"{columns}"},
-    )
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
+    return invoked(arguments, {}, stdin=stdin, columns=columns)
 
 
 def walked(*, leaves: bool) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import hashlib
-import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,26 +84,6 @@ def codes(inspected: Inspected) -> list[VerdictReason]:
 def of(inspected: Inspected, kind: Kind) -> Signals | None:
     """The hashes of one kind."""
     return next((each for each in inspected.signals if each.kind is kind), None)
-
-
-_OF_OTHERS = [0]
-
-
-@pytest.fixture
-def spools_of_others() -> None:
-    """Files of uploads that tests before this one have left in the process."""
-    gc.collect()
-    _OF_OTHERS[0] = 0
-    _OF_OTHERS[0] = spools()
-
-
-def spools() -> int:
-    """Files of uploads that this process has open."""
-    links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
-    return (
-        sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
-        - _OF_OTHERS[0]
-    )
 
 
 async def test_who_looks_more_closely_is_told_apart(
@@ -317,9 +295,8 @@ async def test_a_sure_match_ends_the_upload(intake: Intake) -> None:
     assert (await inspect(intake, image(1))).coverage.complete
 
 
-@pytest.mark.usefixtures("spools_of_others")
 async def test_a_failing_source_frees_everything(
-    intake: Intake, budget: SpoolBudget, tmp_path: Path
+    intake: Intake, budget: SpoolBudget, tmp_path: Path, spools: Callable[[], int]
 ) -> None:
     """Every upload that breaks off would take its room and its worker with it."""
 
@@ -335,9 +312,8 @@ async def test_a_failing_source_frees_everything(
     assert (await inspect(intake, CLIP)).coverage.complete
 
 
-@pytest.mark.usefixtures("spools_of_others")
 async def test_an_upload_that_is_given_up_frees_everything(
-    intake: Intake, budget: SpoolBudget, tmp_path: Path
+    intake: Intake, budget: SpoolBudget, tmp_path: Path, spools: Callable[[], int]
 ) -> None:
     """Likewise, for a pipeline that goes away without a word."""
     for _ in range(3):
@@ -376,8 +352,9 @@ async def test_an_upload_that_is_given_up_while_it_is_written_frees_its_room(
         assert budget.disk_bytes == 64 * MIB
 
 
-@pytest.mark.usefixtures("spools_of_others")
-async def test_a_full_spool_is_said_so(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_full_spool_is_said_so(
+    sandbox: Sandbox, tmp_path: Path, spools: Callable[[], int]
+) -> None:
     """An upload would be cut short instead of being tried again."""
     budget = SpoolBudget(1000, 2000, tmp_path)
     intake = Intake(sandbox, budget, LIMITS, everybody())

@@ -39,9 +39,7 @@ _CODECS: Final = {
 # the bright of a telescope's, and the largest picture of a PhotoCD or that of 768 x 512 pixels.
 _SHOWN_IN_TWO_WAYS: Final = frozenset({"dds", "fits", "pcd"})
 _OF_LIGHT: Final = frozenset({"exr", "hdr"})
-
-
-_GREY_FLOATS: Final = b"Pf"
+_GREY_FLOATS: Final = b"Pf"  # A PFM of one channel.
 
 # Where a JPEG has its colour profile.
 _APP2: Final = 0xE2

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
-import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -825,9 +823,8 @@ async def health(stub: Any, service: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-@pytest.mark.usefixtures("spools_of_others")
 async def test_requests_are_welcome_once_the_server_serves(
-    tmp_path: Path, sandbox: Sandbox
+    tmp_path: Path, sandbox: Sandbox, spools: Callable[[], int]
 ) -> None:
     """A load balancer would send uploads to a server that is starting or stopping."""
     parts = await Parts.make(tmp_path, sandbox)
@@ -886,27 +883,6 @@ async def test_reflection_lists_all_services(door: Door) -> None:
 # Callers who go away
 
 
-_OF_OTHERS = [0]
-
-
-@pytest.fixture
-def spools_of_others() -> None:
-    """Files of uploads that tests before this one have left in the process."""
-    gc.collect()
-    _OF_OTHERS[0] = 0
-    _OF_OTHERS[0] = spools()
-
-
-def spools() -> int:
-    """Files of uploads that this process has open."""
-    folder = Path("/proc/self/fd")
-    links = (folder / name for name in os.listdir(folder))
-    return (
-        sum("hashmatch-spool" in os.readlink(link) for link in links if link.is_symlink())
-        - _OF_OTHERS[0]
-    )
-
-
 async def until(true: Callable[[], bool]) -> None:
     """Waits until something holds."""
     async with asyncio.timeout(60):
@@ -914,9 +890,10 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.usefixtures("spools_of_others")
 @pytest.mark.parametrize("how", ["cancels", "hangs up", "runs out of time"])
-async def test_a_caller_who_goes_away_leaves_nothing(door: Door, how: str) -> None:
+async def test_a_caller_who_goes_away_leaves_nothing(
+    door: Door, how: str, spools: Callable[[], int]
+) -> None:
     """Every upload that breaks off would take its room and its worker with it."""
     messages = upload(*(CLIP[at : at + 1000] for at in range(0, len(CLIP) // 2, 1000)))
 
